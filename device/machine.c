@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: MIT */
+
+/* The guest's machine: which devices it has, and how they are wired. */
+
+#include "vmm/machine.h"
+#include "device/finisher.h"
+#include "device/plic.h"
+#include "device/rtc.h"
+#include "device/uart.h"
+#include "device/virtio/slot.h"
+#include "driver/rtc.h"
+#include "kernel/error.h"
+#include "kernel/log.h"
+#include "vmm/hooks.h"
+#include "vmm/vm.h"
+
+struct machine {
+	struct plic plic;
+	struct uart uart;
+	struct rtc rtc;
+	struct finisher finisher;
+	struct virtio_slot slots[MACHINE_VIRTIO_SLOTS];
+};
+
+static void finisher_event(void *context, enum finisher_event event, unsigned code)
+{
+	struct vm *vm = context;
+
+	switch (event) {
+	case FINISHER_POWEROFF:
+		vm_end(vm, VM_END_POWEROFF);
+		break;
+	case FINISHER_RESET:
+		vm_end(vm, VM_END_REBOOT);
+		break;
+	case FINISHER_FAIL:
+		vm_crash(vm, "the guest reports a failure to its test finisher, code %u", code);
+		break;
+	}
+}
+
+static void uart_output(void *context, const uint8_t *bytes, unsigned count)
+{
+	console_output(context, bytes, count);
+}
+
+static void uart_drained(void *context)
+{
+	console_drained(context);
+}
+
+static int add_devices(struct vm *vm, struct machine *machine)
+{
+	int error = bus_add(&vm->bus, &machine->plic.device);
+
+	if (!error)
+		error = bus_add(&vm->bus, &machine->uart.device);
+	if (!error)
+		error = bus_add(&vm->bus, &machine->rtc.device);
+	if (!error)
+		error = bus_add(&vm->bus, &machine->finisher.device);
+	for (unsigned i = 0; i < MACHINE_VIRTIO_SLOTS && !error; i++) {
+		virtio_slot_init(&machine->slots[i], i);
+		error = bus_add(&vm->bus, &machine->slots[i].device);
+	}
+	return error;
+}
+
+int machine_build(struct vm *vm)
+{
+	struct machine *machine = arena_alloc(&vm->arena, sizeof(*machine));
+	struct uart_line line = {uart_output, uart_drained, vm};
+	int error;
+
+	if (!machine)
+		return ERR_NOMEM;
+	error = plic_init(&machine->plic, &vm->arena, vm->config.vcpus, vm->guest.vcpus);
+	if (error)
+		return error;
+	uart_init(&machine->uart, plic_line(&machine->plic, MACHINE_UART_IRQ), &line);
+	rtc_init(&machine->rtc, plic_line(&machine->plic, MACHINE_RTC_IRQ), wall_clock_ns);
+	finisher_init(&machine->finisher, finisher_event, vm);
+	vm->machine = machine;
+	return add_devices(vm, machine);
+}
+
+void machine_reset(struct vm *vm)
+{
+	/* Devices first: the PLIC takes over what their lines are at then. */
+	uart_reset(&vm->machine->uart);
+	rtc_reset(&vm->machine->rtc);
+	plic_reset(&vm->machine->plic);
+}
+
+bool machine_console_input(struct vm *vm, uint8_t byte)
+{
+	return uart_receive(&vm->machine->uart, byte);
+}
+
+bool machine_console_take(struct vm *vm, uint8_t *byte)
+{
+	return uart_take(&vm->machine->uart, byte);
+}

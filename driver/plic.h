@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef DRIVER_PLIC_H
+#define DRIVER_PLIC_H
+
+/* The host's PLIC (RISC-V PLIC specification 1.0.0). External interrupts go to the boot hart. */
+
+#include "kernel/types.h"
+
+/* Finds and readies it; all sources are off. Without one, drivers poll. Boot hart. */
+void host_plic_init(void);
+
+/*
+ * Calls `handler` on each interrupt of that source, on the boot hart, with interrupts off and
+ * no lock held. ERR_NOENT if there is no such source. Boot only.
+ */
+int host_plic_enable(uint32_t source, void (*handler)(void));
+
+#endif

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: MIT */
+
+#include "driver/uart.h"
+
+#include "driver/plic.h"
+#include "kernel/hart.h"
+#include "kernel/lock.h"
+#include "kernel/log.h"
+#include "kernel/mmu.h"
+#include "kernel/platform.h"
+#include "kernel/timer.h"
+#include "riscv/sbi.h"
+
+#define RBR 0
+#define THR 0
+#define IER 1
+#define FCR 2
+#define LSR 5
+
+#define IER_RX   1
+#define IER_THRE 2
+#define FCR_ON   7 /* FIFOs on and emptied */
+#define LSR_DR   0x01
+#define LSR_THRE 0x20
+
+#define FIFO_SIZE 16
+#define RING_SIZE 16384 /* a power of two */
+
+#define POLLS_PER_SECOND 100
+
+static volatile char *uart;
+static void (*receive)(uint8_t byte);
+static struct timer poll_timer;
+
+static struct {
+	struct spinlock lock; /* guards the rest, THR and IER */
+	unsigned head, tail;  /* free-running; head - tail bytes wait */
+	bool thre_enabled;
+	char bytes[RING_SIZE];
+} ring = {.lock = SPINLOCK_INIT};
+
+static uint8_t read_register(unsigned n)
+{
+	volatile char *at = uart + (uint64_t)n * platform.uart.stride;
+
+	return platform.uart.width == 4 ? (uint8_t)*(volatile uint32_t *)at
+					: *(volatile uint8_t *)at;
+}
+
+static void write_register(unsigned n, uint8_t value)
+{
+	volatile char *at = uart + (uint64_t)n * platform.uart.stride;
+
+	if (platform.uart.width == 4)
+		*(volatile uint32_t *)at = value;
+	else
+		*(volatile uint8_t *)at = value;
+}
+
+/* Sends what the FIFO takes; asks for an interrupt if that is not all. The lock is held. */
+static void send(void)
+{
+	while (ring.head != ring.tail && read_register(LSR) & LSR_THRE) {
+		for (unsigned i = 0; i < FIFO_SIZE && ring.head != ring.tail; i++)
+			write_register(THR, (uint8_t)ring.bytes[ring.tail++ % RING_SIZE]);
+	}
+
+	bool waiting = ring.head != ring.tail;
+
+	if (waiting != ring.thre_enabled && platform.uart.interrupt) {
+		ring.thre_enabled = waiting;
+		write_register(IER, IER_RX | (waiting ? IER_THRE : 0));
+	}
+}
+
+static void handle_interrupt(void)
+{
+	/* As many as a FIFO holds, so that a line that never rests keeps nobody here. */
+	for (unsigned i = 0; i < FIFO_SIZE && read_register(LSR) & LSR_DR; i++)
+		receive(read_register(RBR));
+	spin_lock(&ring.lock);
+	send();
+	spin_unlock(&ring.lock);
+}
+
+static void poll(struct timer *timer)
+{
+	uint8_t byte;
+
+	if (uart) {
+		handle_interrupt();
+	} else {
+		struct sbi_ret ret = sbi_call(SBI_EXT_CONSOLE_GETCHAR, 0, 0, 0, 0, 0, 0);
+
+		byte = (uint8_t)ret.error;
+		if (ret.error >= 0)
+			receive(byte);
+	}
+	timer_set(timer, time_now() + platform.timebase / POLLS_PER_SECOND);
+}
+
+static void start_polling(void)
+{
+	timer_init(&poll_timer, poll);
+	timer_set(&poll_timer, time_now());
+}
+
+void host_uart_init(void (*received)(uint8_t byte))
+{
+	receive = received;
+	if (platform.uart.registers.size == 0) {
+		start_polling();
+		return;
+	}
+	uart = mmu_map_registers(HPA(platform.uart.registers.base), platform.uart.registers.size);
+	write_register(IER, 0);
+	write_register(FCR, FCR_ON);
+	if (platform.uart.interrupt &&
+	    host_plic_enable(platform.uart.interrupt, handle_interrupt) == 0) {
+		write_register(IER, IER_RX);
+	} else {
+		platform.uart.interrupt = 0;
+		start_polling();
+	}
+}
+
+static void write_to_firmware(const char *bytes, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		sbi_call(SBI_EXT_CONSOLE_PUTCHAR, 0, (uint8_t)bytes[i], 0, 0, 0, 0);
+}
+
+void host_uart_write(const char *bytes, size_t count)
+{
+	if (!uart) {
+		write_to_firmware(bytes, count);
+		return;
+	}
+	spin_lock(&ring.lock);
+	for (size_t i = 0; i < count; i++) {
+		while (ring.head - ring.tail == RING_SIZE)
+			send();
+		ring.bytes[ring.head++ % RING_SIZE] = bytes[i];
+	}
+	send();
+	spin_unlock(&ring.lock);
+}

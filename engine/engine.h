@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef ENGINE_ENGINE_H
+#define ENGINE_ENGINE_H
+
+/*
+ * What an engine does: run a vCPU until something happens that is not its own business.
+ * Everything else is written once, above. All functions run with interrupts off; those that
+ * take a vCPU run on the hart that has it loaded, unless said otherwise.
+ */
+
+#include "engine/exit.h"
+#include "engine/guest.h"
+#include "engine/vcpu.h"
+
+struct engine {
+	const char *name;
+
+	/* Prepares this hart. false if it cannot run this engine's guests. */
+	bool (*init_hart)(void);
+
+	/* Takes from `isa` what this engine cannot give a guest on the harts there are. */
+	void (*limit_isa)(struct isa *isa);
+
+	/*
+	 * Readies a guest whose arena, isa and vcpus are set, so that guest-physical addresses
+	 * below 2^address_bits can be mapped. ERR_NOMEM, ERR_RANGE. Any hart.
+	 */
+	int (*guest_init)(struct guest *guest, unsigned address_bits);
+
+	/* Readies a vCPU whose id and guest are set. ERR_NOMEM. Any hart. */
+	int (*vcpu_init)(struct vcpu *vcpu);
+
+	/*
+	 * Sets the registers of a vCPU that is not loaded: a hart that starts in S-mode at
+	 * `pc` with satp 0, interrupts off, a0 = its id and a1 = `argument`. `resumed`: what is
+	 * pending and the timer stay as they are. Any hart.
+	 */
+	void (*vcpu_reset)(struct vcpu *vcpu, uint64_t pc, uint64_t argument, bool resumed);
+
+	/* Brings the vCPU's state into this hart, where none is loaded; takes it out again. */
+	void (*load)(struct vcpu *vcpu);
+	void (*put)(struct vcpu *vcpu);
+
+	/*
+	 * Runs the vCPU until it exits. `trap_wfi`: let WFI exit, as others want the hart.
+	 * Returns with EXIT_NONE at once if a request is pending.
+	 */
+	void (*run)(struct vcpu *vcpu, bool trap_wfi, struct exit *exit);
+
+	/*
+	 * Lets the guest take an exception at its present pc, or at the ECALL it is at. `cause`
+	 * and `value` as the guest's scause and stval have them.
+	 */
+	void (*inject)(struct vcpu *vcpu, uint64_t cause, uint64_t value);
+
+	/*
+	 * The instruction at pc, which caused this exit: 2 or 4 bytes in *bits. ERR_AGAIN if it
+	 * cannot be read any more: entering the guest again shows it why.
+	 */
+	int (*fetch)(struct vcpu *vcpu, uint32_t *bits);
+
+	/*
+	 * Reads 8 bytes as the guest's S-mode would, at any alignment. ERR_FAULT if it would get
+	 * a fault, or if the page has never been touched.
+	 */
+	int (*read_word)(struct vcpu *vcpu, gva_t address, uint64_t *word);
+
+	/* Clears sip.SSIP; what it was before. */
+	bool (*clear_ipi)(struct vcpu *vcpu);
+
+	/* Whether the guest would leave WFI: an interrupt is pending and enabled in its sie. */
+	bool (*has_interrupt)(struct vcpu *vcpu);
+
+	/* Sets the guest's timer to expire at `deadline`, as SBI's set_timer does. */
+	void (*set_timer)(struct vcpu *vcpu, uint64_t deadline);
+
+	/* When the guest's timer expires; TIME_NEVER if it does not, or has. */
+	uint64_t (*timer_deadline)(struct vcpu *vcpu);
+
+	/* Executes a fence of the guest's own translations; fence.i is the same for all. */
+	void (*fence)(struct vcpu *vcpu, const struct fence *fence);
+
+	/* A page of the guest's space has been mapped that was not. */
+	void (*mapped)(struct vcpu *vcpu, gpa_t gpa);
+
+	/* The guest's f register n, as 64 bits (NaN-boxed where narrower). */
+	uint64_t (*read_fp)(struct vcpu *vcpu, unsigned n);
+	void (*write_fp)(struct vcpu *vcpu, unsigned n, uint64_t value);
+};
+
+extern const struct engine hext_engine;
+
+#endif

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: MIT */
+
+#include "engine/gspace.h"
+
+#include "kernel/error.h"
+#include "kernel/mmu.h"
+#include "riscv/pte.h"
+
+/* G-stage leaves need U: all accesses count as user's there (Priv. 1.13, 18.5.1). */
+#define LEAF_FLAGS (PTE_V | PTE_R | PTE_W | PTE_X | PTE_U | PTE_A | PTE_D)
+
+unsigned gspace_address_bits(unsigned root_level)
+{
+	return pte_level_shift(root_level + 1) + 2;
+}
+
+int gspace_init(struct gspace *space, struct arena *arena, unsigned root_level)
+{
+	space->lock = (struct spinlock)SPINLOCK_INIT;
+	space->arena = arena;
+	space->root_level = root_level;
+	space->root = arena_alloc_pages(arena, GSPACE_ROOT_ORDER, ARENA_TABLES);
+	return space->root ? 0 : ERR_NOMEM;
+}
+
+/* The root has 2048 entries, every other table 512. */
+static uint64_t entry_index(const struct gspace *space, gpa_t gpa, unsigned level)
+{
+	uint64_t mask = level == space->root_level ? 4 * PTE_ENTRIES - 1 : PTE_ENTRIES - 1;
+
+	return gpa.v >> pte_level_shift(level) & mask;
+}
+
+static bool in_range(const struct gspace *space, gpa_t gpa)
+{
+	return gpa.v >> gspace_address_bits(space->root_level) == 0;
+}
+
+static uint64_t read_entry(const uint64_t *entry)
+{
+	return __atomic_load_n(entry, __ATOMIC_ACQUIRE);
+}
+
+int gspace_map(struct gspace *space, gpa_t gpa, hpa_t hpa, unsigned level)
+{
+	uint64_t *table = space->root;
+	int error = 0;
+
+	if (!in_range(space, gpa))
+		return ERR_RANGE;
+	spin_lock(&space->lock);
+	for (unsigned l = space->root_level;; l--) {
+		uint64_t *entry = &table[entry_index(space, gpa, l)];
+
+		if (l == level || pte_is_leaf(*entry)) {
+			if (*entry & PTE_V)
+				error = ERR_EXIST;
+			else
+				__atomic_store_n(entry, pte_make(hpa, LEAF_FLAGS),
+						 __ATOMIC_RELEASE);
+			break;
+		}
+		if (!(*entry & PTE_V)) {
+			uint64_t *next = arena_alloc_pages(space->arena, 0, ARENA_TABLES);
+
+			if (!next) {
+				error = ERR_NOMEM;
+				break;
+			}
+			__atomic_store_n(entry, pte_make(pointer_to_hpa(next), PTE_V),
+					 __ATOMIC_RELEASE);
+		}
+		table = hpa_to_pointer(pte_address(*entry));
+	}
+	spin_unlock(&space->lock);
+	return error;
+}
+
+int gspace_lookup(const struct gspace *space, gpa_t gpa, hpa_t *hpa, unsigned *level)
+{
+	const uint64_t *table = space->root;
+
+	if (!in_range(space, gpa))
+		return ERR_NOENT;
+	for (unsigned l = space->root_level;; l--) {
+		uint64_t pte = read_entry(&table[entry_index(space, gpa, l)]);
+
+		if (!(pte & PTE_V))
+			return ERR_NOENT;
+		if (pte_is_leaf(pte)) {
+			uint64_t mask = BIT(pte_level_shift(l)) - 1;
+
+			*hpa = HPA((pte_address(pte).v & ~mask) | (gpa.v & mask));
+			*level = l;
+			return 0;
+		}
+		table = hpa_to_pointer(pte_address(pte));
+	}
+}
+
+bool gspace_is_free(const struct gspace *space, gpa_t gpa, unsigned level)
+{
+	const uint64_t *table = space->root;
+
+	for (unsigned l = space->root_level;; l--) {
+		uint64_t pte = read_entry(&table[entry_index(space, gpa, l)]);
+
+		if (l == level || !(pte & PTE_V) || pte_is_leaf(pte))
+			return !(pte & PTE_V);
+		table = hpa_to_pointer(pte_address(pte));
+	}
+}

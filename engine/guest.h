@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef ENGINE_GUEST_H
+#define ENGINE_GUEST_H
+
+/* What an engine knows of a VM. The VM itself (vmm/vm.h) contains this. */
+
+#include "engine/gspace.h"
+#include "kernel/isa.h"
+#include "kernel/types.h"
+
+struct engine;
+struct vcpu;
+
+struct guest {
+	const struct engine *engine;
+	struct arena *arena;
+	struct gspace space;
+	struct isa isa;            /* what its harts can do; decides what is opened to it */
+	struct vcpu *const *vcpus; /* constant once the guest runs */
+	uint32_t vcpu_count;
+	const uint64_t *sbi_extensions; /* the extension ids it is offered, 0-terminated */
+
+	/* The hext engine's. */
+	uint64_t vmid;          /* with its generation above HGATP_VMID_BITS, 0: none yet */
+	uint32_t *last_vcpu_on; /* by hart index: id + 1 of the vCPU that ran there last */
+};
+
+#endif

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef ENGINE_HEXT_HEXT_H
+#define ENGINE_HEXT_HEXT_H
+
+/* Between the files of the hext engine. */
+
+#include "engine/engine.h"
+
+struct hart;
+
+/* What a hart's H extension offers, probed on that hart. */
+struct hext_hart {
+	bool usable;
+	uint64_t henvcfg; /* the bits that can be set, of those guests are given */
+	bool has_hstateen;
+	bool has_vector, has_fp;
+	uint32_t gspace_modes;    /* bit n: hgatp takes mode n */
+	uint64_t vmid_mask;       /* VMIDLEN ones */
+	uint64_t vmid_generation; /* the one whose VMIDs this hart's TLB may hold */
+	struct vcpu *fp_owner;    /* whose FP and vector state the registers hold, or NULL */
+};
+
+struct hext_hart *hext_this_hart(void);
+
+/* Probing, and the CSRs that are the same for all guests. */
+bool hext_init_hart(void);
+void hext_limit_isa(struct isa *isa);
+
+/* Loading and putting of vCPUs: CSRs, FP and vector state, VMIDs. */
+int hext_guest_init(struct guest *guest, unsigned address_bits);
+int hext_vcpu_init(struct vcpu *vcpu);
+void hext_vcpu_reset(struct vcpu *vcpu, uint64_t pc, uint64_t argument, bool resumed);
+void hext_load(struct vcpu *vcpu);
+void hext_put(struct vcpu *vcpu);
+uint64_t hext_read_fp(struct vcpu *vcpu, unsigned n);
+void hext_write_fp(struct vcpu *vcpu, unsigned n, uint64_t value);
+
+/* engine/hext/switch.S, fp.S */
+void hext_enter(struct vcpu *vcpu);
+void fp_save(struct fp_state *state);
+void fp_restore(const struct fp_state *state);
+void vector_save(struct vector_state *state, void *registers);
+void vector_restore(const struct vector_state *state, const void *registers);
+
+#endif

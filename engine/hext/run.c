@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: MIT */
+
+/* Running a vCPU, and what the engine deals with itself. */
+
+#include "engine/hext/hext.h"
+#include "kernel/error.h"
+#include "kernel/hart.h"
+#include "kernel/irqoff.h"
+#include "kernel/trap.h"
+#include "riscv/csr.h"
+
+#define HVIP_SHIFT 1 /* VS-level numbers are the S-level ones plus one */
+
+#define INSN_WFI     0x10500073
+#define INSN_WRS_NTO 0x00d00073
+#define INSN_WRS_STO 0x01d00073
+
+#define IRQ_LEVELS (BIT(IRQ_S_TIMER) | BIT(IRQ_S_EXT))
+
+/* Tells the hardware what is pending for the vCPU now. */
+static void fold_interrupts(struct vcpu *vcpu, uint32_t irq)
+{
+	uint32_t levels = irq & (uint32_t)IRQ_LEVELS;
+
+	if (irq & BIT(IRQ_S_SOFT)) {
+		/*
+		 * From here on it is the guest's own sip.SSIP, which it clears by itself; one
+		 * that is raised after this sets the bit again.
+		 */
+		__atomic_fetch_and(&vcpu->irq, ~(uint32_t)BIT(IRQ_S_SOFT), __ATOMIC_SEQ_CST);
+		csr_set(CSR_HVIP, BIT(IRQ_VS_SOFT));
+	}
+	if (levels != vcpu->irq_loaded) {
+		csr_clear(CSR_HVIP, (uint64_t)(vcpu->irq_loaded & ~levels) << HVIP_SHIFT);
+		csr_set(CSR_HVIP, (uint64_t)(levels & ~vcpu->irq_loaded) << HVIP_SHIFT);
+		vcpu->irq_loaded = levels;
+	}
+}
+
+static void inject(struct vcpu *vcpu, uint64_t cause, uint64_t value)
+{
+	/* What trap entry into VS-mode does (Priv. 1.13, 10.1.1, 18.6.3). */
+	uint64_t status = csr_read(CSR_VSSTATUS);
+	uint64_t sie = status & SSTATUS_SIE ? SSTATUS_SPIE : 0;
+	uint64_t spp = vcpu->sstatus & SSTATUS_SPP;
+
+	csr_write(CSR_VSSTATUS,
+		  (status & ~(uint64_t)(SSTATUS_SIE | SSTATUS_SPIE | SSTATUS_SPP)) | sie | spp);
+	csr_write(CSR_VSEPC, vcpu->pc);
+	csr_write(CSR_VSCAUSE, cause);
+	csr_write(CSR_VSTVAL, value);
+	vcpu->pc = csr_read(CSR_VSTVEC) & ~UINT64_C(3);
+	vcpu->sstatus |= SSTATUS_SPP;
+}
+
+/* Reads 16 bits of the guest's code, with its translation and execute permission. */
+static bool fetch_half(uint64_t address, uint32_t *half)
+{
+	uint64_t value = 0;
+	register uint64_t failed __asm__("t0");
+
+	/* hlvx.hu a1, (a0), which the assembler has no name for without H. */
+	register uint64_t a0 __asm__("a0") = address;
+	register uint64_t a1 __asm__("a1") = value;
+
+	__asm__ volatile("   li t0, 0\n"
+			 "1: .word 0x643545f3\n"
+			 "2:\n" EXCEPTION_ENTRY(1b, 2b)
+			 : "+r"(a1), "=&r"(failed)
+			 : "r"(a0)
+			 : "memory");
+	*half = (uint32_t)a1;
+	return !failed;
+}
+
+/*
+ * hstatus.SPVP still holds the privilege of the trap from the guest, which is the one that
+ * HLVX translates with.
+ */
+static int fetch(struct vcpu *vcpu, uint32_t *bits)
+{
+	uint32_t low, high = 0;
+
+	if (!fetch_half(vcpu->pc, &low))
+		return ERR_AGAIN;
+	if ((low & 3) == 3 && !fetch_half(vcpu->pc + 2, &high))
+		return ERR_AGAIN;
+	*bits = low | high << 16;
+	return 0;
+}
+
+/* hlv.d a1, (a0). */
+static int read_word(struct vcpu *vcpu, gva_t address, uint64_t *word)
+{
+	register uint64_t failed __asm__("t0");
+	register uint64_t a0 __asm__("a0") = address.v;
+	register uint64_t a1 __asm__("a1") = 0;
+
+	(void)vcpu;
+	__asm__ volatile("   li t0, 0\n"
+			 "1: .word 0x6c0545f3\n"
+			 "2:\n" EXCEPTION_ENTRY(1b, 2b)
+			 : "+r"(a1), "=&r"(failed)
+			 : "r"(a0)
+			 : "memory");
+	*word = a1;
+	return failed ? ERR_FAULT : 0;
+}
+
+static bool clear_ipi(struct vcpu *vcpu)
+{
+	uint32_t bit = (uint32_t)BIT(IRQ_S_SOFT);
+	bool raised = __atomic_fetch_and(&vcpu->irq, ~bit, __ATOMIC_SEQ_CST) & bit;
+	bool pending = csr_read(CSR_HVIP) & BIT(IRQ_VS_SOFT);
+
+	csr_clear(CSR_HVIP, BIT(IRQ_VS_SOFT));
+	return raised || pending;
+}
+
+/*
+ * The guest tried what only a hypervisor may do, or what it was not given (a closed counter,
+ * say): its machine has no H extension, so there the instruction is illegal. WFI and WRS are
+ * the exceptions: they trap here when others want the hart.
+ */
+static void virtual_instruction(struct vcpu *vcpu, struct exit *exit)
+{
+	uint32_t bits = (uint32_t)vcpu->stval;
+
+	exit->reason = EXIT_NONE;
+	/* stval is allowed to be 0 (Priv. 1.13, 18.6.2). */
+	if (bits == 0 && fetch(vcpu, &bits) != 0)
+		return;
+
+	bool from_s = vcpu->sstatus & SSTATUS_SPP;
+
+	if ((bits == INSN_WFI && from_s) || bits == INSN_WRS_NTO || bits == INSN_WRS_STO) {
+		vcpu->pc += 4;
+		exit->reason = bits == INSN_WFI ? EXIT_WFI : EXIT_NONE;
+		return;
+	}
+	inject(vcpu, EXC_ILLEGAL_INSN, bits);
+}
+
+static void guest_page_fault(struct vcpu *vcpu, enum access_kind kind, struct exit *exit)
+{
+	uint64_t htinst = vcpu->htinst;
+
+	/* A pseudoinstruction of a walk: bit 0 clear, and no register bits (table 18.8). */
+	bool walk = (htinst & ~UINT64_C(0x1020)) == 0x2000;
+
+	exit->reason = EXIT_ACCESS;
+	exit->access = (struct exit_access){
+	    .kind = kind,
+	    .walk = walk,
+	    .gpa = GPA(vcpu->htval << 2 | (walk ? 0 : vcpu->stval & 3)),
+	    .gva = GVA(vcpu->stval),
+	    .transformed = walk ? 0 : htinst,
+	};
+}
+
+static void decode_exit(struct vcpu *vcpu, struct exit *exit)
+{
+	switch (vcpu->scause) {
+	case EXC_ECALL_VS:
+		exit->reason = EXIT_SBI;
+		break;
+	case EXC_LOAD_GUEST_PAGE:
+		guest_page_fault(vcpu, ACCESS_LOAD, exit);
+		break;
+	case EXC_STORE_GUEST_PAGE:
+		guest_page_fault(vcpu, ACCESS_STORE, exit);
+		break;
+	case EXC_INSN_GUEST_PAGE:
+		guest_page_fault(vcpu, ACCESS_FETCH, exit);
+		break;
+	case EXC_VIRTUAL_INSN:
+		virtual_instruction(vcpu, exit);
+		break;
+	default:
+		if (vcpu->scause & SCAUSE_INTERRUPT) {
+			exit->reason = EXIT_INTERRUPT;
+			exit->number = vcpu->scause & ~SCAUSE_INTERRUPT;
+		} else {
+			/* A cause that hedeleg cannot delegate on this hart: it is the guest's. */
+			inject(vcpu, vcpu->scause, vcpu->stval);
+			exit->reason = EXIT_NONE;
+		}
+		break;
+	}
+}
+
+static void run(struct vcpu *vcpu, bool trap_wfi, struct exit *exit)
+{
+	uint32_t irq;
+
+	__atomic_store_n(&vcpu->mode, VCPU_GUEST, __ATOMIC_SEQ_CST);
+
+	/* From here on who raises or requests something sends an IPI, or is seen here. */
+	irq = __atomic_load_n(&vcpu->irq, __ATOMIC_SEQ_CST);
+	if (irq != vcpu->irq_loaded)
+		fold_interrupts(vcpu, irq);
+	if (__atomic_load_n(&vcpu->requests, __ATOMIC_RELAXED)) {
+		__atomic_store_n(&vcpu->mode, VCPU_HOST, __ATOMIC_SEQ_CST);
+		exit->reason = EXIT_NONE;
+		return;
+	}
+	csr_write(CSR_HSTATUS, HSTATUS_VSXL_64 | HSTATUS_SPV | (trap_wfi ? HSTATUS_VTW : 0));
+	irqoff_end();
+	hext_enter(vcpu);
+	irqoff_begin();
+	__atomic_store_n(&vcpu->mode, VCPU_HOST, __ATOMIC_RELEASE);
+	decode_exit(vcpu, exit);
+}
+
+static bool has_interrupt(struct vcpu *vcpu)
+{
+	uint64_t pending = csr_read(CSR_VSIP);
+
+	pending |= __atomic_load_n(&vcpu->irq, __ATOMIC_SEQ_CST);
+	return pending & csr_read(CSR_VSIE);
+}
+
+static void set_timer(struct vcpu *vcpu, uint64_t deadline)
+{
+	if (vcpu->has_sstc) {
+		csr_write(CSR_VSTIMECMP, deadline);
+		return;
+	}
+	/* SBI 2.0, 6.1: the pending timer interrupt is cleared as well. */
+	vcpu_lower(vcpu, IRQ_S_TIMER);
+	vcpu->csrs.vstimecmp = deadline;
+	timer_set(&vcpu->timer, deadline);
+}
+
+static uint64_t timer_deadline(struct vcpu *vcpu)
+{
+	return vcpu->has_sstc ? csr_read(CSR_VSTIMECMP) : TIME_NEVER;
+}
+
+#define FENCE_PAGES_MAX 64
+
+static void fence_page(uint64_t address, const struct fence *fence)
+{
+	register uint64_t a0 __asm__("a0") = address;
+	register uint64_t a1 __asm__("a1") = fence->asid;
+
+	if (fence->asid == FENCE_ALL_ASIDS)
+		__asm__ volatile(".word 0x22050073" ::"r"(a0)
+				 : "memory"); /* hfence.vvma a0, zero */
+	else
+		__asm__ volatile(".word 0x22b50073" ::"r"(a0), "r"(a1)
+				 : "memory"); /* hfence.vvma a0, a1 */
+}
+
+static void fence(struct vcpu *vcpu, const struct fence *fence)
+{
+	register uint64_t a1 __asm__("a1") = fence->asid;
+	uint64_t first = align_down(fence->start, PAGE_SIZE);
+	uint64_t pages = (fence->size >> PAGE_SHIFT) + 2;
+
+	(void)vcpu;
+	if (pages <= FENCE_PAGES_MAX) {
+		for (uint64_t a = first; a - first < fence->size + (fence->start - first);
+		     a += PAGE_SIZE)
+			fence_page(a, fence);
+	} else if (fence->asid == FENCE_ALL_ASIDS) {
+		__asm__ volatile(".word 0x22000073" ::: "memory"); /* hfence.vvma zero, zero */
+	} else {
+		__asm__ volatile(".word 0x22b00073" ::"r"(a1)
+				 : "memory"); /* hfence.vvma zero, a1 */
+	}
+}
+
+/*
+ * A hart may remember that a page was not mapped (Priv. 1.13, 12.2.1): the new entry is seen
+ * for certain only after a fence.
+ */
+static void mapped(struct vcpu *vcpu, gpa_t gpa)
+{
+	register uint64_t a0 __asm__("a0") = gpa.v >> 2;
+
+	(void)vcpu;
+	__asm__ volatile(".word 0x62050073" ::"r"(a0) : "memory"); /* hfence.gvma a0, zero */
+}
+
+const struct engine hext_engine = {
+    .name = "hext",
+    .init_hart = hext_init_hart,
+    .limit_isa = hext_limit_isa,
+    .guest_init = hext_guest_init,
+    .vcpu_init = hext_vcpu_init,
+    .vcpu_reset = hext_vcpu_reset,
+    .load = hext_load,
+    .put = hext_put,
+    .run = run,
+    .inject = inject,
+    .fetch = fetch,
+    .read_word = read_word,
+    .clear_ipi = clear_ipi,
+    .has_interrupt = has_interrupt,
+    .set_timer = set_timer,
+    .timer_deadline = timer_deadline,
+    .fence = fence,
+    .mapped = mapped,
+    .read_fp = hext_read_fp,
+    .write_fp = hext_write_fp,
+};

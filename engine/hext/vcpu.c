@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: MIT */
+
+/* A vCPU's way into a hart and out of it. */
+
+#include "engine/hext/hext.h"
+#include "kernel/error.h"
+#include "kernel/hart.h"
+#include "kernel/mmu.h"
+#include "riscv/csr.h"
+
+/* guest->vmid: the VMID in the low bits, the generation it belongs to above. */
+#define VMID_GENERATION_SHIFT 16
+
+/*
+ * VMIDs are handed out in order; when they run out a new generation begins. A hart flushes
+ * all guests' translations before it first uses a VMID of a newer generation, so no old use
+ * of it is ever seen.
+ */
+static struct {
+	struct spinlock lock; /* guards the rest; innermost */
+	uint64_t generation;
+	uint64_t next;
+} vmids = {.lock = SPINLOCK_INIT, .generation = 1, .next = 1};
+
+static unsigned smallest_level(uint32_t modes, unsigned address_bits)
+{
+	for (unsigned mode = ATP_MODE_SV39; mode <= ATP_MODE_SV57; mode++) {
+		unsigned level = mode - ATP_MODE_SV39 + 2;
+
+		if (modes & BIT(mode) && gspace_address_bits(level) >= address_bits)
+			return level;
+	}
+	return 0;
+}
+
+int hext_guest_init(struct guest *guest, unsigned address_bits)
+{
+	unsigned level = smallest_level(hext_this_hart()->gspace_modes, address_bits);
+
+	if (!level)
+		return ERR_RANGE;
+	guest->last_vcpu_on = arena_alloc(guest->arena, HARTS_MAX * sizeof(*guest->last_vcpu_on));
+	if (!guest->last_vcpu_on)
+		return ERR_NOMEM;
+	return gspace_init(&guest->space, guest->arena, level);
+}
+
+int hext_vcpu_init(struct vcpu *vcpu)
+{
+	struct isa *isa = &vcpu->guest->isa;
+
+	vcpu->has_sstc = isa_has(isa, ISA_sstc);
+	if (isa_has_letter(isa, 'v')) {
+		csr_set(CSR_SSTATUS, (uint64_t)XS_INITIAL << SSTATUS_VS_SHIFT);
+
+		uint64_t size = 32 * csr_read(CSR_VLENB);
+
+		csr_clear(CSR_SSTATUS, SSTATUS_VS);
+		vcpu->vector.registers = arena_alloc(vcpu->guest->arena, size);
+		if (!vcpu->vector.registers)
+			return ERR_NOMEM;
+	}
+	return 0;
+}
+
+void hext_vcpu_reset(struct vcpu *vcpu, uint64_t pc, uint64_t argument, bool resumed)
+{
+	struct isa *isa = &vcpu->guest->isa;
+
+	for (unsigned i = 0; i < 32; i++)
+		vcpu->x[i] = 0;
+	vcpu->x[10] = vcpu->id;
+	vcpu->x[11] = argument;
+	vcpu->pc = pc;
+	vcpu->sstatus = SSTATUS_UXL_64 | SSTATUS_SPP;
+	if (isa_has_letter(isa, 'f'))
+		vcpu->sstatus |= (uint64_t)XS_CLEAN << SSTATUS_FS_SHIFT;
+	if (isa_has_letter(isa, 'v'))
+		vcpu->sstatus |= (uint64_t)XS_CLEAN << SSTATUS_VS_SHIFT;
+	vcpu->csrs = (struct hext_csrs){
+	    .vsstatus = SSTATUS_UXL_64,
+	    .vstimecmp = resumed ? vcpu->csrs.vstimecmp : TIME_NEVER,
+	    .hvip = resumed ? vcpu->csrs.hvip : 0,
+	};
+	if (!resumed)
+		vcpu->irq_loaded = 0;
+	/* The next load flushes what translations of its former life may be left. */
+	vcpu->last_hart = NULL;
+	vcpu->fp = (struct fp_state){.fcsr = 0};
+	vcpu->vector.vstart = vcpu->vector.vcsr = vcpu->vector.vl = 0;
+	vcpu->vector.vtype = BIT(63); /* vill */
+	vcpu->fp_hart = NULL;
+	vcpu->mmio_reservation = UINT64_MAX;
+}
+
+/* A VMID of this generation for the guest; the hart is made ready for it. */
+static uint64_t take_vmid(struct guest *guest, struct hext_hart *hext)
+{
+	spin_lock(&vmids.lock);
+	if (guest->vmid >> VMID_GENERATION_SHIFT != vmids.generation) {
+		if (vmids.next > hext->vmid_mask) {
+			vmids.generation++;
+			vmids.next = 1;
+		}
+		/* With no VMID bits at all this gives each guest, in turn, VMID 0. */
+		guest->vmid = vmids.generation << VMID_GENERATION_SHIFT | vmids.next++;
+	}
+
+	uint64_t generation = vmids.generation;
+
+	spin_unlock(&vmids.lock);
+	if (hext->vmid_generation != generation) {
+		hext->vmid_generation = generation;
+		__asm__ volatile(".word 0x62000073" ::: "memory"); /* hfence.gvma zero, zero */
+	}
+	return guest->vmid & hext->vmid_mask;
+}
+
+static void load_address_space(struct vcpu *vcpu, struct hext_hart *hext)
+{
+	struct guest *guest = vcpu->guest;
+	uint32_t *last = &guest->last_vcpu_on[this_hart()->index];
+	uint64_t mode = ATP_MODE_SV39 + guest->space.root_level - 2;
+	uint64_t vmid = take_vmid(guest, hext);
+
+	csr_write(CSR_HGATP, mode << ATP_MODE_SHIFT | vmid << HGATP_VMID_SHIFT |
+				 pointer_to_hpa(guest->space.root).v >> PAGE_SHIFT);
+
+	/*
+	 * Translations of another vCPU of this guest, or of this one before it went elsewhere
+	 * and changed them, are not this hart's: guests use an ASID for different spaces on
+	 * different harts (all of them ASID 0, often).
+	 */
+	if (*last != vcpu->id + 1 || vcpu->last_hart != this_hart()) {
+		__asm__ volatile(".word 0x22000073\n" /* hfence.vvma zero, zero */
+				 "fence.i" ::
+				     : "memory");
+		*last = (uint32_t)vcpu->id + 1;
+		vcpu->last_hart = this_hart();
+	}
+}
+
+/*
+ * FS and VS are turned on in the hypervisor's sstatus for the moment, whatever the guest's
+ * state is; HS-level code uses neither, so nothing else depends on it.
+ */
+static void restore_fp(struct vcpu *vcpu, struct hext_hart *hext)
+{
+	if (hext->fp_owner == vcpu && vcpu->fp_hart == this_hart())
+		return;
+	hext->fp_owner = vcpu;
+	vcpu->fp_hart = this_hart();
+	csr_set(CSR_SSTATUS, SSTATUS_FS | SSTATUS_VS);
+	if (hext->has_fp)
+		fp_restore(&vcpu->fp);
+	if (hext->has_vector && vcpu->vector.registers)
+		vector_restore(&vcpu->vector, vcpu->vector.registers);
+}
+
+static bool is_dirty(uint64_t sstatus, unsigned shift)
+{
+	return (sstatus >> shift & 3) == XS_DIRTY;
+}
+
+static void save_fp(struct vcpu *vcpu, struct hext_hart *hext)
+{
+	csr_set(CSR_SSTATUS, SSTATUS_FS | SSTATUS_VS);
+	if (hext->has_fp && is_dirty(vcpu->sstatus, SSTATUS_FS_SHIFT)) {
+		fp_save(&vcpu->fp);
+		vcpu->sstatus ^= (uint64_t)(XS_DIRTY ^ XS_CLEAN) << SSTATUS_FS_SHIFT;
+	}
+	if (vcpu->vector.registers && is_dirty(vcpu->sstatus, SSTATUS_VS_SHIFT)) {
+		vector_save(&vcpu->vector, vcpu->vector.registers);
+		vcpu->sstatus ^= (uint64_t)(XS_DIRTY ^ XS_CLEAN) << SSTATUS_VS_SHIFT;
+	}
+}
+
+void hext_load(struct vcpu *vcpu)
+{
+	struct hext_hart *hext = hext_this_hart();
+	struct hext_csrs *csrs = &vcpu->csrs;
+
+	csr_write(CSR_VSSTATUS, csrs->vsstatus);
+	csr_write(CSR_VSIE, csrs->vsie);
+	csr_write(CSR_VSTVEC, csrs->vstvec);
+	csr_write(CSR_VSSCRATCH, csrs->vsscratch);
+	csr_write(CSR_VSEPC, csrs->vsepc);
+	csr_write(CSR_VSCAUSE, csrs->vscause);
+	csr_write(CSR_VSTVAL, csrs->vstval);
+	csr_write(CSR_VSATP, csrs->vsatp);
+	csr_write(CSR_SCOUNTEREN, csrs->scounteren);
+	csr_write(CSR_SENVCFG, csrs->senvcfg);
+	csr_write(CSR_HVIP, csrs->hvip);
+	if (vcpu->has_sstc)
+		csr_write(CSR_VSTIMECMP, csrs->vstimecmp);
+	load_address_space(vcpu, hext);
+	restore_fp(vcpu, hext);
+}
+
+void hext_put(struct vcpu *vcpu)
+{
+	struct hext_csrs *csrs = &vcpu->csrs;
+
+	csrs->vsstatus = csr_read(CSR_VSSTATUS);
+	csrs->vsie = csr_read(CSR_VSIE);
+	csrs->vstvec = csr_read(CSR_VSTVEC);
+	csrs->vsscratch = csr_read(CSR_VSSCRATCH);
+	csrs->vsepc = csr_read(CSR_VSEPC);
+	csrs->vscause = csr_read(CSR_VSCAUSE);
+	csrs->vstval = csr_read(CSR_VSTVAL);
+	csrs->vsatp = csr_read(CSR_VSATP);
+	csrs->scounteren = csr_read(CSR_SCOUNTEREN);
+	csrs->senvcfg = csr_read(CSR_SENVCFG);
+	csrs->hvip = csr_read(CSR_HVIP);
+	if (vcpu->has_sstc) {
+		csrs->vstimecmp = csr_read(CSR_VSTIMECMP);
+		/* The hart's comparator belongs to nobody now. */
+		csr_write(CSR_VSTIMECMP, TIME_NEVER);
+	}
+	save_fp(vcpu, hext_this_hart());
+}
+
+uint64_t hext_read_fp(struct vcpu *vcpu, unsigned n)
+{
+	csr_set(CSR_SSTATUS, SSTATUS_FS);
+	fp_save(&vcpu->fp);
+	return vcpu->fp.f[n];
+}
+
+void hext_write_fp(struct vcpu *vcpu, unsigned n, uint64_t value)
+{
+	csr_set(CSR_SSTATUS, SSTATUS_FS);
+	fp_save(&vcpu->fp);
+	vcpu->fp.f[n] = value;
+	fp_restore(&vcpu->fp);
+	vcpu->sstatus |= SSTATUS_FS;
+	/* Both levels' FS say so, as if the guest's own instruction had done it. */
+	csr_set(CSR_VSSTATUS, SSTATUS_FS);
+}

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+include guests/linux/programs/build.mk

@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: MIT */
+/* The HSM extension: starting, stopping and suspending harts. */
+#include "guests/selftest/sbi.h"
+
+#define ENOUGH_MS 3000
+
+static bool alone(void)
+{
+	if (machine.hart_count < 2)
+		test_skip("one hart");
+	return machine.hart_count < 2;
+}
+
+static void status(void)
+{
+	static const uint64_t absent[] = {4096, 0xffffffff, BIT(32), BIT(63), ~UINT64_C(0), 512, 1000000};
+
+	expect_eq(hart_status(0), SBI_HSM_STARTED, "self");
+	for (size_t i = 1; i < machine.hart_count; i++)
+		expect_eq(hart_status(i), SBI_HSM_STOPPED, "hart %lu", harts[i].id);
+	/* OpenSBI looks at the low 32 bits of a hart id. */
+	for (size_t i = 0; i < ARRAY_SIZE(absent); i++)
+		if (!machine.native || (uint32_t)absent[i] != 0)
+			expect_eq(sbi1(SBI_EXT_HSM, SBI_HSM_HART_GET_STATUS, absent[i]).error,
+				  SBI_ERR_INVALID_PARAM, "hart %lu", absent[i]);
+}
+
+static void start_errors(void)
+{
+	static const uint64_t absent[] = {4096, 0xffffffff, BIT(32), BIT(63), ~UINT64_C(0), 512};
+	uint64_t good = (uint64_t)hart_entry;
+
+	expect_eq(sbi3(SBI_EXT_HSM, SBI_HSM_HART_START, hart_self()->id, good, 0).error,
+		  SBI_ERR_ALREADY_AVAILABLE, "self");
+	for (size_t i = 0; i < ARRAY_SIZE(absent); i++)
+		if (!machine.native || (uint32_t)absent[i] != 0)
+			expect_eq(sbi3(SBI_EXT_HSM, SBI_HSM_HART_START, absent[i], good, 0).error,
+				  SBI_ERR_INVALID_PARAM, "hart 0x%lx", absent[i]);
+}
+
+static void start_addresses(void)
+{
+	uint64_t end = machine.ram_base + machine.ram_size;
+	const uint64_t bad[] = {0, NOWHERE, UART_BASE, PLIC_BASE, FINISHER_BASE, end, BIT(40), BIT(56), BIT(63),
+				~UINT64_C(0) - 1, machine.ram_base - 4, VIRTIO_BASE, BIT(63) + machine.ram_base};
+
+	if (machine.native) {
+		test_skip("the firmware starts harts anywhere");
+		return;
+	}
+	if (alone())
+		return;
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+		expect_eq(sbi3(SBI_EXT_HSM, SBI_HSM_HART_START, harts[1].id, bad[i], 0).error,
+			  SBI_ERR_INVALID_ADDRESS, "address 0x%lx", bad[i]);
+	expect_eq(hart_status(1), SBI_HSM_STOPPED, "status afterwards");
+}
+
+struct seen {
+	uint64_t id, satp, sstatus;
+	volatile uint64_t count;
+};
+
+static void look(void *argument)
+{
+	struct seen *seen = argument;
+
+	seen->id = hart_self()->id;
+	seen->satp = csr_read(CSR_SATP);
+	seen->sstatus = csr_read(CSR_SSTATUS);
+	seen->count++;
+}
+
+static void start_state(void)
+{
+	if (alone())
+		return;
+	for (size_t i = 1; i < machine.hart_count; i++) {
+		struct seen seen = {.id = 99};
+
+		expect_eq(hart_run(i, look, &seen), 0, "start of hart %lu", harts[i].id);
+		expect(hart_join(i, ENOUGH_MS), "hart %lu did not finish", harts[i].id);
+		expect_eq(seen.count, 1, "runs of hart %lu", harts[i].id);
+		expect_eq(seen.satp, 0, "satp");
+		expect_eq(seen.sstatus & SSTATUS_SIE, 0, "sstatus.SIE");
+	}
+}
+
+static void wait_flag(void *argument)
+{
+	while (!__atomic_load_n((bool *)argument, __ATOMIC_ACQUIRE))
+		;
+}
+
+static void start_started(void)
+{
+	bool flag = false;
+
+	if (alone())
+		return;
+	expect_eq(hart_run(1, wait_flag, &flag), 0, "start");
+	expect(wait_until(hart_status(1) == SBI_HSM_STARTED, ENOUGH_MS), "status %ld", hart_status(1));
+	expect_eq(sbi3(SBI_EXT_HSM, SBI_HSM_HART_START, harts[1].id, (uint64_t)hart_entry, 0).error,
+		  SBI_ERR_ALREADY_AVAILABLE, "second start");
+	__atomic_store_n(&flag, true, __ATOMIC_RELEASE);
+	expect(hart_join(1, ENOUGH_MS), "did not stop");
+}
+
+static void start_many(void)
+{
+	struct seen seen = {0};
+
+	if (alone())
+		return;
+	for (uint64_t n = 1; n <= 200 && !test_failed(); n++) {
+		size_t i = 1 + n % (machine.hart_count - 1);
+
+		expect_eq(hart_run(i, look, &seen), 0, "start %lu", n);
+		expect(hart_join(i, ENOUGH_MS), "start %lu did not finish", n);
+		expect_eq(seen.count, n, "count");
+		expect_eq(seen.id, harts[i].id, "id");
+	}
+}
+
+static void ipi_to_stopped(void)
+{
+	struct seen seen = {0};
+
+	if (alone())
+		return;
+	expect_eq(sbi2(SBI_EXT_IPI, 0, 1, harts[1].id).error, 0, "IPI");
+	expect_eq(sbi2(SBI_EXT_RFENCE, 0, 1, harts[1].id).error, 0, "fence");
+	expect_eq(hart_status(1), SBI_HSM_STOPPED, "status");
+	expect_eq(hart_run(1, look, &seen), 0, "start");
+	expect(hart_join(1, ENOUGH_MS), "did not finish");
+	expect_eq(seen.count, 1, "runs");
+}
+
+static uint64_t suspend(uint64_t type, uint64_t address, uint64_t opaque)
+{
+	return (uint64_t)sbi3(SBI_EXT_HSM, SBI_HSM_HART_SUSPEND, type, address, opaque).error;
+}
+
+static void suspend_retentive(void)
+{
+	uint64_t start;
+
+	csr_write(CSR_SIE, BIT(IRQ_S_TIMER) | BIT(IRQ_S_SOFT));
+	for (int i = 0; i < 5; i++) {
+		start = time_now();
+		sbi1(SBI_EXT_TIME, 0, start + machine.timebase / 1000);
+		expect_eq(suspend(0, 0, 0), 0, "timer wakes");
+		expect(time_now() - start < machine.timebase, "woke after %lu ticks", time_now() - start);
+	}
+	sbi1(SBI_EXT_TIME, 0, ~UINT64_C(0));
+	sbi2(SBI_EXT_IPI, 0, BIT(hart_self()->id), 0);
+	expect_eq(suspend(0, ~UINT64_C(0), ~UINT64_C(0)), 0, "with an IPI pending");
+}
+
+static void suspend_non_retentive(void)
+{
+	struct hart *hart = hart_self();
+
+	for (int i = 0; i < 5; i++) {
+		csr_write(CSR_SIE, BIT(IRQ_S_TIMER));
+		hart->result = 99;
+		hart->trap.cause = 0;
+		sbi1(SBI_EXT_TIME, 0, time_now() + machine.timebase / 1000);
+		if (!trap_run(suspend, SBI_HSM_SUSPEND_NON_RETENTIVE, (uint64_t)hart_resume, (uint64_t)hart)) {
+			if (machine.native)
+				test_skip("returned %ld", (int64_t)hart->result);
+			else
+				test_fail("returned %ld", (int64_t)hart->result);
+			return;
+		}
+		expect_eq(hart->result, hart->id, "a0");
+		expect_eq(hart->temp & SSTATUS_SIE, 0, "sstatus.SIE");
+		expect_eq(hart->vector, 0, "satp");
+		expect_eq(hart->trap.cause, 0, "an exception");
+	}
+}
+
+static void suspend_errors(void)
+{
+	static const uint32_t reserved[] = {1, 2, 0xfffffff, 0x80000001, 0x8fffffff};
+	static const uint32_t platform[] = {0x10000000, 0x7fffffff, 0x90000000, 0xffffffff};
+	static const uint64_t addresses[] = {NOWHERE, UART_BASE, BIT(56), ~UINT64_C(0) - 1, 0};
+	int64_t error;
+
+	for (size_t i = 0; i < ARRAY_SIZE(reserved); i++)
+		expect_eq(suspend(reserved[i], (uint64_t)hart_resume, 0), SBI_ERR_INVALID_PARAM,
+			  "type 0x%x", reserved[i]);
+	for (size_t i = 0; i < ARRAY_SIZE(platform); i++) {
+		error = (int64_t)suspend(platform[i], (uint64_t)hart_resume, 0);
+		expect(error == SBI_ERR_INVALID_PARAM || error == SBI_ERR_NOT_SUPPORTED,
+		       "type 0x%x: %ld", platform[i], error);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(addresses) && !machine.native; i++)
+		expect_eq(suspend(SBI_HSM_SUSPEND_NON_RETENTIVE, addresses[i], 0),
+			  SBI_ERR_INVALID_ADDRESS, "address 0x%lx", addresses[i]);
+}
+
+static void suspend_once(void *argument)
+{
+	csr_write(CSR_SIE, BIT(IRQ_S_SOFT));
+	*(int64_t *)argument = (int64_t)suspend(0, 0, 0);
+}
+
+static void suspend_other(void)
+{
+	volatile int64_t result = 99;
+	int64_t error;
+
+	if (alone())
+		return;
+	expect_eq(hart_run(1, suspend_once, (void *)(uintptr_t)&result), 0, "start");
+	expect(wait_until(hart_status(1) == SBI_HSM_SUSPENDED, ENOUGH_MS), "status %ld", hart_status(1));
+	/* The specification has no error for just this; it must be one, and change nothing. */
+	error = sbi3(SBI_EXT_HSM, SBI_HSM_HART_START, harts[1].id, (uint64_t)hart_entry, 0).error;
+	expect(error == SBI_ERR_ALREADY_AVAILABLE || error == SBI_ERR_INVALID_PARAM,
+	       "start of a suspended hart: %ld", error);
+	expect_eq(result, 99, "returned before it was woken:");
+	sbi2(SBI_EXT_IPI, 0, 1, harts[1].id);
+	expect(hart_join(1, ENOUGH_MS), "an IPI did not wake it");
+	expect_eq(result, 0, "result");
+}
+
+static const struct test tests[] = {
+    {"status", status},
+    {"start-errors", start_errors},
+    {"start-addresses", start_addresses},
+    {"start-state", start_state},
+    {"start-started", start_started},
+    {"start-many", start_many},
+    {"ipi-to-stopped", ipi_to_stopped},
+    {"suspend-retentive", suspend_retentive},
+    {"suspend-non-retentive", suspend_non_retentive},
+    {"suspend-errors", suspend_errors},
+    {"suspend-other", suspend_other},
+};
+TEST_GROUP(hsm, tests);

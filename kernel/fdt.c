@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: MIT */
+
+#include "kernel/fdt.h"
+
+#include "kernel/error.h"
+
+#include <string.h>
+
+#define CELLS_MAX 3 /* a PCI address has three */
+
+static uint64_t read_cells(const fdt32_t *cells, int count)
+{
+	uint64_t value = 0;
+
+	for (int i = 0; i < count; i++)
+		value = value << 32 | fdt32_to_cpu(cells[i]);
+	return value;
+}
+
+/* Translates an address of `bus`'s children to one of its parent's through its ranges. */
+static int translate_through(const void *fdt, int bus, int parent, uint64_t *address)
+{
+	int child_cells = fdt_address_cells(fdt, bus);
+	int size_cells = fdt_size_cells(fdt, bus);
+	int parent_cells = fdt_address_cells(fdt, parent);
+	int length;
+	const fdt32_t *ranges = fdt_getprop(fdt, bus, "ranges", &length);
+
+	if (!ranges || child_cells < 1 || parent_cells < 1 || size_cells < 1)
+		return ERR_INVAL;
+	if (length == 0)
+		return 0;
+
+	int entry = child_cells + parent_cells + size_cells;
+
+	for (int cells = length / 4; cells >= entry; cells -= entry, ranges += entry) {
+		uint64_t child = read_cells(ranges, child_cells);
+		uint64_t size = read_cells(ranges + child_cells + parent_cells, size_cells);
+
+		if (*address >= child && *address - child < size) {
+			*address += read_cells(ranges + child_cells, parent_cells) - child;
+			return 0;
+		}
+	}
+	return ERR_INVAL;
+}
+
+int fdt_node_reg(const void *fdt, int node, unsigned index, uint64_t *address, uint64_t *size)
+{
+	int parent = fdt_parent_offset(fdt, node);
+	int address_cells = fdt_address_cells(fdt, parent);
+	int size_cells = fdt_size_cells(fdt, parent);
+	int length;
+	const fdt32_t *reg = fdt_getprop(fdt, node, "reg", &length);
+
+	if (!reg)
+		return ERR_NOENT;
+	if (parent < 0 || address_cells < 1 || address_cells > CELLS_MAX || size_cells < 0 ||
+	    size_cells > 2)
+		return ERR_INVAL;
+
+	unsigned entry = (unsigned)(address_cells + size_cells);
+
+	if ((uint64_t)length / 4 < (uint64_t)entry * (index + 1))
+		return ERR_NOENT;
+	reg += entry * index;
+	*address = read_cells(reg, address_cells);
+	*size = read_cells(reg + address_cells, size_cells);
+
+	/* Without sizes it is a number, such as a hart id, and no address. */
+	for (int bus = parent; size_cells > 0 && (parent = fdt_parent_offset(fdt, bus)) >= 0;
+	     bus = parent) {
+		int error = translate_through(fdt, bus, parent, address);
+
+		if (error)
+			return error;
+	}
+	return 0;
+}
+
+uint64_t fdt_node_u64(const void *fdt, int node, const char *name, uint64_t otherwise)
+{
+	int length;
+	const fdt32_t *value = fdt_getprop(fdt, node, name, &length);
+
+	if (!value || (length != 4 && length != 8))
+		return otherwise;
+	return read_cells(value, length / 4);
+}
+
+int fdt_node_interrupt(const void *fdt, int node, unsigned index, uint32_t *source)
+{
+	int length;
+	const fdt32_t *value = fdt_getprop(fdt, node, "interrupts", &length);
+
+	if (!value || (uint64_t)length / 4 <= index)
+		return ERR_NOENT;
+	*source = fdt32_to_cpu(value[index]);
+	return 0;
+}
+
+bool fdt_node_enabled(const void *fdt, int node)
+{
+	const char *status = fdt_getprop(fdt, node, "status", NULL);
+
+	return !status || strcmp(status, "okay") == 0 || strcmp(status, "ok") == 0;
+}

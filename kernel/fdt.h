@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef KERNEL_FDT_H
+#define KERNEL_FDT_H
+
+/* What reading the host's device tree takes beyond libfdt. Plain functions of the tree. */
+
+#include "kernel/types.h"
+
+#include <libfdt.h>
+
+/*
+ * Entry `index` of the node's reg, by its parent's cell counts, translated through the
+ * ranges of the buses above. ERR_NOENT if there is none, ERR_INVAL if it makes no sense.
+ */
+int fdt_node_reg(const void *fdt, int node, unsigned index, uint64_t *address, uint64_t *size);
+
+/* A property of one or two cells as a number, or `otherwise`. */
+uint64_t fdt_node_u64(const void *fdt, int node, const char *name, uint64_t otherwise);
+
+/* The next of the node's values of `interrupts` (one cell each), or ERR_NOENT. */
+int fdt_node_interrupt(const void *fdt, int node, unsigned index, uint32_t *source);
+
+/* Whether the node is usable: no status, or "okay" or "ok". */
+bool fdt_node_enabled(const void *fdt, int node);
+
+#endif

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef KERNEL_HART_H
+#define KERNEL_HART_H
+
+/* The machine's harts. Each runs on one stack, with tp pointing at its struct hart. */
+
+#include "kernel/timer.h"
+#include "kernel/types.h"
+
+#define HARTS_MAX 64
+
+struct isa;
+
+/* Timers of one hart; see kernel/timer.c. */
+struct timer_queue {
+	struct spinlock lock; /* guards the heap and every timer in it */
+	struct timer *root;
+	uint64_t armed;         /* what the hardware timer is set to; owned by the hart */
+	struct timer *expiring; /* whose `expired` runs at this moment, or NULL; atomic */
+};
+
+struct hart {
+	uint64_t library_tls[4]; /* the C library's thread-local variables (errno); see pilae.lds */
+	char *emergency_stack_top; /* for the report of a stack overflow; see layout.h */
+	uint32_t index;            /* 0 to hart_count() - 1 */
+	uint64_t id;               /* the machine's hart id */
+	const struct isa *isa;     /* what its device-tree node says it can do */
+	bool has_h;                /* the H extension, found by trying as well */
+	bool has_sstc;             /* stimecmp (and vstimecmp, with H) */
+	bool online;
+	uint32_t ipi; /* enum ipi bits, set by anyone */
+	struct timer_queue timers;
+	char *stack_top;
+	uint64_t interrupts_off_since; /* instret; for builds that measure it */
+};
+
+/* Why a hart is interrupted. */
+enum ipi {
+	IPI_KICK = 1, /* leave the guest (or wake up) and look around */
+	IPI_HALT = 2, /* stop for good: another hart panicked */
+};
+
+static inline struct hart *this_hart(void)
+{
+	struct hart *hart;
+
+	__asm__("mv %0, tp" : "=r"(hart));
+	return hart;
+}
+
+/* How many harts run, and the one with an index below that. */
+unsigned hart_count(void);
+struct hart *hart_by_index(unsigned index);
+
+/* The online hart with this id, or NULL. */
+struct hart *hart_by_id(uint64_t id);
+
+/* Describes the boot hart; before anything else. */
+void hart_init_boot(uint64_t id);
+
+/*
+ * Starts every usable hart of the device tree through SBI HSM and waits until each is up;
+ * one that the firmware refuses to start is reported and left out. `prepare` runs on each
+ * hart, this one too, before it counts as up; then the others go on to `run`, for good.
+ */
+void hart_start_all(void (*prepare)(void), void (*run)(void));
+
+/* Makes that hart take a software interrupt (SBI sPI). Any context. */
+void ipi_send(struct hart *hart, enum ipi reason);
+
+/* Stops all other harts, for panic(). */
+void ipi_halt_others(void);
+
+/* The interrupt's handler: acknowledges it and deals with the reasons. */
+void ipi_interrupt(void);
+
+/* Timer interrupt: runs what has expired and arms the hardware again. */
+void timer_interrupt(void);
+
+/* Prepares this hart's timer hardware. */
+void timer_init_hart(void);
+
+#endif

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+
+#include "kernel/irqoff.h"
+
+#ifdef PILAE_MEASURE_IRQOFF
+
+#include "kernel/hart.h"
+#include "kernel/lock.h"
+#include "kernel/log.h"
+#include "riscv/csr.h"
+
+static struct {
+	struct spinlock lock; /* guards the rest */
+	bool measuring;
+	uint64_t longest;
+	void *end;
+} irqoff;
+
+void irqoff_begin(void)
+{
+	this_hart()->interrupts_off_since = csr_read(CSR_INSTRET);
+}
+
+void irqoff_end(void)
+{
+	uint64_t since = this_hart()->interrupts_off_since;
+	uint64_t length = csr_read(CSR_INSTRET) - since;
+
+	this_hart()->interrupts_off_since = 0;
+	if (!since || !irqoff.measuring || length <= irqoff.longest)
+		return;
+	spin_lock(&irqoff.lock);
+	if (length > irqoff.longest) {
+		irqoff.longest = length;
+		irqoff.end = __builtin_return_address(0);
+	}
+	spin_unlock(&irqoff.lock);
+}
+
+void irqoff_start_measuring(void)
+{
+	irqoff.measuring = true;
+}
+
+void irqoff_report(void)
+{
+	irqoff.measuring = false;
+	log_info("longest stretch with interrupts off: %llu instructions, up to %p",
+		 (unsigned long long)irqoff.longest, irqoff.end);
+}
+
+#endif

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef KERNEL_MMU_H
+#define KERNEL_MMU_H
+
+/*
+ * The hypervisor's own address space (kernel/layout.h): built once at boot, W^X. Later only
+ * device registers and stacks are added, by the boot hart.
+ */
+
+#include "kernel/layout.h"
+#include "kernel/types.h"
+
+struct page;
+
+/* hpa = va - direct_map_offset, for addresses of the direct map. */
+extern uint64_t direct_map_offset;
+
+static inline void *hpa_to_pointer(hpa_t address)
+{
+	return (void *)(address.v + direct_map_offset);
+}
+
+static inline hpa_t pointer_to_hpa(const void *pointer)
+{
+	return HPA((uint64_t)pointer - direct_map_offset);
+}
+
+/* Where a symbol of the image lies in memory. */
+hpa_t image_to_hpa(const void *symbol);
+
+/*
+ * Builds the tables in the largest mode the hart has, maps image and direct map, and turns
+ * them on. `load_address`: where the image lies.
+ */
+void mmu_init(hpa_t load_address);
+
+/* Maps what later allocations need: call once the page allocator works. */
+void mmu_use_page_allocator(void);
+
+/* Turns the same tables on, on a hart that has just started: the value for its satp. */
+uint64_t mmu_satp(void);
+
+/* Whether the range, host-physical, lies in the direct map. */
+bool mmu_is_mapped(hpa_t address, uint64_t size);
+
+/* Maps device registers; never fails (panics when out of its window: boot only). */
+volatile void *mmu_map_registers(hpa_t address, uint64_t size);
+
+/* A new guarded stack; returns its top. Boot only. */
+char *mmu_map_stack(void);
+
+#endif

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: MIT */
+
+#include "kernel/page.h"
+
+#include "kernel/lock.h"
+#include "kernel/log.h"
+#include "kernel/trap.h"
+
+#define CLEAR_STEP KIB(64)
+
+/* Free blocks of one order, linked through their first pages' entries. */
+static struct {
+	struct spinlock lock; /* guards everything here and all entries of free pages */
+	char *base;
+	struct page *pages;
+	uint32_t count;
+	uint32_t free[PAGE_ORDER_MAX + 1];
+	uint64_t free_pages, total_pages;
+} allocator = {.lock = SPINLOCK_INIT};
+
+struct page *page_of(const void *block)
+{
+	return &allocator.pages[page_number(block)];
+}
+
+uint32_t page_number(const void *block)
+{
+	return (uint32_t)(((uintptr_t)block - (uintptr_t)allocator.base) >> PAGE_SHIFT);
+}
+
+void *page_pointer(uint32_t number)
+{
+	return allocator.base + ((uint64_t)number << PAGE_SHIFT);
+}
+
+static void push_free(uint32_t number, unsigned order)
+{
+	struct page *page = &allocator.pages[number];
+	uint32_t head = allocator.free[order];
+
+	page->state = PAGE_FREE;
+	page->order = (uint8_t)order;
+	page->prev = PAGE_NONE;
+	page->next = head;
+	if (head != PAGE_NONE)
+		allocator.pages[head].prev = number;
+	allocator.free[order] = number;
+}
+
+static void remove_free(uint32_t number, unsigned order)
+{
+	struct page *page = &allocator.pages[number];
+
+	if (page->prev != PAGE_NONE)
+		allocator.pages[page->prev].next = page->next;
+	else
+		allocator.free[order] = page->next;
+	if (page->next != PAGE_NONE)
+		allocator.pages[page->next].prev = page->prev;
+	page->state = PAGE_TAIL;
+}
+
+/* Puts a block back, joined with its buddy as long as that one is free too. */
+static void release(uint32_t number, unsigned order)
+{
+	for (; order < PAGE_ORDER_MAX; order++) {
+		uint32_t buddy = number ^ (uint32_t)1 << order;
+
+		if (buddy >= allocator.count || allocator.pages[buddy].state != PAGE_FREE ||
+		    allocator.pages[buddy].order != order)
+			break;
+		remove_free(buddy, order);
+		allocator.pages[number].state = PAGE_TAIL;
+		number = number < buddy ? number : buddy;
+	}
+	push_free(number, order);
+}
+
+void page_init(char *base, uint32_t count, struct page *pages)
+{
+	allocator.base = base;
+	allocator.count = count;
+	allocator.pages = pages;
+	allocator.free_pages = allocator.total_pages = 0;
+	for (unsigned i = 0; i <= PAGE_ORDER_MAX; i++)
+		allocator.free[i] = PAGE_NONE;
+	for (uint32_t i = 0; i < count; i++)
+		pages[i].state = PAGE_RESERVED;
+}
+
+void page_add(char *start, uint64_t page_count)
+{
+	uint32_t number = page_number(start);
+	uint64_t left = page_count;
+
+	spin_lock(&allocator.lock);
+	while (left > 0) {
+		unsigned order = 0;
+
+		while (order < PAGE_ORDER_MAX && is_aligned(number, BIT(order + 1)) &&
+		       BIT(order + 1) <= left)
+			order++;
+		release(number, order);
+		number += (uint32_t)1 << order;
+		left -= BIT(order);
+	}
+	allocator.free_pages += page_count;
+	allocator.total_pages += page_count;
+	spin_unlock(&allocator.lock);
+}
+
+void *page_alloc(unsigned order)
+{
+	unsigned from = order;
+	void *block = NULL;
+
+	spin_lock(&allocator.lock);
+	while (from <= PAGE_ORDER_MAX && allocator.free[from] == PAGE_NONE)
+		from++;
+	if (from <= PAGE_ORDER_MAX) {
+		uint32_t number = allocator.free[from];
+
+		remove_free(number, from);
+		while (from > order) {
+			from--;
+			push_free(number + ((uint32_t)1 << from), from);
+		}
+		allocator.pages[number].state = PAGE_ALLOCATED;
+		allocator.pages[number].order = (uint8_t)order;
+		allocator.free_pages -= BIT(order);
+		block = page_pointer(number);
+	}
+	spin_unlock(&allocator.lock);
+	return block;
+}
+
+void page_free(void *block, unsigned order)
+{
+	uint32_t number = page_number(block);
+	struct page *page = &allocator.pages[number];
+
+	spin_lock(&allocator.lock);
+	if (number >= allocator.count || page->state != PAGE_ALLOCATED || page->order != order)
+		panic("page_free: no block of order %u at %p", order, block);
+	release(number, order);
+	allocator.free_pages += BIT(order);
+	spin_unlock(&allocator.lock);
+}
+
+void page_clear_bytes(void *start, uint64_t size)
+{
+	uint64_t *word = start;
+	uint64_t *end = word + size / sizeof(*word);
+
+	/* Volatile, so that this stays the plain loop whose length is known. */
+	for (; word < end; word += 8) {
+		for (unsigned i = 0; i < 8; i++)
+			((volatile uint64_t *)word)[i] = 0;
+	}
+}
+
+void page_clear(void *block, unsigned order)
+{
+	uint64_t size = PAGE_SIZE << order;
+	char *start = block;
+
+	for (uint64_t done = 0; done < size; done += CLEAR_STEP) {
+		page_clear_bytes(start + done, min_u64(CLEAR_STEP, size - done));
+		if (done + CLEAR_STEP < size)
+			preempt_point();
+	}
+}
+
+void *page_alloc_zeroed(unsigned order)
+{
+	void *block = page_alloc(order);
+
+	if (block)
+		page_clear(block, order);
+	return block;
+}
+
+uint64_t page_free_bytes(void)
+{
+	return allocator.free_pages << PAGE_SHIFT;
+}
+
+uint64_t page_total_bytes(void)
+{
+	return allocator.total_pages << PAGE_SHIFT;
+}

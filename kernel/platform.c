@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: MIT */
+
+#include "kernel/platform.h"
+
+#include "kernel/error.h"
+#include "kernel/fdt.h"
+#include "kernel/log.h"
+#include "riscv/csr.h"
+
+#include <string.h>
+
+struct platform platform;
+
+static void read_chosen(const void *fdt)
+{
+	int chosen = fdt_path_offset(fdt, "/chosen");
+	int length;
+
+	platform.bootargs = "";
+	if (chosen < 0)
+		return;
+
+	const char *bootargs = fdt_getprop(fdt, chosen, "bootargs", NULL);
+	uint64_t start = fdt_node_u64(fdt, chosen, "linux,initrd-start", 0);
+	uint64_t end = fdt_node_u64(fdt, chosen, "linux,initrd-end", 0);
+
+	if (bootargs)
+		platform.bootargs = bootargs;
+	if (end > start)
+		platform.initrd = (struct range){start, end - start};
+	platform.rng_seed = fdt_getprop(fdt, chosen, "rng-seed", &length);
+	platform.rng_seed_size = platform.rng_seed ? (unsigned)length : 0;
+}
+
+/* Ranges that wrap or are empty are dropped; what is left is kept ordered by address. */
+static void add_memory(struct range range)
+{
+	if (range.size == 0 || range.base + range.size < range.base)
+		return;
+	if (platform.memory_count == PLATFORM_MEMORY_MAX) {
+		log_warn("/memory: more than %u ranges; the rest is not used", PLATFORM_MEMORY_MAX);
+		return;
+	}
+
+	unsigned i = platform.memory_count++;
+
+	for (; i > 0 && platform.memory[i - 1].base > range.base; i--)
+		platform.memory[i] = platform.memory[i - 1];
+	platform.memory[i] = range;
+}
+
+int platform_read_memory(const void *fdt, hpa_t fdt_address)
+{
+	if (fdt_check_header(fdt) != 0)
+		return ERR_INVAL;
+	platform.fdt = fdt;
+	platform.fdt_range = (struct range){fdt_address.v, fdt_totalsize(fdt)};
+	read_chosen(fdt);
+
+	int node;
+
+	fdt_for_each_subnode(node, fdt, 0)
+	{
+		const char *type = fdt_getprop(fdt, node, "device_type", NULL);
+		struct range range;
+
+		if (!type || strcmp(type, "memory") != 0 || !fdt_node_enabled(fdt, node))
+			continue;
+		for (unsigned i = 0; !fdt_node_reg(fdt, node, i, &range.base, &range.size); i++)
+			add_memory(range);
+	}
+	return platform.memory_count ? 0 : ERR_NOENT;
+}
+
+void platform_for_reserved(const void *fdt, void (*visit)(struct range range, bool no_map))
+{
+	struct range range;
+
+	for (int i = 0; fdt_get_mem_rsv(fdt, i, &range.base, &range.size) == 0 && range.size; i++)
+		visit(range, false);
+
+	int parent = fdt_path_offset(fdt, "/reserved-memory");
+	int node;
+
+	if (parent < 0)
+		return;
+	fdt_for_each_subnode(node, fdt, parent)
+	{
+		bool no_map = fdt_getprop(fdt, node, "no-map", NULL) != NULL;
+
+		if (!fdt_node_enabled(fdt, node))
+			continue;
+		for (unsigned i = 0; !fdt_node_reg(fdt, node, i, &range.base, &range.size); i++)
+			visit(range, no_map);
+	}
+}
+
+static void read_uart(const void *fdt)
+{
+	int chosen = fdt_path_offset(fdt, "/chosen");
+	int length;
+	const char *path = chosen >= 0 ? fdt_getprop(fdt, chosen, "stdout-path", &length) : NULL;
+
+	if (!path)
+		return;
+
+	/* Options may follow the path: "serial0:115200n8". */
+	int node = fdt_path_offset_namelen(fdt, path, (int)strcspn(path, ":"));
+	struct platform_uart *uart = &platform.uart;
+
+	if (node < 0 || (fdt_node_check_compatible(fdt, node, "ns16550a") != 0 &&
+			 fdt_node_check_compatible(fdt, node, "ns16550") != 0 &&
+			 fdt_node_check_compatible(fdt, node, "snps,dw-apb-uart") != 0))
+		return;
+	if (fdt_node_reg(fdt, node, 0, &uart->registers.base, &uart->registers.size) != 0)
+		return;
+
+	uint64_t shift = fdt_node_u64(fdt, node, "reg-shift", 0);
+
+	uart->stride = 1U << (shift & 7);
+	uart->width = fdt_node_u64(fdt, node, "reg-io-width", 1) == 4 ? 4 : 1;
+	uart->registers.base += fdt_node_u64(fdt, node, "reg-offset", 0);
+	if (fdt_node_interrupt(fdt, node, 0, &uart->interrupt) != 0)
+		uart->interrupt = 0;
+}
+
+static struct range read_compatible(const void *fdt, const char *compatible)
+{
+	struct range range = {0, 0};
+	int node = fdt_node_offset_by_compatible(fdt, -1, compatible);
+
+	if (node < 0 || fdt_node_reg(fdt, node, 0, &range.base, &range.size) != 0)
+		range.size = 0;
+	return range;
+}
+
+static void read_plic(const void *fdt)
+{
+	static const char *const names[] = {"riscv,plic0", "sifive,plic-1.0.0", "thead,c900-plic"};
+	int node = -1;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(names) && node < 0; i++)
+		node = fdt_node_offset_by_compatible(fdt, -1, names[i]);
+	platform.plic_node = node;
+	if (node < 0 || fdt_node_reg(fdt, node, 0, &platform.plic.base, &platform.plic.size) != 0)
+		return;
+	platform.plic_sources = (uint32_t)fdt_node_u64(fdt, node, "riscv,ndev", 0);
+}
+
+void platform_read_devices(void)
+{
+	const void *fdt = platform.fdt;
+	int cpus = fdt_path_offset(fdt, "/cpus");
+
+	read_chosen(fdt);
+	platform.timebase = cpus >= 0 ? fdt_node_u64(fdt, cpus, "timebase-frequency", 0) : 0;
+	read_uart(fdt);
+	read_plic(fdt);
+	platform.finisher = read_compatible(fdt, "sifive,test1");
+	platform.rtc = read_compatible(fdt, "google,goldfish-rtc");
+}
+
+/* The hart id of the cpu node above an interrupt controller with this phandle. */
+static int hart_of_controller(const void *fdt, uint32_t phandle, uint64_t *hart_id)
+{
+	int node = fdt_node_offset_by_phandle(fdt, phandle);
+	int cpu = node >= 0 ? fdt_parent_offset(fdt, node) : -1;
+	uint64_t size;
+
+	return cpu >= 0 ? fdt_node_reg(fdt, cpu, 0, hart_id, &size) : ERR_NOENT;
+}
+
+int platform_plic_context(uint64_t hart_id, uint32_t *context)
+{
+	int length;
+	const fdt32_t *entries =
+	    platform.plic_node < 0
+		? NULL
+		: fdt_getprop(platform.fdt, platform.plic_node, "interrupts-extended", &length);
+
+	if (!entries)
+		return ERR_NOENT;
+	for (uint32_t i = 0; i < (uint32_t)length / 8; i++) {
+		uint64_t id;
+
+		if (fdt32_to_cpu(entries[2 * i + 1]) != IRQ_S_EXT ||
+		    hart_of_controller(platform.fdt, fdt32_to_cpu(entries[2 * i]), &id) != 0)
+			continue;
+		if (id == hart_id) {
+			*context = i;
+			return 0;
+		}
+	}
+	return ERR_NOENT;
+}

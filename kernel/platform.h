@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef KERNEL_PLATFORM_H
+#define KERNEL_PLATFORM_H
+
+/* The machine, as the host's device tree describes it. Filled once at boot, then constant. */
+
+#include "kernel/types.h"
+
+#define PLATFORM_MEMORY_MAX 16
+
+struct range {
+	uint64_t base, size; /* host-physical, bytes */
+};
+
+struct platform_uart {
+	struct range registers; /* size 0: there is none */
+	unsigned stride;        /* bytes from one register to the next */
+	unsigned width;         /* of an access: 1 or 4 bytes */
+	uint32_t interrupt;     /* PLIC source; 0: none, poll */
+};
+
+struct platform {
+	const void *fdt; /* in the direct map */
+	const char *bootargs;
+	uint64_t timebase; /* ticks a second */
+
+	unsigned memory_count;
+	struct range memory[PLATFORM_MEMORY_MAX];
+	struct range fdt_range, initrd;
+
+	struct platform_uart uart;
+	struct range plic;
+	uint32_t plic_sources;
+	int plic_node;
+	struct range finisher, rtc;
+
+	const void *rng_seed;
+	unsigned rng_seed_size;
+};
+
+extern struct platform platform;
+
+/* Memory and everything needed to map it: runs with the early mapping of the tree. */
+int platform_read_memory(const void *fdt, hpa_t fdt_address);
+
+/* All the rest; platform.fdt is reached through the direct map by now. */
+void platform_read_devices(void);
+
+/*
+ * Calls `visit` for each range that is not to be touched (no-map reserved memory) or only
+ * not to be allocated (other reserved memory, /memreserve/).
+ */
+void platform_for_reserved(const void *fdt, void (*visit)(struct range range, bool no_map));
+
+/* The context of the PLIC that interrupts that hart in S-mode, or ERR_NOENT. */
+int platform_plic_context(uint64_t hart_id, uint32_t *context);
+
+#endif

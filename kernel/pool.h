@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef KERNEL_POOL_H
+#define KERNEL_POOL_H
+
+/*
+ * Each hart's stock of 2 MiB pages that are cleared already, so that a guest's first touch
+ * of its memory is quick. Filled while the hart is idle, a little at a time.
+ */
+
+#include "kernel/types.h"
+
+/* A cleared 2 MiB page from this hart's stock, or NULL if it is empty. */
+void *pool_take_megapage(void);
+
+/*
+ * Clears at most 64 KiB towards a full stock. false if the stock is full, or memory is short
+ * and better left to those who ask for it.
+ */
+bool pool_refill_step(void);
+
+/* Gives the stocks of all harts back to the page allocator. false if there was nothing. */
+bool pool_reclaim(void);
+
+#endif

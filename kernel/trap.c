@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+
+#include "kernel/trap.h"
+
+#include "kernel/hart.h"
+#include "kernel/irqoff.h"
+#include "kernel/log.h"
+#include "kernel/panic.h"
+#include "riscv/csr.h"
+
+struct exception_entry {
+	uint64_t insn, resume;
+};
+
+extern const struct exception_entry exception_table_start[], exception_table_end[];
+
+static void (*external_handler)(void);
+
+void interrupt_set_external(void (*handler)(void))
+{
+	external_handler = handler;
+}
+
+void interrupt_dispatch(uint64_t number)
+{
+	switch (number) {
+	case IRQ_S_SOFT:
+		ipi_interrupt();
+		break;
+	case IRQ_S_TIMER:
+		timer_interrupt();
+		break;
+	case IRQ_S_EXT:
+		if (external_handler)
+			external_handler();
+		break;
+	default:
+		/* Nothing else is enabled in sie; silence whatever it is. */
+		csr_clear(CSR_SIE, BIT(number & 63));
+		break;
+	}
+}
+
+void preempt_point(void)
+{
+	irqoff_end();
+	csr_set(CSR_SSTATUS, SSTATUS_SIE);
+	csr_clear(CSR_SSTATUS, SSTATUS_SIE);
+	irqoff_begin();
+}
+
+void interrupt_wait(void)
+{
+	irqoff_end();
+	/* WFI returns when an interrupt is pending, whether or not SIE is set (Priv. 1.13, 3.3.3).
+	 */
+	__asm__ volatile("wfi" ::: "memory");
+	irqoff_begin();
+	preempt_point();
+}
+
+static bool exception_fixup(struct trap_frame *frame)
+{
+	for (const struct exception_entry *e = exception_table_start; e < exception_table_end;
+	     e++) {
+		if (e->insn == frame->sepc) {
+			frame->sepc = e->resume;
+			frame->x[5] = frame->scause + 1;
+			return true;
+		}
+	}
+	return false;
+}
+
+void kernel_trap(struct trap_frame *frame)
+{
+	if (frame->scause & SCAUSE_INTERRUPT) {
+		irqoff_begin();
+		interrupt_dispatch(frame->scause & ~SCAUSE_INTERRUPT);
+		irqoff_end();
+		return;
+	}
+	if (!exception_fixup(frame))
+		panic_trap("unexpected exception in the hypervisor", frame);
+}
+
+void __noreturn kernel_stack_overflow(struct trap_frame *frame)
+{
+	panic_trap("stack overflow in the hypervisor", frame);
+}

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: MIT
+# Guests and systems.
+#
+# A fragment guests/NAME/build.mk adds what it builds to GUESTS, with its own rules; guests/lib comes
+# first. Programs for the Linux guest it adds to INITRD_FILES: FILE becomes /tests/FILE (without its
+# folders). It may use B, CACHE, CROSS and say.
+
+GUESTS :=
+INITRD_FILES :=
+
+guest_fragments := $(sort $(wildcard guests/*/build.mk))
+-include $(filter guests/lib/%,$(guest_fragments)) $(filter-out guests/lib/%,$(guest_fragments))
+
+# Debian's Linux: the kernel as it was packaged, and a small initial ramdisk.
+
+linux_image := $(B)/linux/Image
+linux_initrd := $(B)/linux/initrd.gz
+initrd_dir := guests/linux/initrd
+initrd_args_file := $(B)/gen/initrd.args
+$(call keep,$(initrd_args_file),$(INITRD_FILES))
+
+$(linux_image): $(CACHE)/linux/Image
+	@mkdir -p $(@D)
+	$(call say,LN,$@)ln -sf $< $@
+
+$(linux_initrd): tools/mkinitrd $(wildcard $(initrd_dir)/*) $(CACHE)/busybox $(CACHE)/linux/Image \
+		$(INITRD_FILES) $(initrd_args_file)
+	@mkdir -p $(@D)
+	$(call say,INITRD,$@)tools/mkinitrd -o $@ -D busybox=$(CACHE)/busybox \
+		-D init=$(initrd_dir) -D linux=$(CACHE)/linux \
+		$(initrd_dir)/contents $(INITRD_FILES)
+
+.PHONY: guests
+guests: $(GUESTS) $(linux_image) $(linux_initrd)
+
+# Systems: what an .its includes by /incbin/ is looked for beside it, then in build/, where it is
+# made when there is a rule for it.
+
+SYSTEM ?= examples/demo.its
+FIRMWARE ?= opensbi
+export SYSTEM ENGINE SMP MEM FIRMWARE APPEND QEMU QEMUFLAGS CPU ICOUNT
+export BUILD := $(B)
+
+SYSTEM_IMAGE := $(if $(filter %.its,$(SYSTEM)),$(B)/$(SYSTEM:.its=.itb),$(SYSTEM))
+export SYSTEM_IMAGE
+run_needs := $(SYSTEM_IMAGE) \
+	$(and $(filter own,$(FIRMWARE)),$(wildcard firmware/build.mk),$(B)/firmware.bin)
+ifneq ($(filter run gdb,$(MAKECMDGOALS)),)
+ifneq ($(SYSTEM),$(wildcard $(SYSTEM)))
+$(error there is no system $(SYSTEM); have: $(wildcard examples/*.its))
+endif
+endif
+
+examples_its := $(sort $(wildcard examples/*.its))
+all_its := $(sort $(examples_its) $(filter %.its,$(SYSTEM)))
+MKIMAGE_DTC := -I dts -O dtb -p 500 -i $(B)
+
+.PHONY: systems
+systems: $(examples_its:%.its=$(B)/%.itb)
+
+$(B)/%.itb: %.its
+	@mkdir -p $(@D)
+	$(call say,MKIMAGE,$@)mkimage -D "$(MKIMAGE_DTC)" -f $< $@.tmp > $@.log || \
+		{ cat $@.log; rm -f $@.tmp; false; }
+	@mv $@.tmp $@
+
+# $(call its_needs,ITS): the files that it includes, as targets of this Makefile.
+incbin_sed := s|.*/incbin/("\([^"]*\)".*|\1|p
+its_needs = $(foreach f,$(shell sed -n '$(incbin_sed)' $(1)), \
+	$(firstword $(wildcard $(dir $(1))$(f)) $(B)/$(f)))
+$(foreach i,$(wildcard $(all_its)),$(eval $(B)/$(i:.its=.itb): $(call its_needs,$(i))))

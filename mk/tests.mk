@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: MIT
+# Unit tests and fuzzers on the host, system tests in QEMU.
+#
+# The second line of tests/unit/test_NAME.c or tests/fuzz/fuzz_NAME.c names the sources that it is
+# linked with, and a third line may name libraries:
+#     /* unit: device/plic.c vmm/bus.c */
+#     /* libs: -lfdt */
+
+HOST_CC ?= gcc
+SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all
+HOST_CFLAGS := -std=gnu17 -O1 -g -fno-omit-frame-pointer -I. -DPILAE_HOST $(WARNINGS) \
+	$(EXTRA_CFLAGS)
+host_cflags_file := $(B)/gen/host.cflags
+$(call keep,$(host_cflags_file),$(HOST_CC) $(HOST_CFLAGS) $(SANITIZE))
+
+unit_src := $(sort $(wildcard tests/unit/test_*.c))
+UNIT ?= %
+unit_bin := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(filter tests/unit/test_$(UNIT).c,$(unit_src)))
+
+# $(call unit_sources,FILE) and $(call unit_libs,FILE): what its comments say.
+unit_sources = $(shell sed -n '2s|^/\* unit:\(.*\)\*/.*|\1|p' $(1))
+unit_libs = $(shell sed -n '3s|^/\* libs:\(.*\)\*/.*|\1|p' $(1))
+
+define unit_rule
+$(1)_objs := $$(patsubst %.c,$(B)/host/%.o,$(1) $(call unit_sources,$(1)))
+$(B)/$(1:.c=): $$($(1)_objs)
+	@mkdir -p $$(@D)
+	$$(call say,HOSTLD,$$@)$(HOST_CC) $(SANITIZE) -o $$@ $$^ -lcmocka $(call unit_libs,$(1))
+host_objs += $$($(1)_objs)
+endef
+$(foreach t,$(unit_src),$(eval $(call unit_rule,$(t))))
+
+$(B)/host/%.o: %.c $(host_cflags_file)
+	@mkdir -p $(@D)
+	$(call say,HOSTCC,$@)$(HOST_CC) $(HOST_CFLAGS) $(SANITIZE) -MMD -MP -c $< -o $@
+
+-include $(patsubst %.o,%.d,$(sort $(host_objs)))
+
+# Each program prints cmocka's summary. All run, even when one fails.
+run_unit = status=0; for t in $(unit_bin); do $$t || { echo "$$t: failed"; status=1; }; done
+run_system = PILAE_BUILD=$(B) $(PYTHON) -m pytest tests/system $(PYTESTFLAGS)
+
+.PHONY: unit test soak
+unit: $(if $(unit_bin),$(unit_bin),no-such-unit-test)
+	@$(run_unit); exit $$status
+
+test: all $(unit_bin)
+	@$(run_unit); $(run_system) || status=1; exit $$status
+
+soak: all
+	@$(run_system) --soak
+
+# Fuzzers, with the same two comments.
+
+FUZZ_CC ?= clang-19
+SECONDS := $(if $(filter command line environment,$(origin SECONDS)),$(SECONDS),60)
+fuzz_src := $(sort $(wildcard tests/fuzz/fuzz_*.c))
+TARGET ?= %
+fuzz_bin := $(patsubst tests/fuzz/%.c,$(B)/tests/fuzz/%,$(filter tests/fuzz/fuzz_$(TARGET).c,$(fuzz_src)))
+
+define fuzz_rule
+$(1)_objs := $$(patsubst %.c,$(B)/fuzz/%.o,$(1) $(call unit_sources,$(1)))
+$(B)/$(1:.c=): $$($(1)_objs)
+	@mkdir -p $$(@D)
+	$$(call say,FUZZLD,$$@)$(FUZZ_CC) -fsanitize=fuzzer $(SANITIZE) -o $$@ $$^ $(call unit_libs,$(1))
+fuzz_objs += $$($(1)_objs)
+endef
+$(foreach t,$(fuzz_src),$(eval $(call fuzz_rule,$(t))))
+
+$(B)/fuzz/%.o: %.c $(host_cflags_file)
+	@mkdir -p $(@D)
+	$(call say,FUZZCC,$@)$(FUZZ_CC) $(HOST_CFLAGS) -fsanitize=fuzzer-no-link $(SANITIZE) -MMD -MP \
+		-c $< -o $@
+
+-include $(patsubst %.o,%.d,$(sort $(fuzz_objs)))
+
+.PHONY: fuzz
+fuzz: $(fuzz_bin)
+ifeq ($(fuzz_bin),)
+	@echo 'no such fuzzer; have: $(or $(patsubst tests/fuzz/fuzz_%.c,%,$(fuzz_src)),none)'
+else
+	@status=0; for f in $(fuzz_bin); do \
+		name=$${f##*/fuzz_}; corpus=$(B)/fuzz/corpus/$$name; mkdir -p $$corpus; \
+		$$f -max_total_time=$(SECONDS) -artifact_prefix=$(B)/fuzz/$$name- $$corpus \
+			$$([ -d tests/fuzz/corpus/$$name ] && echo tests/fuzz/corpus/$$name) || status=1; \
+	done; exit $$status
+endif

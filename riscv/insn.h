@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef RISCV_INSN_H
+#define RISCV_INSN_H
+
+/* Decoding of the instructions that access memory, full and compressed. */
+
+#include "kernel/types.h"
+
+enum insn_kind { INSN_LOAD, INSN_STORE, INSN_LOAD_FP, INSN_STORE_FP, INSN_AMO, INSN_LR, INSN_SC };
+
+/* The operations of AMOs: funct5 (Unpriv., "A" extension; Zacas for CAS). */
+enum insn_amo {
+	AMO_ADD = 0x00,
+	AMO_SWAP = 0x01,
+	AMO_XOR = 0x04,
+	AMO_CAS = 0x05,
+	AMO_OR = 0x08,
+	AMO_AND = 0x0c,
+	AMO_MIN = 0x10,
+	AMO_MAX = 0x14,
+	AMO_MINU = 0x18,
+	AMO_MAXU = 0x1c,
+};
+
+struct insn {
+	uint8_t kind;      /* enum insn_kind */
+	uint8_t length;    /* of the instruction: 2 or 4 bytes */
+	uint8_t size;      /* of the access: 1, 2, 4 or 8 bytes */
+	bool is_signed;    /* a load extends by the sign */
+	uint8_t rd;        /* where a load, AMO or SC puts its result */
+	uint8_t rs2;       /* what a store, AMO or SC writes */
+	uint8_t operation; /* of an AMO: enum insn_amo */
+	uint8_t offset;    /* of a transformed one: of the fault's address from the access's */
+};
+
+/*
+ * Decodes an instruction as it stands in memory (a compressed one in the low 16 bits).
+ * ERR_NOSYS if it is none of the above.
+ */
+int insn_decode(uint32_t bits, struct insn *insn);
+
+/* Decodes a transformed instruction of htinst (Priv. 1.13, 18.6.3). ERR_NOSYS as above. */
+int insn_decode_transformed(uint64_t htinst, struct insn *insn);
+
+/* The value that an AMO writes, of the `size` (4 or 8) of the insn. */
+uint64_t insn_amo_result(const struct insn *insn, uint64_t memory, uint64_t operand);
+
+/* What a load of insn->size puts into its register. */
+uint64_t insn_extend(const struct insn *insn, uint64_t value);
+
+#endif

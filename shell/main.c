@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+
+/* The hypervisor put together: what runs once the kernel is up. */
+
+#include "driver/plic.h"
+#include "driver/rtc.h"
+#include "engine/engine.h"
+#include "kernel/hart.h"
+#include "kernel/log.h"
+#include "kernel/options.h"
+#include "kernel/page.h"
+#include "kernel/panic.h"
+#include "kernel/platform.h"
+#include "kernel/start.h"
+#include "shell/console.h"
+#include "vmm/schedule.h"
+#include "vmm/vm.h"
+
+#include <string.h>
+
+static const char *const known_options[] = {
+    "pilae.engine", "pilae.loglevel", "pilae.color", "pilae.escape", "pilae.system",
+};
+
+static enum vmconfig_engine chosen_engine(void)
+{
+	char value[16] = "auto";
+
+	option_find(platform.bootargs, "pilae.engine", value, sizeof(value));
+	if (strcmp(value, "hext") == 0)
+		return VMCONFIG_ENGINE_HEXT;
+	if (strcmp(value, "soft") == 0)
+		return VMCONFIG_ENGINE_SOFT;
+	if (strcmp(value, "auto") != 0)
+		log_warn("command line: pilae.engine=%s: not one of auto, hext, soft", value);
+	return VMCONFIG_ENGINE_AUTO;
+}
+
+/* Engines that cannot run on this hart say so; the VMs are placed accordingly. */
+static void prepare_hart(void)
+{
+	hext_engine.init_hart();
+}
+
+static void start_system(void)
+{
+	const void *system;
+	uint64_t size;
+
+	if (!kernel_initrd(&system, &size)) {
+		log_error("no system to run: give one as initial ramdisk, such as QEMU's "
+			  "-initrd build/examples/demo.itb");
+		machine_end(true);
+	}
+	vm_start_system(system, size, chosen_engine());
+}
+
+void __noreturn hypervisor_main(void)
+{
+	host_plic_init();
+	console_init(platform.bootargs);
+	option_warn_unknown(platform.bootargs, known_options, ARRAY_SIZE(known_options));
+	wall_clock_init();
+
+	schedule_init();
+	hart_start_all(prepare_hart, schedule_run);
+	log_info("%u hart%s, %llu MiB of memory", hart_count(), hart_count() == 1 ? "" : "s",
+		 (unsigned long long)(page_total_bytes() >> 20));
+
+	start_system();
+	schedule_run();
+}

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: MIT
+"""Fixtures and options of the system tests."""
+
+import pytest
+
+import pilae
+
+
+def pytest_addoption(parser):
+    parser.addoption("--soak", action="store_true", help="run the long tests as well")
+    parser.addoption("--repeats", type=int, default=20,
+                     help="how often the long tests do the same (default: 20)")
+    parser.addoption("--engine", action="append", choices=list(pilae.ENGINES),
+                     help="run on this engine only (can be given more than once)")
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "soak: takes long; runs only with --soak")
+
+
+def pytest_collection_modifyitems(config, items):
+    if config.getoption("--soak"):
+        return
+    skip = pytest.mark.skip(reason="only with --soak")
+    for item in items:
+        if "soak" in item.keywords:
+            item.add_marker(skip)
+
+
+def pytest_generate_tests(metafunc):
+    if "engine" in metafunc.fixturenames:
+        engines = metafunc.config.getoption("--engine") or list(pilae.ENGINES)
+        metafunc.parametrize("engine", engines)
+
+
+@pytest.fixture
+def repeats(request):
+    return request.config.getoption("--repeats")
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    outcome = yield
+    setattr(item, f"report_{call.when}", outcome.get_result())
+
+
+@pytest.fixture
+def folder(request, tmp_path):
+    """A folder for a test's files. The large ones go when it has passed; when it has not,
+    the report shows the end of each console."""
+    yield tmp_path
+    report = getattr(request.node, "report_call", None)
+    if report is None or not report.passed:
+        for log in sorted(tmp_path.glob("*.log")):
+            lines = log.read_bytes().decode(errors="replace").replace("\r", "")
+            print(f"--- {log}\n" + "\n".join(lines.splitlines()[-80:]))
+        return
+    for path in tmp_path.iterdir():
+        if path.suffix in (".itb", ".img"):
+            path.unlink()
+
+
+@pytest.fixture
+def system(folder):
+    return pilae.System(folder)

@@ -1,0 +1,280 @@
+# SPDX-License-Identifier: MIT
+"""What the system tests share: system files, and machines that boot them.
+
+A test describes a system in Python, builds it, and boots it:
+
+    system = System(tmp_path)
+    system.image("linux", LINUX, type="kernel")
+    system.vm("web", kernel="linux", bootargs="console=ttyS0", vcpus=2, memory=512 * MIB)
+    with Machine(tmp_path, engine, system.build(), harts=2, limit=60) as machine:
+        machine.expect("login:")
+        assert machine.wait_exit() == 0
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import pexpect
+
+KIB = 1 << 10
+MIB = 1 << 20
+GIB = 1 << 30
+
+TOP = Path(__file__).resolve().parents[2]
+BUILD = (TOP / os.environ.get("PILAE_BUILD", "build")).resolve()
+PILAE_BIN = BUILD / "pilae.bin"
+PILAE_ELF = BUILD / "pilae.elf"
+LINUX = BUILD / "linux/Image"
+INITRD = BUILD / "linux/initrd.gz"
+MINIKERNEL = BUILD / "guests/minikernel.bin"
+SELFTEST = BUILD / "guests/selftest.elf"
+UBOOT = Path("/usr/lib/u-boot/qemu-riscv64_smode/u-boot.bin")
+OPENSBI = Path("/usr/lib/riscv64-linux-gnu/opensbi/generic/fw_dynamic.bin")
+CROSS = os.environ.get("CROSS", "riscv64-unknown-elf-")
+
+# The engines that every test runs on, and the processor that the host must be to have each.
+ENGINES = {
+    "hext": {"cpu": "rv64,h=true"},
+}
+
+
+def qemu_binary():
+    """QEMU as `make run` finds it."""
+    cached = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "pilae/qemu/bin"
+    path = f"{cached}:{os.environ['PATH']}"
+    return os.environ.get("QEMU") or shutil.which("qemu-system-riscv64", path=path)
+
+
+def dts_value(value):
+    """A property's value in device tree source."""
+    if isinstance(value, str):
+        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    if isinstance(value, bytes):
+        return "[" + value.hex() + "]"
+    if isinstance(value, Raw):
+        return value.text
+    if isinstance(value, (list, tuple)):
+        if all(isinstance(v, str) for v in value):
+            return ", ".join(dts_value(v) for v in value)
+        return "<" + " ".join(hex(v) for v in value) + ">"
+    return f"<{value:#x}>"
+
+
+class Raw:
+    """A value given as device tree source."""
+
+    def __init__(self, text):
+        self.text = text
+
+
+def u64(value):
+    return Raw(f"/bits/ 64 <{value:#x}>")
+
+
+def dts_node(name, properties, depth):
+    """A node; a value that is a dict is a subnode, True an empty property, None left out."""
+    tab = "\t" * depth
+    lines = [f"{tab}{name} {{"]
+    nodes = {k: v for k, v in properties.items() if isinstance(v, dict)}
+    for key, value in properties.items():
+        if key in nodes or value is None or value is False:
+            continue
+        lines.append(f"{tab}\t{key};" if value is True else f"{tab}\t{key} = {dts_value(value)};")
+    for key, value in nodes.items():
+        lines += dts_node(key, value, depth + 1)
+    lines.append(f"{tab}}};")
+    return lines
+
+
+class System:
+    """A system file in the making."""
+
+    def __init__(self, folder, name="system"):
+        self.path = Path(folder) / f"{name}.itb"
+        self.images = {}
+        self.vms = {}
+        self.root = {}
+
+    def image(self, name, data, hash=None, **properties):
+        """An image node with a file's contents, or with bytes. `hash` is an algorithm, or a
+        dict: the properties of hash-1."""
+        if isinstance(data, bytes):
+            data_path = self.path.with_suffix(f".{name}.img")
+            data_path.write_bytes(data)
+            data = data_path
+        node = {
+            "description": name,
+            "data": Raw(f'/incbin/("{data}")'),
+            "type": "kernel",
+            "arch": "riscv",
+            "os": "linux",
+            "compression": "none",
+        }
+        node.update({key.replace("_", "-"): value for key, value in properties.items()})
+        if hash:
+            node["hash-1"] = hash if isinstance(hash, dict) else {"algo": hash}
+        self.images[name] = node
+        return self
+
+    def vm(self, name, kernel, memory=64 * MIB, vcpus=1, bootargs=None, ramdisk=None, **others):
+        """A VM; other properties by their names, in a dict given as `**{"pilae,weight": 3}`."""
+        self.vms[name] = {
+            "compatible": "pilae,vm",
+            "kernel": kernel,
+            "ramdisk": ramdisk,
+            "bootargs": bootargs,
+            "pilae,vcpus": vcpus,
+            "pilae,memory": u64(memory),
+            **others,
+        }
+        return self
+
+    def linux(self, name="debian", test=None, bootargs="console=ttyS0 quiet", **others):
+        """A VM with Debian's kernel that runs /tests/TEST,ARG,… or, without, a shell."""
+        if "linux" not in self.images:
+            self.image("linux", LINUX)
+            self.image("initrd", INITRD, type="ramdisk")
+        if test:
+            bootargs += f" pilae.test={test}"
+        others.setdefault("memory", 512 * MIB)
+        return self.vm(name, kernel="linux", ramdisk="initrd", bootargs=bootargs, **others)
+
+    def source(self):
+        root = {
+            "description": "a system under test",
+            "#address-cells": 1,
+            **self.root,
+            "images": self.images,
+            "configurations": self.vms,
+        }
+        return "/dts-v1/;\n\n" + "\n".join(dts_node("/", root, 0)) + "\n"
+
+    def build(self, tool="mkimage", options=()):
+        """Compiles the system by mkimage (which fills in hashes) or by plain dtc."""
+        its = self.path.with_suffix(".its")
+        its.write_text(self.source())
+        if tool == "mkimage":
+            command = ["mkimage", "-D", "-I dts -O dtb -p 500", *options, "-f", its, self.path]
+        else:
+            command = ["dtc", "-I", "dts", "-O", "dtb", *options, "-o", self.path, its]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
+        return self.path
+
+
+def assemble(folder, source, base=0, name=None, **defines):
+    """Assembles and links a source file of this folder at `base`: a flat binary."""
+    source = Path(__file__).parent / source
+    elf = Path(folder) / f"{name or source.stem}.elf"
+    binary = elf.with_suffix(".bin")
+    subprocess.run(
+        [CROSS + "gcc", "-march=rv64imac_zicsr_zifencei", "-mabi=lp64", "-nostdlib", "-static",
+         "-mno-relax", "-Wl,--build-id=none", f"-Wl,-Ttext={base:#x}",
+         *(f"-D{key}={value}" for key, value in defines.items()), "-o", elf, source],
+        check=True)
+    subprocess.run([CROSS + "objcopy", "-O", "binary", elf, binary], check=True)
+    return binary
+
+
+class TimedOut(Exception):
+    pass
+
+
+class Machine:
+    """QEMU with a console. Everything must be done within `limit` seconds of its start."""
+
+    def __init__(self, folder, engine, system, harts=1, memory="1G", cpu=None, limit=60,
+                 append="", kernel=None, machine="virt", icount=False, extra=(), name="console"):
+        """`engine` None boots `kernel` with `system` as its ramdisk natively."""
+        binary = qemu_binary()
+        assert binary, "there is no qemu-system-riscv64 (make deps)"
+        kernel = kernel or PILAE_BIN
+        assert Path(kernel).exists(), f"there is no {kernel}: make first"
+        if engine:
+            cpu = cpu or ENGINES[engine]["cpu"]
+            append = f"pilae.engine={engine} {append}".strip()
+        self.arguments = [
+            "-M", machine, "-cpu", cpu or "rv64", "-smp", str(harts), "-m", str(memory),
+            "-display", "none", "-monitor", "none", "-serial", "stdio", "-no-user-config",
+            "-kernel", str(kernel)]
+        if system:
+            self.arguments += ["-initrd", str(system)]
+        if append:
+            self.arguments += ["-append", append]
+        if icount:
+            self.arguments += ["-icount", "shift=0,sleep=off"]
+        self.arguments += [str(e) for e in extra]
+        self.deadline = time.monotonic() + limit
+        self.log_path = Path(folder) / f"{name}.log"
+        self.log = open(self.log_path, "w", encoding="utf-8", errors="replace")
+        self.log.write(" ".join([binary, *self.arguments]) + "\n")
+        self.child = pexpect.spawn(binary, self.arguments, encoding="utf-8",
+                                   codec_errors="replace", echo=False, timeout=limit,
+                                   dimensions=(24, 240))
+        self.child.logfile_read = self.log
+        # Nothing is typed faster than a person would.
+        self.child.delaybeforesend = None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self.close()
+
+    def close(self):
+        self.child.close(force=True)
+        self.log.close()
+
+    def left(self):
+        return max(0.1, self.deadline - time.monotonic())
+
+    def expect(self, pattern, unless=None):
+        """Waits for a regular expression and returns its match. `unless` is another one that
+        must not come before it."""
+        patterns = [pattern, pexpect.EOF, pexpect.TIMEOUT] + ([unless] if unless else [])
+        index = self.child.expect(patterns, timeout=self.left())
+        if index == 0:
+            return self.child.match
+        what = {1: "QEMU ended", 2: "the time limit was reached"}.get(
+            index, f"{self.child.after!r} came")
+        raise AssertionError(f"{what} before {pattern!r}; the end of the console:\n{self.tail()}")
+
+    def send(self, text):
+        self.child.send(text)
+
+    def sendline(self, text):
+        self.child.send(text + "\r")
+
+    def wait_exit(self):
+        """Reads all that still comes and returns QEMU's exit status."""
+        if self.child.expect([pexpect.EOF, pexpect.TIMEOUT], timeout=self.left()) == 1:
+            raise AssertionError(f"QEMU still runs at the time limit; the end of the console:\n"
+                                 f"{self.tail()}")
+        self.child.wait()
+        assert self.child.signalstatus is None, f"QEMU died of signal {self.child.signalstatus}"
+        return self.child.exitstatus
+
+    def output(self):
+        """All that has come so far, with plain newlines."""
+        self.log.flush()
+        text = self.log_path.read_bytes().decode(errors="replace")
+        return text.split("\n", 1)[1].replace("\r", "")
+
+    def tail(self, lines=40):
+        return "\n".join(self.output().splitlines()[-lines:])
+
+
+def native(folder, kernel, ramdisk=None, bootargs="", **options):
+    """The same guest without Pilae."""
+    return Machine(folder, None, ramdisk, kernel=kernel, append=bootargs, **options)
+
+
+def kept_lines(output):
+    """What Pilae logs of the VMs it starts: {name: (engine, vcpus, MiB, KiB kept)}."""
+    pattern = r"^pilae: (\S+): (hext|soft), (\d+) vCPUs?, (\d+) MiB, (\d+) KiB kept$"
+    return {m[1]: (m[2], int(m[3]), int(m[4]), int(m[5]))
+            for m in re.finditer(pattern, output, re.MULTILINE)}

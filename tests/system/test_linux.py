@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: MIT
+"""Debian's kernel, as it was packaged, in a VM: boots, works under a checked load, powers off."""
+
+import itertools
+
+import pytest
+
+from pilae import Machine, kept_lines
+
+VCPUS = (1, 2, 4, 8)
+HARTS = (1, 2, 4)
+ONCE = [(1, 1), (2, 1), (4, 2), (2, 4), (8, 4)]
+
+
+def load_for(vcpus):
+    """The load grows with the number of CPUs by itself; QEMU has two cores for it all."""
+    return {1: "load", 2: "load", 4: "load,-n,2"}.get(vcpus, "load,-n,1,-w,8,-m,128")
+
+
+def run_load(folder, engine, system, harts, vcpus, name="console", limit=240, **options):
+    with Machine(folder, engine, system, harts=harts, name=name, limit=limit, **options) as m:
+        m.expect(r"debian: %s, %d vCPUs?, 512 MiB, \d+ KiB kept" % (engine, vcpus))
+        m.expect(r"load: ok \d+\.\d+ s, \d+ workers on %d CPUs" % vcpus, unless="load: FAILED")
+        m.expect(r"pilae\.test: load: exit 0\s")
+        assert m.wait_exit() == 0
+        assert "Kernel panic" not in m.output() and "Oops" not in m.output()
+
+
+@pytest.mark.parametrize("vcpus,harts", ONCE)
+def test_load(folder, engine, system, vcpus, harts):
+    system.linux(test=load_for(vcpus), vcpus=vcpus)
+    run_load(folder, engine, system.build(), harts, vcpus)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("vcpus,harts", list(itertools.product(VCPUS, HARTS)))
+def test_load_often(folder, engine, system, vcpus, harts, repeats):
+    system.linux(test=load_for(vcpus), vcpus=vcpus)
+    built = system.build()
+    for i in range(repeats):
+        run_load(folder, engine, built, harts, vcpus, name=f"console-{i}")
+
+
+@pytest.mark.parametrize("cpu", [
+    "rv64,h=true,sstc=off",
+    "rv64,h=true,v=true,vlen=256",
+    "rv64,h=true,sv48=off,sv57=off",
+])
+def test_load_on_other_hosts(folder, engine, system, cpu):
+    system.linux(test="load", vcpus=2)
+    run_load(folder, engine, system.build(), 2, 2, cpu=cpu)
+
+
+def test_shell_takes_input_and_reboots(folder, engine, system):
+    system.linux()
+    with Machine(folder, engine, system.build(), limit=240) as m:
+        m.expect("Welcome to Debian's Linux on Pilae")
+        m.expect("# ")
+        m.sendline("echo $((6*7))")
+        m.expect(r"\n42\r")
+        m.sendline("echo 'long " + "0123456789" * 8 + "' | md5sum")
+        m.expect("0252a4dc3ad1dc5eaaee299080f8857a")
+        m.sendline("reboot")
+        m.expect("Welcome to Debian's Linux on Pilae")
+        m.expect("# ")
+        m.sendline("poweroff")
+        assert m.wait_exit() == 0
+
+
+def test_hashes_are_checked(folder, engine, system):
+    """What mkimage writes by default: every image with its hash."""
+    system.linux(test="boottime")
+    system.images["linux"]["hash-1"] = {"algo": "crc32"}
+    system.images["initrd"]["hash-1"] = {"algo": "sha256"}
+    with Machine(folder, engine, system.build(), limit=240) as m:
+        m.expect(r"boottime \d+ \d+")
+        assert m.wait_exit() == 0
+
+
+def test_two_linuxes(folder, engine, system):
+    """Two VMs share images and harts, each with its own memory."""
+    system.linux("one", test="load,-n,2", vcpus=2)
+    system.linux("two", test="load,-n,2", vcpus=1)
+    with Machine(folder, engine, system.build(), harts=2, memory="2G", limit=360) as m:
+        assert m.wait_exit() == 0
+        assert kept_lines(m.output()).keys() == {"one", "two"}
+        assert "load: ok" in m.output()
+        assert "load: FAILED" not in m.output()

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef TESTS_UNIT_FIT_TREE_H
+#define TESTS_UNIT_FIT_TREE_H
+
+/*
+ * A system file that a test edits, and the messages that reading it makes. For one source
+ * file of a test program.
+ */
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <libfdt.h>
+
+#include "kernel/log.h"
+
+#define TREE_MAX   16384
+#define CHECK(fdt) assert_true((fdt) >= 0)
+
+static uint64_t tree_buffer[TREE_MAX / 8];
+static void *const tree = tree_buffer;
+static char messages[8192]; /* all that was logged, a line each */
+
+void log_at(enum log_level level, const char *format, ...)
+{
+	size_t used = strlen(messages);
+	va_list arguments;
+
+	(void)level;
+	va_start(arguments, format);
+	vsnprintf(messages + used, sizeof(messages) - used, format, arguments);
+	va_end(arguments);
+	strncat(messages, "\n", sizeof(messages) - strlen(messages) - 1);
+}
+
+/* Fails unless `part` is in the messages, and forgets them. */
+static inline void expect_message(const char *part)
+{
+	if (!strstr(messages, part))
+		fail_msg("\"%s\" is not in \"%s\"", part, messages);
+	messages[0] = '\0';
+}
+
+static inline void expect_silence(void)
+{
+	assert_string_equal(messages, "");
+}
+
+/* Empties the tree and the messages. */
+static inline void tree_clear(void)
+{
+	messages[0] = '\0';
+	CHECK(fdt_create_empty_tree(tree, TREE_MAX));
+}
+
+static inline int node_at(const char *path)
+{
+	int node = fdt_path_offset(tree, path);
+
+	CHECK(node);
+	return node;
+}
+
+static inline void add_node(const char *parent, const char *name)
+{
+	CHECK(fdt_add_subnode(tree, node_at(parent), name));
+}
+
+static inline void set_bytes(const char *path, const char *name, const void *bytes, size_t size)
+{
+	CHECK(fdt_setprop(tree, node_at(path), name, bytes, (int)size));
+}
+
+static inline void set_string(const char *path, const char *name, const char *value)
+{
+	set_bytes(path, name, value, strlen(value) + 1);
+}
+
+static inline void set_flag(const char *path, const char *name)
+{
+	set_bytes(path, name, "", 0);
+}
+
+static inline void set_cell(const char *path, const char *name, uint32_t value)
+{
+	CHECK(fdt_setprop_u32(tree, node_at(path), name, value));
+}
+
+static inline void set_u64(const char *path, const char *name, uint64_t value)
+{
+	CHECK(fdt_setprop_u64(tree, node_at(path), name, value));
+}
+
+static inline void remove_property(const char *path, const char *name)
+{
+	CHECK(fdt_delprop(tree, node_at(path), name));
+}
+
+#endif

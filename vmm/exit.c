@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+
+#include "vmm/exit.h"
+
+#include "kernel/error.h"
+#include "kernel/trap.h"
+#include "vmm/gmem.h"
+#include "vmm/hooks.h"
+#include "vmm/vm.h"
+
+void exit_access_fault(struct vcpu *vcpu, const struct exit_access *access)
+{
+	static const uint8_t causes[] = {
+	    [ACCESS_FETCH] = EXC_INSN_ACCESS,
+	    [ACCESS_LOAD] = EXC_LOAD_ACCESS,
+	    [ACCESS_STORE] = EXC_STORE_ACCESS,
+	};
+
+	vcpu->guest->engine->inject(vcpu, causes[access->kind], access->gva.v);
+}
+
+static void handle_access(struct vcpu *vcpu, const struct exit_access *access)
+{
+	struct vm *vm = vm_of(vcpu);
+
+	if (vm_is_ram(vm, access->gpa, 1)) {
+		int error = gmem_fault(vcpu, access->gpa);
+
+		if (error && error != ERR_AGAIN)
+			vm_crash(vm, "no memory left for the guest's RAM at 0x%llx",
+				 (unsigned long long)access->gpa.v);
+	} else if (access->walk || access->kind == ACCESS_FETCH) {
+		/* Devices hold neither page tables nor code. */
+		exit_access_fault(vcpu, access);
+	} else {
+		mmio_emulate(vcpu, access);
+	}
+}
+
+void exit_handle(struct vcpu *vcpu, const struct exit *exit)
+{
+	switch (exit->reason) {
+	case EXIT_NONE:
+		break;
+	case EXIT_INTERRUPT:
+		interrupt_dispatch(exit->number);
+		break;
+	case EXIT_SBI:
+		sbi_handle(vcpu);
+		break;
+	case EXIT_ACCESS:
+		handle_access(vcpu, &exit->access);
+		break;
+	case EXIT_WFI:
+		schedule_block(vcpu);
+		break;
+	}
+}

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: MIT */
+
+#include "vmm/gmem.h"
+
+#include "kernel/error.h"
+#include "kernel/mmu.h"
+#include "kernel/page.h"
+#include "kernel/pool.h"
+#include "vmm/copy.h"
+#include "vmm/vm.h"
+
+#define CLEAR_STEP KIB(64)
+#define LEVEL_4K   0
+#define LEVEL_2M   1
+
+static void *alloc_block(unsigned order)
+{
+	void *block = page_alloc(order);
+
+	/* What idle harts keep aside is there to be used. */
+	if (!block && pool_reclaim())
+		block = page_alloc(order);
+	return block;
+}
+
+/* Maps a block that is ready; if another vCPU was quicker, gives it back: 0 all the same. */
+static int map_block(struct vm *vm, gpa_t gpa, void *block, unsigned level)
+{
+	unsigned order = level == LEVEL_2M ? PAGE_ORDER_2M : 0;
+	gpa_t page = GPA(align_down(gpa.v, PAGE_SIZE << order));
+	int error;
+
+	arena_adopt_pages(&vm->arena, block, order, ARENA_RAM);
+	error = gspace_map(&vm->guest.space, page, pointer_to_hpa(block), level);
+	if (error)
+		arena_free_pages(&vm->arena, block, order, ARENA_RAM);
+	return error == ERR_EXIST ? 0 : error;
+}
+
+static int back_small(struct vm *vm, gpa_t gpa)
+{
+	void *block = alloc_block(0);
+
+	if (!block)
+		return ERR_NOMEM;
+	page_clear(block, 0);
+	return map_block(vm, gpa, block, LEVEL_4K);
+}
+
+/*
+ * Whether the 2 MiB around gpa have a table of small pages already: then memory was short
+ * once, and the rest of them is backed in small pages too.
+ */
+static bool has_small_pages(struct vm *vm, gpa_t gpa)
+{
+	return !gspace_is_free(&vm->guest.space, gpa, LEVEL_2M);
+}
+
+static int map_for(struct vcpu *vcpu, gpa_t gpa, void *block, unsigned level)
+{
+	int error = map_block(vm_of(vcpu), gpa, block, level);
+
+	vcpu->guest->engine->mapped(vcpu, gpa);
+	return error;
+}
+
+int gmem_fault(struct vcpu *vcpu, gpa_t gpa)
+{
+	struct vm *vm = vm_of(vcpu);
+	hpa_t hpa;
+	unsigned level;
+
+	if (gspace_lookup(&vm->guest.space, gpa, &hpa, &level) == 0) {
+		vcpu->guest->engine->mapped(vcpu, gpa);
+		return 0;
+	}
+	if (!vcpu->backing) {
+		void *page = has_small_pages(vm, gpa) ? NULL : pool_take_megapage();
+
+		if (page)
+			return map_for(vcpu, gpa, page, LEVEL_2M);
+		if (!has_small_pages(vm, gpa))
+			vcpu->backing = alloc_block(PAGE_ORDER_2M);
+		vcpu->backing_done = 0;
+		if (!vcpu->backing) {
+			int error = back_small(vm, gpa);
+
+			vcpu->guest->engine->mapped(vcpu, gpa);
+			return error;
+		}
+	}
+	page_clear_bytes(vcpu->backing + vcpu->backing_done, CLEAR_STEP);
+	vcpu->backing_done += CLEAR_STEP;
+	if (vcpu->backing_done < MEGAPAGE_SIZE)
+		return ERR_AGAIN;
+
+	void *page = vcpu->backing;
+
+	vcpu->backing = NULL;
+	return map_for(vcpu, gpa, page, LEVEL_2M);
+}
+
+void gmem_fault_abandon(struct vcpu *vcpu)
+{
+	if (vcpu->backing)
+		page_free(vcpu->backing, PAGE_ORDER_2M);
+	vcpu->backing = NULL;
+}
+
+int gmem_back(struct vm *vm, gpa_t gpa, bool cleared)
+{
+	hpa_t hpa;
+	unsigned level;
+
+	if (gspace_lookup(&vm->guest.space, gpa, &hpa, &level) == 0)
+		return 0;
+
+	void *block = has_small_pages(vm, gpa) ? NULL : alloc_block(PAGE_ORDER_2M);
+
+	if (!block)
+		return back_small(vm, gpa);
+	if (cleared)
+		page_clear(block, PAGE_ORDER_2M);
+	return map_block(vm, gpa, block, LEVEL_2M);
+}
+
+/*
+ * The host's address of guest memory at gpa, backed, and how many of `size` bytes follow it
+ * in one piece.
+ */
+static int find(struct vm *vm, gpa_t gpa, uint64_t size, char **pointer, uint64_t *piece)
+{
+	hpa_t hpa;
+	unsigned level;
+	int error = gmem_back(vm, gpa, true);
+
+	if (error || gspace_lookup(&vm->guest.space, gpa, &hpa, &level) != 0)
+		return error ? error : ERR_NOMEM;
+
+	uint64_t page_size = level == LEVEL_4K ? PAGE_SIZE : MEGAPAGE_SIZE;
+
+	*pointer = hpa_to_pointer(hpa);
+	*piece = min_u64(size, page_size - (gpa.v & (page_size - 1)));
+	return 0;
+}
+
+/* Calls `each` for every piece of host memory under the range. */
+static int for_pieces(struct vm *vm, gpa_t gpa, uint64_t size,
+		      void (*each)(char *guest, uint64_t length, void *argument), void *argument)
+{
+	if (!vm_is_ram(vm, gpa, size))
+		return ERR_RANGE;
+	while (size > 0) {
+		char *guest;
+		uint64_t piece;
+		int error = find(vm, gpa, size, &guest, &piece);
+
+		if (error)
+			return error;
+		each(guest, piece, argument);
+		gpa.v += piece;
+		size -= piece;
+	}
+	return 0;
+}
+
+static void copy_out(char *guest, uint64_t length, void *argument)
+{
+	char **to = argument;
+
+	copy_bytes(*to, guest, length);
+	*to += length;
+}
+
+static void copy_in(char *guest, uint64_t length, void *argument)
+{
+	const char **from = argument;
+
+	copy_bytes(guest, *from, length);
+	*from += length;
+}
+
+static void clear_piece(char *guest, uint64_t length, void *argument)
+{
+	(void)argument;
+	clear_bytes(guest, length);
+}
+
+int gmem_read(struct vm *vm, gpa_t gpa, void *to, uint64_t size)
+{
+	return for_pieces(vm, gpa, size, copy_out, &to);
+}
+
+int gmem_write(struct vm *vm, gpa_t gpa, const void *from, uint64_t size)
+{
+	return for_pieces(vm, gpa, size, copy_in, &from);
+}
+
+int gmem_clear(struct vm *vm, gpa_t gpa, uint64_t size)
+{
+	return for_pieces(vm, gpa, size, clear_piece, NULL);
+}

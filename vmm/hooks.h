@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef VMM_HOOKS_H
+#define VMM_HOOKS_H
+
+/*
+ * What a VM needs of the layers that are built on top of this one: they implement these
+ * functions, once each.
+ */
+
+#include "kernel/types.h"
+
+struct vcpu;
+struct vm;
+
+/* sbi/sbi.c: answers the ECALL that the vCPU is at, as the specification says. */
+void sbi_handle(struct vcpu *vcpu);
+
+/* sbi/sbi.c: the extensions that guests are offered, 0-terminated. */
+extern const uint64_t sbi_extension_ids[];
+
+/* sbi/hsm.c: a vCPU that HSM suspended has an interrupt to take; loaded on this hart. */
+void vcpu_resume(struct vcpu *vcpu);
+
+/*
+ * device/machine.c: builds the devices of the guest's machine on vm->bus, from vm->arena.
+ * ERR_NOMEM. And brings them back to their state at reset; no vCPU of the VM runs.
+ */
+int machine_build(struct vm *vm);
+void machine_reset(struct vm *vm);
+
+/* device/machine.c: a byte from the console for the VM; false if there is no room for it now. */
+bool machine_console_input(struct vm *vm, uint8_t byte);
+
+/* device/machine.c: takes a byte that the guest has not read yet, for SBI calls. */
+bool machine_console_take(struct vm *vm, uint8_t *byte);
+
+/* shell/console.c: the guest's output, and room again after an input byte was refused. */
+void console_output(struct vm *vm, const uint8_t *bytes, unsigned count);
+void console_drained(struct vm *vm);
+
+#endif

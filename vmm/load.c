@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: MIT */
+
+#include "vmm/load.h"
+
+#include "kernel/error.h"
+#include "kernel/log.h"
+#include "kernel/page.h"
+#include "kernel/platform.h"
+#include "kernel/random.h"
+#include "kernel/trap.h"
+#include "vmm/gmem.h"
+#include "vmm/guest_fdt.h"
+#include "vmm/vm.h"
+
+#include <libfdt.h>
+#include <stdio.h>
+#include <string.h>
+
+#define COPY_STEP KIB(32)
+#define SEED_SIZE 64
+
+static int plan_images(struct vm *vm);
+static int populate(struct vm *vm);
+static int copy_images(struct vm *vm);
+static int write_fdt(struct vm *vm);
+
+/* A phase is done: goes on with the next one. */
+static int proceed(struct vm *vm, int (*next)(struct vm *vm))
+{
+	vm->loader.phase = next;
+	vm->loader.segment = 0;
+	vm->loader.offset = 0;
+	return ERR_AGAIN;
+}
+
+static int out_of_memory(struct vm *vm)
+{
+	log_error("%s: no memory left to load it", vm->config.path);
+	return ERR_NOMEM;
+}
+
+/* Checks one image's hashes, and begins with `next_image`, or goes on to `next`. */
+static int verify_image(struct vm *vm, const struct fit_image *next_image,
+			int (*next)(struct vm *vm))
+{
+	struct loader *loader = &vm->loader;
+	struct fit *fit = loader->verify.fit;
+	int error = fit_verify_step(&loader->verify);
+
+	if (error)
+		return error;
+	if (next_image)
+		fit_verify_begin(&loader->verify, fit, next_image);
+	return proceed(vm, next);
+}
+
+static int verify_fdt(struct vm *vm)
+{
+	return verify_image(vm, NULL, plan_images);
+}
+
+static int verify_ramdisk(struct vm *vm)
+{
+	return vm->config.fdt_name ? verify_image(vm, &vm->config.fdt, verify_fdt)
+				   : verify_image(vm, NULL, plan_images);
+}
+
+static int verify_kernel(struct vm *vm)
+{
+	if (vm->config.ramdisk_name)
+		return verify_image(vm, &vm->config.ramdisk, verify_ramdisk);
+	return vm->config.fdt_name ? verify_image(vm, &vm->config.fdt, verify_fdt)
+				   : verify_image(vm, NULL, plan_images);
+}
+
+void load_begin(struct vm *vm, struct fit *fit)
+{
+	memset(&vm->loader, 0, sizeof(vm->loader));
+	fit_verify_begin(&vm->loader.verify, fit, &vm->config.kernel);
+	proceed(vm, verify_kernel);
+}
+
+int load_step(struct vm *vm)
+{
+	return vm->loader.phase(vm);
+}
+
+static const char *mmu_type(const struct isa *isa)
+{
+	return isa->virtual_address_bits == 57   ? "riscv,sv57"
+	       : isa->virtual_address_bits == 48 ? "riscv,sv48"
+						 : "riscv,sv39";
+}
+
+static struct guest_fdt_info fdt_info(const struct vm *vm, const char *isa, const uint8_t *seed)
+{
+	const struct isa *has = &vm->guest.isa;
+
+	return (struct guest_fdt_info){
+	    .path = vm->config.path,
+	    .hart_count = vm->config.vcpus,
+	    .timebase = (uint32_t)platform.timebase,
+	    .isa = isa,
+	    .mmu_type = mmu_type(has),
+	    .cbom_block_size = isa_has(has, ISA_zicbom) ? has->cbom_block_size : 0,
+	    .cboz_block_size = isa_has(has, ISA_zicboz) ? has->cboz_block_size : 0,
+	    .cbop_block_size = isa_has(has, ISA_zicbop) ? has->cbop_block_size : 0,
+	    .ram_base = vm->ram_base,
+	    .ram_size = vm->ram_size,
+	    .bootargs = vm->config.bootargs,
+	    .ramdisk = vm->loader.plan.ramdisk.v,
+	    .ramdisk_size = vm->loader.plan.ramdisk_size,
+	    .rng_seed = seed,
+	    .rng_seed_size = SEED_SIZE,
+	    .preempt = preempt_point,
+	};
+}
+
+static size_t fdt_buffer_size(const struct vm *vm, const struct guest_fdt_info *info)
+{
+	return vm->config.fdt_name ? guest_fdt_patch_size(info, vm->config.fdt.size)
+				   : guest_fdt_size(info);
+}
+
+static int plan_images(struct vm *vm)
+{
+	char isa[ISA_STRING_MAX];
+
+	isa_print(&vm->guest.isa, isa, sizeof(isa));
+
+	struct guest_fdt_info info = fdt_info(vm, isa, NULL);
+	struct load_request request = {
+	    .path = vm->config.path,
+	    .kernel = &vm->config.kernel,
+	    .ramdisk = vm->config.ramdisk_name ? &vm->config.ramdisk : NULL,
+	    .fdt_size = fdt_buffer_size(vm, &info),
+	    .ram_base = vm->ram_base,
+	    .ram_size = vm->ram_size,
+	};
+	int error = image_plan(&vm->loader.plan, &request);
+
+	return error ? error : proceed(vm, copy_images);
+}
+
+/*
+ * The whole of the 2 MiB around `gpa` is written by this segment: it need not be cleared
+ * before.
+ */
+static bool covers_megapage(const struct load_segment *segment, gpa_t gpa)
+{
+	return range_within(align_down(gpa.v, MEGAPAGE_SIZE), MEGAPAGE_SIZE, segment->gpa.v,
+			    segment->size);
+}
+
+static int copy_images(struct vm *vm)
+{
+	struct loader *loader = &vm->loader;
+
+	if (loader->segment == loader->plan.count)
+		return proceed(vm, write_fdt);
+
+	const struct load_segment *segment = &loader->plan.segments[loader->segment];
+	gpa_t gpa = GPA(segment->gpa.v + loader->offset);
+	/* A piece stays within 2 MiB, so that what backs it is decided for it alone. */
+	uint64_t to_border = MEGAPAGE_SIZE - (gpa.v & (MEGAPAGE_SIZE - 1));
+	uint64_t size = min_u64(COPY_STEP, segment->size - loader->offset);
+	int error = gmem_back(vm, gpa, !covers_megapage(segment, gpa));
+
+	size = min_u64(size, to_border);
+	if (!error)
+		error = segment->src
+			    ? gmem_write(vm, gpa, (const char *)segment->src + loader->offset, size)
+			    : gmem_clear(vm, gpa, size);
+	if (error)
+		return out_of_memory(vm);
+	loader->offset += size;
+	if (loader->offset == segment->size) {
+		loader->segment++;
+		loader->offset = 0;
+	}
+	return ERR_AGAIN;
+}
+
+static int build_fdt(struct vm *vm, void *buffer, size_t size, const struct guest_fdt_info *info)
+{
+	if (vm->config.fdt_name)
+		return guest_fdt_patch(buffer, size, vm->config.fdt.data, vm->config.fdt.size,
+				       info);
+	return guest_fdt_write(buffer, size, info);
+}
+
+static int copy_fdt(struct vm *vm, const char *buffer)
+{
+	uint64_t size = fdt_totalsize(buffer);
+	uint64_t at = vm->loader.plan.fdt.v;
+
+	for (uint64_t done = 0; done < size; done += COPY_STEP) {
+		if (gmem_write(vm, GPA(at + done), buffer + done, min_u64(COPY_STEP, size - done)))
+			return out_of_memory(vm);
+		preempt_point();
+	}
+	return 0;
+}
+
+static int write_fdt(struct vm *vm)
+{
+	char isa[ISA_STRING_MAX];
+	uint8_t seed[SEED_SIZE];
+	unsigned order = 0;
+
+	random_bytes(seed, sizeof(seed));
+	isa_print(&vm->guest.isa, isa, sizeof(isa));
+
+	struct guest_fdt_info info = fdt_info(vm, isa, seed);
+	size_t size = fdt_buffer_size(vm, &info);
+
+	while (PAGE_SIZE << order < size && order < PAGE_ORDER_MAX)
+		order++;
+
+	char *buffer = page_alloc_zeroed(order);
+
+	if (!buffer)
+		return out_of_memory(vm);
+
+	int error = build_fdt(vm, buffer, size, &info);
+
+	if (!error)
+		error = copy_fdt(vm, buffer);
+	page_clear(buffer, order);
+	page_free(buffer, order);
+	memset(seed, 0, sizeof(seed));
+	if (error || vm->config.populate != VMCONFIG_POPULATE_EAGER)
+		return error;
+	return proceed(vm, populate);
+}
+
+static int populate(struct vm *vm)
+{
+	struct loader *loader = &vm->loader;
+
+	if (loader->offset == vm->ram_size)
+		return 0;
+	if (gmem_back(vm, GPA(vm->ram_base + loader->offset), true) != 0)
+		return out_of_memory(vm);
+
+	hpa_t hpa;
+	unsigned level = 0;
+
+	gspace_lookup(&vm->guest.space, GPA(vm->ram_base + loader->offset), &hpa, &level);
+	loader->offset += level ? MEGAPAGE_SIZE : PAGE_SIZE;
+	return ERR_AGAIN;
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef VMM_LOAD_H
+#define VMM_LOAD_H
+
+/* Filling a VM's memory with what it boots, step by step. */
+
+#include "vmm/fit.h"
+#include "vmm/image.h"
+
+struct vm;
+
+/* Where the loading of a VM has got to. */
+struct loader {
+	int (*phase)(struct vm *vm); /* ERR_AGAIN until it is done; it sets the next one */
+	struct fit_verify verify;
+	struct load_plan plan;
+	unsigned segment;
+	uint64_t offset; /* in the segment, or in RAM while that is populated */
+};
+
+/* Begins anew. `fit` outlives the loading. */
+void load_begin(struct vm *vm, struct fit *fit);
+
+/*
+ * One step of at most 20,000 instructions or with preemption points of its own. ERR_AGAIN until
+ * it is finished; then 0, with the entry and the device tree's address in the plan, or an error
+ * that has been reported.
+ */
+int load_step(struct vm *vm);
+
+#endif

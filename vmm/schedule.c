@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: MIT */
+
+#include "vmm/schedule.h"
+
+#include "kernel/error.h"
+#include "kernel/hart.h"
+#include "kernel/irqoff.h"
+#include "kernel/log.h"
+#include "kernel/platform.h"
+#include "kernel/pool.h"
+#include "kernel/trap.h"
+#include "vmm/exit.h"
+#include "vmm/gmem.h"
+#include "vmm/hooks.h"
+#include "vmm/vm.h"
+
+#define SLICE_PER_SECOND 200 /* a turn lasts 5 ms while others wait */
+
+struct run_queue {
+	struct spinlock lock; /* guards `runnable`, `count`, `jobs`; and mode BLOCKED to HOST */
+	struct list runnable; /* vCPUs waiting for their turn */
+	unsigned count;       /* of these */
+	struct list jobs;
+	struct vcpu *loaded; /* whose state is in the hart, or NULL; its hart's alone */
+	struct timer slice;
+	uint32_t reschedule; /* the vCPU that runs is to come back to the loop; atomic */
+	unsigned placed;     /* vCPUs that have their place here; atomic */
+};
+
+static struct run_queue queues[HARTS_MAX];
+
+static struct run_queue *queue_of(const struct hart *hart)
+{
+	return &queues[hart->index];
+}
+
+static struct hart *hart_of(const struct run_queue *queue)
+{
+	return hart_by_index((unsigned)(queue - queues));
+}
+
+static void slice_expired(struct timer *timer)
+{
+	struct run_queue *queue = container_of(timer, struct run_queue, slice);
+
+	__atomic_store_n(&queue->reschedule, 1, __ATOMIC_RELAXED);
+}
+
+void schedule_init(void)
+{
+	for (unsigned i = 0; i < HARTS_MAX; i++) {
+		struct run_queue *queue = &queues[i];
+
+		list_init(&queue->runnable);
+		list_init(&queue->jobs);
+		timer_init(&queue->slice, slice_expired);
+	}
+}
+
+/* Makes a hart notice what is new in its queue. */
+static void notify(struct run_queue *queue)
+{
+	__atomic_store_n(&queue->reschedule, 1, __ATOMIC_SEQ_CST);
+	if (hart_of(queue) != this_hart())
+		ipi_send(hart_of(queue), IPI_KICK);
+}
+
+static void enqueue(struct run_queue *queue, struct vcpu *vcpu)
+{
+	list_push_back(&queue->runnable, &vcpu->run_link);
+	queue->count++;
+}
+
+void schedule_job(struct job *job, int (*step)(struct job *job))
+{
+	struct run_queue *queue = &queues[0];
+
+	job->step = step;
+	spin_lock(&queue->lock);
+	list_push_back(&queue->jobs, &job->link);
+	spin_unlock(&queue->lock);
+	notify(queue);
+}
+
+struct hart *schedule_place(const struct vm *vm)
+{
+	struct run_queue *best = NULL;
+
+	for (unsigned i = 0; i < hart_count(); i++) {
+		struct run_queue *queue = &queues[i];
+		const struct hart *hart = hart_of(queue);
+
+		if (!vmconfig_allows_cpu(&vm->config, hart->id) || !hart->has_h)
+			continue;
+		if (!best || queue->placed < best->placed)
+			best = queue;
+	}
+	if (!best)
+		return NULL;
+	__atomic_add_fetch(&best->placed, 1, __ATOMIC_RELAXED);
+	return hart_of(best);
+}
+
+void schedule_unplace(struct vcpu *vcpu)
+{
+	__atomic_sub_fetch(&queue_of(vcpu->hart)->placed, 1, __ATOMIC_RELAXED);
+}
+
+void schedule_start(struct vcpu *vcpu)
+{
+	struct run_queue *queue = queue_of(vcpu->hart);
+
+	spin_lock(&queue->lock);
+	__atomic_store_n(&vcpu->mode, VCPU_HOST, __ATOMIC_SEQ_CST);
+	enqueue(queue, vcpu);
+	spin_unlock(&queue->lock);
+	notify(queue);
+}
+
+void vcpu_wake(struct vcpu *vcpu)
+{
+	struct run_queue *queue = queue_of(vcpu->hart);
+	bool woken;
+
+	spin_lock(&queue->lock);
+	woken = vcpu->mode == VCPU_BLOCKED;
+	if (woken) {
+		__atomic_store_n(&vcpu->mode, VCPU_HOST, __ATOMIC_SEQ_CST);
+		enqueue(queue, vcpu);
+	}
+	spin_unlock(&queue->lock);
+	if (woken)
+		notify(queue);
+}
+
+void schedule_block(struct vcpu *vcpu)
+{
+	const struct engine *engine = vcpu->guest->engine;
+	uint64_t deadline = engine->timer_deadline(vcpu);
+
+	if (engine->has_interrupt(vcpu))
+		return;
+	if (deadline != TIME_NEVER)
+		timer_set(&vcpu->timer, deadline);
+	__atomic_store_n(&vcpu->mode, VCPU_BLOCKED, __ATOMIC_SEQ_CST);
+
+	/* Who raises something after this looks sees BLOCKED and wakes it; before, we see it. */
+	if (engine->has_interrupt(vcpu) || __atomic_load_n(&vcpu->requests, __ATOMIC_SEQ_CST))
+		vcpu_wake(vcpu);
+}
+
+void schedule_suspend(struct vcpu *vcpu)
+{
+	vcpu->suspended = true;
+}
+
+void schedule_park(struct vcpu *vcpu)
+{
+	vcpu->park = true;
+}
+
+static void unload(struct run_queue *queue)
+{
+	if (queue->loaded)
+		queue->loaded->guest->engine->put(queue->loaded);
+	queue->loaded = NULL;
+}
+
+static void park(struct run_queue *queue, struct vcpu *vcpu)
+{
+	unload(queue);
+	vcpu->park = vcpu->suspended = false;
+	gmem_fault_abandon(vcpu);
+	timer_cancel(&vcpu->timer);
+	__atomic_store_n(&vcpu->mode, VCPU_PARKED, __ATOMIC_SEQ_CST);
+	vm_vcpu_parked(vcpu);
+}
+
+/* The fences that other vCPUs asked for. */
+static void do_fences(struct vcpu *vcpu)
+{
+	static const struct fence everything = {0, UINT64_MAX, FENCE_ALL_ASIDS};
+	struct fence fences[FENCES_MAX];
+	unsigned count;
+
+	if (vcpu_take_fences(vcpu, fences, &count))
+		vcpu->guest->engine->fence(vcpu, &everything);
+	for (unsigned i = 0; i < count; i++)
+		vcpu->guest->engine->fence(vcpu, &fences[i]);
+}
+
+/* A suspended vCPU goes on when it has an interrupt, else it waits (again). */
+static bool resume(struct vcpu *vcpu)
+{
+	if (!vcpu->guest->engine->has_interrupt(vcpu)) {
+		schedule_block(vcpu);
+		return vcpu->mode == VCPU_HOST;
+	}
+	vcpu->suspended = false;
+	vcpu_resume(vcpu);
+	return true;
+}
+
+/*
+ * Deals with what is to be done before the guest is entered. false: it is not to be entered
+ * now, or not any more.
+ */
+static bool prepare(struct vcpu *vcpu)
+{
+	uint32_t requests = __atomic_exchange_n(&vcpu->requests, 0, __ATOMIC_SEQ_CST);
+
+	if (requests & VCPU_FENCE_I)
+		__asm__ volatile("fence.i" ::: "memory");
+	if (requests & VCPU_FENCE_VMA)
+		do_fences(vcpu);
+	if (requests & VCPU_LEAVE) {
+		vcpu->park = true;
+		return false;
+	}
+	return !vcpu->suspended || resume(vcpu);
+}
+
+/*
+ * Runs the vCPU until its turn is over, or it blocks or stops. true if it was parked: then it
+ * may be gone.
+ */
+static bool run_vcpu(struct run_queue *queue, struct vcpu *vcpu)
+{
+	const struct engine *engine = vcpu->guest->engine;
+	struct exit exit;
+
+	if (queue->loaded != vcpu) {
+		unload(queue);
+		engine->load(vcpu);
+		queue->loaded = vcpu;
+	}
+
+	/* Alone, it runs without a tick, and WFI waits in the guest. */
+	bool alone = queue->count == 0 && list_empty(&queue->jobs);
+
+	if (!alone)
+		timer_set(&queue->slice, time_now() + platform.timebase / SLICE_PER_SECOND);
+	do {
+		if (unlikely(__atomic_load_n(&vcpu->requests, __ATOMIC_RELAXED) |
+			     vcpu->suspended) &&
+		    !prepare(vcpu))
+			break;
+		engine->run(vcpu, !alone, &exit);
+		exit_handle(vcpu, &exit);
+	} while (!__atomic_load_n(&queue->reschedule, __ATOMIC_RELAXED) && !vcpu->park &&
+		 __atomic_load_n(&vcpu->mode, __ATOMIC_RELAXED) == VCPU_HOST);
+	if (!alone)
+		timer_cancel(&queue->slice);
+	if (!vcpu->park)
+		return false;
+	park(queue, vcpu);
+	return true;
+}
+
+static struct vcpu *take_next(struct run_queue *queue)
+{
+	struct vcpu *vcpu = NULL;
+
+	spin_lock(&queue->lock);
+	if (!list_empty(&queue->runnable)) {
+		vcpu = list_entry(queue->runnable.next, struct vcpu, run_link);
+		list_remove(&vcpu->run_link);
+		queue->count--;
+	}
+	spin_unlock(&queue->lock);
+	return vcpu;
+}
+
+static void put_back(struct run_queue *queue, struct vcpu *vcpu)
+{
+	spin_lock(&queue->lock);
+	/* Blocked, it is in no queue; and whoever woke it since has put it into this one. */
+	if (vcpu->mode == VCPU_HOST && list_empty(&vcpu->run_link))
+		enqueue(queue, vcpu);
+	spin_unlock(&queue->lock);
+}
+
+static bool run_job_step(struct run_queue *queue)
+{
+	struct job *job = NULL;
+
+	spin_lock(&queue->lock);
+	if (!list_empty(&queue->jobs)) {
+		job = list_entry(queue->jobs.next, struct job, link);
+		list_remove(&job->link);
+	}
+	spin_unlock(&queue->lock);
+	if (!job)
+		return false;
+	/* A job that is finished may be gone after its last step. */
+	if (job->step(job) == ERR_AGAIN) {
+		spin_lock(&queue->lock);
+		list_push_back(&queue->jobs, &job->link);
+		spin_unlock(&queue->lock);
+	}
+	return true;
+}
+
+static void idle(void)
+{
+	if (pool_refill_step())
+		preempt_point();
+	else
+		interrupt_wait();
+}
+
+void schedule_run(void)
+{
+	struct run_queue *queue = queue_of(this_hart());
+
+	irqoff_begin();
+	for (;;) {
+		__atomic_store_n(&queue->reschedule, 0, __ATOMIC_SEQ_CST);
+		preempt_point();
+
+		bool worked = run_job_step(queue);
+		struct vcpu *vcpu = take_next(queue);
+
+		if (vcpu) {
+			if (!run_vcpu(queue, vcpu))
+				put_back(queue, vcpu);
+		} else if (!worked) {
+			idle();
+		}
+	}
+}

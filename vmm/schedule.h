@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef VMM_SCHEDULE_H
+#define VMM_SCHEDULE_H
+
+/*
+ * Who runs on which hart: each hart has a queue of runnable vCPUs that take turns, and of
+ * jobs, work of the hypervisor's own that is cut into steps. A vCPU stays on the hart it was
+ * placed on.
+ */
+
+#include "engine/vcpu.h"
+#include "kernel/list.h"
+#include "kernel/types.h"
+
+struct vm;
+
+/* Work in steps of less than 20,000 instructions or with preemption points of its own. */
+struct job {
+	struct list link;
+	/* Does one step; ERR_AGAIN if there is more to do. Interrupts off, no lock held. */
+	int (*step)(struct job *job);
+};
+
+/* Readies the queues of all harts; before any of the rest. */
+void schedule_init(void);
+
+/* The run loop of this hart: never returns. */
+void schedule_run(void) __attribute__((noreturn));
+
+/* Queues a job on the boot hart, which does all of them. Any hart, any lock but a queue's. */
+void schedule_job(struct job *job, int (*step)(struct job *job));
+
+/* The hart, of those the VM may use, that has the fewest vCPUs placed on it. */
+struct hart *schedule_place(const struct vm *vm);
+
+/* Gives up a vCPU's place. */
+void schedule_unplace(struct vcpu *vcpu);
+
+/*
+ * A parked vCPU becomes runnable on its hart. Its registers are set. Any hart; takes the
+ * queue's lock.
+ */
+void schedule_start(struct vcpu *vcpu);
+
+/*
+ * For exit handlers, on the vCPU that runs on this hart, when the handler returns: it waits
+ * for an interrupt (or goes on at once if one is pending); it waits and is then resumed by
+ * vcpu_resume(); it is parked.
+ */
+void schedule_block(struct vcpu *vcpu);
+void schedule_suspend(struct vcpu *vcpu);
+void schedule_park(struct vcpu *vcpu);
+
+#endif
