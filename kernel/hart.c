@@ -86,8 +86,7 @@ static void init_this_hart(void)
 	struct hart *hart = this_hart();
 
 	probe_features(hart);
-	/* Everything that no code here asks for stays off. */
-	csr_write(CSR_SIE, BIT(IRQ_S_SOFT));
+	csr_set(CSR_SIE, BIT(IRQ_S_SOFT));
 	csr_write(CSR_SCOUNTEREN, 0);
 	timer_init_hart();
 	prepare_hart();

@@ -48,6 +48,7 @@ int fit_open(struct fit *fit, const void *data, size_t bound)
 	fit->bound = bound;
 	fit->tree_size = fdt_totalsize(data);
 	fit->verified_count = 0;
+	memset(fit->verified, 0, sizeof(fit->verified));
 	fit->images = fit_find_child(fit, 0, "images");
 	fit->configurations = fit_find_child(fit, 0, "configurations");
 	if (fit->configurations < 0) {
@@ -328,8 +329,8 @@ void fit_verify_begin(struct fit_verify *verify, struct fit *fit, const struct f
 
 static bool was_verified(const struct fit *fit, int node)
 {
-	for (unsigned i = 0; i < fit->verified_count; i++) {
-		if (fit->verified[i] == node)
+	for (unsigned i = 0; i < FIT_VERIFIED_MAX; i++) {
+		if (__atomic_load_n(&fit->verified[i], __ATOMIC_ACQUIRE) == node)
 			return true;
 	}
 	return false;
@@ -338,8 +339,10 @@ static bool was_verified(const struct fit *fit, int node)
 /* With the list full, an image is merely hashed once more. */
 static void note_verified(struct fit *fit, int node)
 {
-	if (!was_verified(fit, node) && fit->verified_count < FIT_VERIFIED_MAX)
-		fit->verified[fit->verified_count++] = node;
+	unsigned slot = __atomic_fetch_add(&fit->verified_count, 1, __ATOMIC_RELAXED);
+
+	if (slot < FIT_VERIFIED_MAX)
+		__atomic_store_n(&fit->verified[slot], node, __ATOMIC_RELEASE);
 }
 
 /* Reads the hash node that verify->node names, and begins it if it has a value. */

@@ -3,9 +3,9 @@
 #define VMM_FIT_H
 
 /*
- * The system file: a U-Boot flattened image tree. Everything here reads the file in place
- * and is for one hart at a time; what is wrong with the file is reported through log_error
- * with the path of the node and the remedy. Nothing is allocated.
+ * The system file: a U-Boot flattened image tree. Everything here reads the file in place,
+ * on any hart and several at once; what is wrong with the file is reported through log_error
+ * with the path of the node and the remedy. Nothing is allocated, nothing is locked.
  */
 
 #include "kernel/types.h"
@@ -19,8 +19,9 @@ struct fit {
 	size_t tree_size;   /* of these, the tree */
 	int images;         /* the node /images, or negative if there is none */
 	int configurations; /* the node /configurations */
-	unsigned verified_count;
-	int verified[FIT_VERIFIED_MAX]; /* images whose hashes have been found right */
+	unsigned
+	    verified_count; /* atomic, as are these: images whose hashes have been found right */
+	int verified[FIT_VERIFIED_MAX]; /* or 0 */
 };
 
 /* An image of the file. `data` lies within the file's bounds. */

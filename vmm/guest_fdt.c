@@ -487,7 +487,10 @@ static size_t write_tree(void *buf, size_t size, const struct guest_fdt_info *in
 
 size_t guest_fdt_size(const struct guest_fdt_info *info)
 {
-	return write_tree(NULL, 0, info);
+	struct guest_fdt_info largest = *info;
+
+	largest.ramdisk_size = 1;
+	return write_tree(NULL, 0, &largest);
 }
 
 int guest_fdt_write(void *buf, size_t size, const struct guest_fdt_info *info)

@@ -26,7 +26,10 @@ struct guest_fdt_info {
 	void (*preempt)(void);  /* called after every node, for preemption points; or NULL */
 };
 
-/* Bytes that guest_fdt_write() needs. */
+/*
+ * Bytes that guest_fdt_write() needs at most. The ramdisk's place and the seed's bytes need
+ * not be known yet.
+ */
 size_t guest_fdt_size(const struct guest_fdt_info *info);
 
 /*
@@ -35,7 +38,7 @@ size_t guest_fdt_size(const struct guest_fdt_info *info);
  */
 int guest_fdt_write(void *buf, size_t size, const struct guest_fdt_info *info);
 
-/* Bytes that guest_fdt_patch() needs at most for a tree of `fdt_size` bytes. */
+/* The same for guest_fdt_patch() and a tree of `fdt_size` bytes. */
 size_t guest_fdt_patch_size(const struct guest_fdt_info *info, size_t fdt_size);
 
 /*
