@@ -42,10 +42,11 @@ struct engine {
 	void (*put)(struct vcpu *vcpu);
 
 	/*
-	 * Runs the vCPU until it exits. `trap_wfi`: let WFI exit, as others want the hart.
-	 * Returns with EXIT_NONE at once if a request is pending.
+	 * Runs the vCPU. Its next exit goes to vcpu_exited(), on an empty stack: this returns
+	 * only if the vCPU has not been entered, because a request is pending. `trap_wfi`: let
+	 * WFI exit, as others want the hart.
 	 */
-	void (*run)(struct vcpu *vcpu, bool trap_wfi, struct exit *exit);
+	void (*run)(struct vcpu *vcpu, bool trap_wfi);
 
 	/*
 	 * Lets the guest take an exception at its present pc, or at the ECALL it is at. `cause`
@@ -89,5 +90,8 @@ struct engine {
 };
 
 extern const struct engine hext_engine;
+
+/* Where every exit arrives: vmm/exit.c. */
+void vcpu_exited(struct vcpu *vcpu, const struct exit *exit) __noreturn;
 
 #endif

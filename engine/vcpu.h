@@ -19,17 +19,21 @@ struct hart;
 
 /* Where a vCPU is. Changed by the hart it runs on, except BLOCKED to HOST by a waker. */
 enum vcpu_mode {
-	VCPU_HOST,    /* in the hypervisor or waiting in a run queue */
-	VCPU_GUEST,   /* executing the guest's code on vcpu->hart */
-	VCPU_BLOCKED, /* waiting for an interrupt, in no queue */
-	VCPU_PARKED,  /* not running: stopped by the guest (HSM), or its VM is not running */
+	VCPU_HOST = 0, /* in the hypervisor or waiting in a run queue */
+	VCPU_GUEST,    /* executing the guest's code on vcpu->hart */
+	VCPU_BLOCKED,  /* waiting for an interrupt, in no queue */
+	VCPU_PARKED,   /* not running: stopped by the guest (HSM), or its VM is not running */
 };
 
-/* What a vCPU has to do before it enters the guest again; set by anyone. */
+/* What is to be done before a vCPU enters the guest again. */
 enum vcpu_request {
+	/* Set by anyone. */
 	VCPU_FENCE_I = 1 << 0,
 	VCPU_FENCE_VMA = 1 << 1, /* the fences in vcpu->fences */
-	VCPU_LEAVE = 1 << 2,     /* go back to the run loop: the VM stops, or another is to run */
+	VCPU_LEAVE = 1 << 2,     /* it is not to run any more: its VM stops */
+	/* Set by itself, for HSM. */
+	VCPU_PARK = 1 << 3,      /* it stopped */
+	VCPU_SUSPENDED = 1 << 4, /* it waits for an interrupt, and then resumes */
 };
 
 /* An sfence.vma that another vCPU asked for. */
@@ -61,18 +65,17 @@ struct vcpu {
 	/* Known to engine/hext/switch.S by generated offsets. */
 	uint64_t x[32]; /* x[0] is always 0 */
 	uint64_t pc;
-	uint64_t sstatus; /* HS-level, for sret into the guest: SPP, FS, VS */
-	uint64_t scause, stval, htval, htinst;
-	uint64_t host_sp, host_tp;
+	uint64_t sstatus;               /* HS-level, for sret into the guest: SPP, FS, VS */
+	uint64_t host_tp;               /* of the hart that has it loaded */
 	uint64_t self_mask;             /* 1 << id; 0 if id is above 63 */
 	uint64_t id;                    /* = the guest's hart id */
 	uint64_t has_sstc;              /* the guest's timer is in vstimecmp */
 	const uint64_t *sbi_extensions; /* = guest->sbi_extensions */
 
 	struct guest *guest;
-	struct hart *hart; /* where it runs, ran last, or is queued */
-	uint32_t mode;     /* enum vcpu_mode, atomic */
-	uint32_t requests; /* enum vcpu_request, atomic */
+	struct hart *hart;          /* where it runs, ran last, or is queued */
+	volatile uint32_t mode;     /* enum vcpu_mode, atomic */
+	volatile uint32_t requests; /* enum vcpu_request, atomic */
 
 	/*
 	 * Interrupts: bits by S-level number (1, 5, 9), atomic. SSIP is a message that is
@@ -97,8 +100,6 @@ struct vcpu {
 	/* Of guest memory, the scheduler and the SBI (vmm/, sbi/). */
 	char *backing;         /* a 2 MiB page that is being cleared for it, or NULL */
 	uint64_t backing_done; /* bytes of it that are */
-	bool park;             /* to be parked instead of run */
-	bool suspended;        /* by HSM: waits for an interrupt, then resumes */
 	struct list run_link;
 	uint32_t hsm_state; /* SBI_HSM_…; changed under the VM's lock */
 	uint64_t start_pc, start_arg;

@@ -10,6 +10,7 @@
 #define HARTS_MAX 64
 
 struct isa;
+struct run_queue;
 
 /* Timers of one hart; see kernel/timer.c. */
 struct timer_queue {
@@ -31,6 +32,7 @@ struct hart {
 	uint32_t ipi; /* enum ipi bits, set by anyone */
 	struct timer_queue timers;
 	char *stack_top;
+	struct run_queue *run_queue;   /* the scheduler's (vmm/schedule.c) */
 	uint64_t interrupts_off_since; /* instret; for builds that measure it */
 };
 

@@ -29,8 +29,14 @@ void machine_init_end(void)
 void machine_end(bool failure)
 {
 	irqoff_report();
-	if (failure && finisher)
+	if (failure && finisher) {
+		uint64_t start = csr_read(CSR_TIME);
+
 		*finisher = FINISHER_FAIL_1;
+		/* QEMU takes a moment to stop; another request meanwhile would replace its status. */
+		while (csr_read(CSR_TIME) - start < platform.timebase)
+			;
+	}
 	sbi_call(SBI_EXT_SRST, SBI_SRST_RESET, SBI_SRST_SHUTDOWN,
 		 failure ? SBI_SRST_REASON_FAILURE : SBI_SRST_REASON_NONE, 0, 0, 0);
 	sbi_call(SBI_EXT_SHUTDOWN, 0, 0, 0, 0, 0, 0);

@@ -40,6 +40,7 @@ static enum vmconfig_engine chosen_engine(void)
 static void prepare_hart(void)
 {
 	hext_engine.init_hart();
+	schedule_init_hart();
 }
 
 static void start_system(void)

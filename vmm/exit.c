@@ -37,7 +37,7 @@ static void handle_access(struct vcpu *vcpu, const struct exit_access *access)
 	}
 }
 
-void exit_handle(struct vcpu *vcpu, const struct exit *exit)
+void __noreturn vcpu_exited(struct vcpu *vcpu, const struct exit *exit)
 {
 	switch (exit->reason) {
 	case EXIT_NONE:
@@ -55,4 +55,5 @@ void exit_handle(struct vcpu *vcpu, const struct exit *exit)
 		schedule_block(vcpu);
 		break;
 	}
+	schedule_run();
 }

@@ -2,14 +2,11 @@
 #ifndef VMM_EXIT_H
 #define VMM_EXIT_H
 
-/* The one place where exits are dealt with, whichever engine they come from. */
+/* What the handling of exits is divided into; vcpu_exited() in vmm/exit.c is the one place. */
 
 #include "engine/exit.h"
 
 struct vcpu;
-
-/* On the hart that has the vCPU loaded; no lock held. */
-void exit_handle(struct vcpu *vcpu, const struct exit *exit);
 
 /* vmm/mmio.c: performs the access to a device that the vCPU is at, or injects its fault. */
 void mmio_emulate(struct vcpu *vcpu, const struct exit_access *access);

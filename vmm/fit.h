@@ -19,9 +19,9 @@ struct fit {
 	size_t tree_size;   /* of these, the tree */
 	int images;         /* the node /images, or negative if there is none */
 	int configurations; /* the node /configurations */
-	unsigned
-	    verified_count; /* atomic, as are these: images whose hashes have been found right */
-	int verified[FIT_VERIFIED_MAX]; /* or 0 */
+	/* Images whose hashes have been found right, or 0; both are only used atomically. */
+	unsigned verified_count;
+	int verified[FIT_VERIFIED_MAX];
 };
 
 /* An image of the file. `data` lies within the file's bounds. */

@@ -4,12 +4,10 @@
 
 #include "kernel/error.h"
 #include "kernel/hart.h"
-#include "kernel/irqoff.h"
 #include "kernel/log.h"
 #include "kernel/platform.h"
 #include "kernel/pool.h"
 #include "kernel/trap.h"
-#include "vmm/exit.h"
 #include "vmm/gmem.h"
 #include "vmm/hooks.h"
 #include "vmm/vm.h"
@@ -21,10 +19,12 @@ struct run_queue {
 	struct list runnable; /* vCPUs waiting for their turn */
 	unsigned count;       /* of these */
 	struct list jobs;
-	struct vcpu *loaded; /* whose state is in the hart, or NULL; its hart's alone */
+	struct vcpu *current; /* whose turn it is, or NULL; its hart's alone, as the next two */
+	bool alone;           /* nobody else waits for the hart */
+	struct vcpu *loaded;  /* whose state is in the hart, or NULL */
 	struct timer slice;
-	uint32_t reschedule; /* the vCPU that runs is to come back to the loop; atomic */
-	unsigned placed;     /* vCPUs that have their place here; atomic */
+	volatile uint32_t reschedule; /* the vCPU that runs is to come back to the loop; atomic */
+	unsigned placed;              /* vCPUs that have their place here; atomic */
 };
 
 static struct run_queue queues[HARTS_MAX];
@@ -44,6 +44,11 @@ static void slice_expired(struct timer *timer)
 	struct run_queue *queue = container_of(timer, struct run_queue, slice);
 
 	__atomic_store_n(&queue->reschedule, 1, __ATOMIC_RELAXED);
+}
+
+void schedule_init_hart(void)
+{
+	this_hart()->run_queue = queue_of(this_hart());
 }
 
 void schedule_init(void)
@@ -145,18 +150,19 @@ void schedule_block(struct vcpu *vcpu)
 	__atomic_store_n(&vcpu->mode, VCPU_BLOCKED, __ATOMIC_SEQ_CST);
 
 	/* Who raises something after this looks sees BLOCKED and wakes it; before, we see it. */
-	if (engine->has_interrupt(vcpu) || __atomic_load_n(&vcpu->requests, __ATOMIC_SEQ_CST))
+	if (engine->has_interrupt(vcpu) ||
+	    __atomic_load_n(&vcpu->requests, __ATOMIC_SEQ_CST) & ~(uint32_t)VCPU_SUSPENDED)
 		vcpu_wake(vcpu);
 }
 
 void schedule_suspend(struct vcpu *vcpu)
 {
-	vcpu->suspended = true;
+	__atomic_fetch_or(&vcpu->requests, VCPU_SUSPENDED, __ATOMIC_SEQ_CST);
 }
 
 void schedule_park(struct vcpu *vcpu)
 {
-	vcpu->park = true;
+	__atomic_fetch_or(&vcpu->requests, VCPU_PARK, __ATOMIC_SEQ_CST);
 }
 
 static void unload(struct run_queue *queue)
@@ -169,7 +175,7 @@ static void unload(struct run_queue *queue)
 static void park(struct run_queue *queue, struct vcpu *vcpu)
 {
 	unload(queue);
-	vcpu->park = vcpu->suspended = false;
+	__atomic_store_n(&vcpu->requests, 0, __ATOMIC_SEQ_CST);
 	gmem_fault_abandon(vcpu);
 	timer_cancel(&vcpu->timer);
 	__atomic_store_n(&vcpu->mode, VCPU_PARKED, __ATOMIC_SEQ_CST);
@@ -196,65 +202,29 @@ static bool resume(struct vcpu *vcpu)
 		schedule_block(vcpu);
 		return vcpu->mode == VCPU_HOST;
 	}
-	vcpu->suspended = false;
+	__atomic_fetch_and(&vcpu->requests, ~(uint32_t)VCPU_SUSPENDED, __ATOMIC_SEQ_CST);
 	vcpu_resume(vcpu);
 	return true;
 }
 
-/*
- * Deals with what is to be done before the guest is entered. false: it is not to be entered
- * now, or not any more.
- */
+static bool is_leaving(const struct vcpu *vcpu)
+{
+	return __atomic_load_n(&vcpu->requests, __ATOMIC_SEQ_CST) & (VCPU_LEAVE | VCPU_PARK);
+}
+
+/* Does what is requested. false: the vCPU is not to be entered now, or not any more. */
 static bool prepare(struct vcpu *vcpu)
 {
-	uint32_t requests = __atomic_exchange_n(&vcpu->requests, 0, __ATOMIC_SEQ_CST);
+	const uint32_t fences = VCPU_FENCE_I | VCPU_FENCE_VMA;
+	uint32_t requests = __atomic_fetch_and(&vcpu->requests, ~fences, __ATOMIC_SEQ_CST);
 
 	if (requests & VCPU_FENCE_I)
 		__asm__ volatile("fence.i" ::: "memory");
 	if (requests & VCPU_FENCE_VMA)
 		do_fences(vcpu);
-	if (requests & VCPU_LEAVE) {
-		vcpu->park = true;
+	if (is_leaving(vcpu))
 		return false;
-	}
-	return !vcpu->suspended || resume(vcpu);
-}
-
-/*
- * Runs the vCPU until its turn is over, or it blocks or stops. true if it was parked: then it
- * may be gone.
- */
-static bool run_vcpu(struct run_queue *queue, struct vcpu *vcpu)
-{
-	const struct engine *engine = vcpu->guest->engine;
-	struct exit exit;
-
-	if (queue->loaded != vcpu) {
-		unload(queue);
-		engine->load(vcpu);
-		queue->loaded = vcpu;
-	}
-
-	/* Alone, it runs without a tick, and WFI waits in the guest. */
-	bool alone = queue->count == 0 && list_empty(&queue->jobs);
-
-	if (!alone)
-		timer_set(&queue->slice, time_now() + platform.timebase / SLICE_PER_SECOND);
-	do {
-		if (unlikely(__atomic_load_n(&vcpu->requests, __ATOMIC_RELAXED) |
-			     vcpu->suspended) &&
-		    !prepare(vcpu))
-			break;
-		engine->run(vcpu, !alone, &exit);
-		exit_handle(vcpu, &exit);
-	} while (!__atomic_load_n(&queue->reschedule, __ATOMIC_RELAXED) && !vcpu->park &&
-		 __atomic_load_n(&vcpu->mode, __ATOMIC_RELAXED) == VCPU_HOST);
-	if (!alone)
-		timer_cancel(&queue->slice);
-	if (!vcpu->park)
-		return false;
-	park(queue, vcpu);
-	return true;
+	return !(requests & VCPU_SUSPENDED) || resume(vcpu);
 }
 
 static struct vcpu *take_next(struct run_queue *queue)
@@ -271,8 +241,34 @@ static struct vcpu *take_next(struct run_queue *queue)
 	return vcpu;
 }
 
-static void put_back(struct run_queue *queue, struct vcpu *vcpu)
+/* Begins a vCPU's turn. */
+static void begin_turn(struct run_queue *queue, struct vcpu *vcpu)
 {
+	if (queue->loaded != vcpu) {
+		unload(queue);
+		vcpu->guest->engine->load(vcpu);
+		queue->loaded = vcpu;
+	}
+	queue->current = vcpu;
+
+	/*
+	 * Alone, it runs without a tick, and WFI waits in the guest.
+	 */
+	queue->alone = queue->count == 0 && list_empty(&queue->jobs);
+	if (!queue->alone)
+		timer_set(&queue->slice, time_now() + platform.timebase / SLICE_PER_SECOND);
+}
+
+/* Ends it: the vCPU goes to the end of the queue, or where its mode says. */
+static void end_turn(struct run_queue *queue, struct vcpu *vcpu)
+{
+	queue->current = NULL;
+	if (!queue->alone)
+		timer_cancel(&queue->slice);
+	if (is_leaving(vcpu)) {
+		park(queue, vcpu);
+		return;
+	}
 	spin_lock(&queue->lock);
 	/* Blocked, it is in no queue; and whoever woke it since has put it into this one. */
 	if (vcpu->mode == VCPU_HOST && list_empty(&vcpu->run_link))
@@ -309,23 +305,43 @@ static void idle(void)
 		interrupt_wait();
 }
 
+/* Finds the next vCPU whose turn it is; does other work, or waits, while there is none. */
+static void next_turn(struct run_queue *queue)
+{
+	__atomic_store_n(&queue->reschedule, 0, __ATOMIC_SEQ_CST);
+	preempt_point();
+
+	bool worked = run_job_step(queue);
+	struct vcpu *vcpu = take_next(queue);
+
+	if (vcpu)
+		begin_turn(queue, vcpu);
+	else if (!worked)
+		idle();
+}
+
+/* Something has to be done before the vCPU, if there is one, can be entered (again). */
+static __attribute__((noinline)) void turn(struct run_queue *queue, struct vcpu *vcpu)
+{
+	if (vcpu) {
+		if (!queue->reschedule && vcpu->mode == VCPU_HOST && prepare(vcpu))
+			return;
+		end_turn(queue, vcpu);
+	}
+	next_turn(queue);
+}
+
 void schedule_run(void)
 {
-	struct run_queue *queue = queue_of(this_hart());
+	struct run_queue *queue = this_hart()->run_queue;
 
-	irqoff_begin();
 	for (;;) {
-		__atomic_store_n(&queue->reschedule, 0, __ATOMIC_SEQ_CST);
-		preempt_point();
+		struct vcpu *vcpu = queue->current;
 
-		bool worked = run_job_step(queue);
-		struct vcpu *vcpu = take_next(queue);
-
-		if (vcpu) {
-			if (!run_vcpu(queue, vcpu))
-				put_back(queue, vcpu);
-		} else if (!worked) {
-			idle();
-		}
+		/* Returns only if a request came in between. */
+		if (likely(vcpu && !(queue->reschedule | vcpu->mode | vcpu->requests)))
+			vcpu->guest->engine->run(vcpu, !queue->alone);
+		else
+			turn(queue, vcpu);
 	}
 }

@@ -24,7 +24,13 @@ struct job {
 /* Readies the queues of all harts; before any of the rest. */
 void schedule_init(void);
 
-/* The run loop of this hart: never returns. */
+/* Readies this hart for schedule_run(). */
+void schedule_init_hart(void);
+
+/*
+ * The run loop of this hart: goes on with the vCPU whose turn it is, or with the next. Never
+ * returns; it is entered anew, on an empty stack, after every exit.
+ */
 void schedule_run(void) __attribute__((noreturn));
 
 /* Queues a job on the boot hart, which does all of them. Any hart, any lock but a queue's. */

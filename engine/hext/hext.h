@@ -35,8 +35,11 @@ void hext_put(struct vcpu *vcpu);
 uint64_t hext_read_fp(struct vcpu *vcpu, unsigned n);
 void hext_write_fp(struct vcpu *vcpu, unsigned n, uint64_t value);
 
+/* Where hext_enter() leads: `scause` is why the guest stopped running. */
+void hext_exited(struct vcpu *vcpu, uint64_t scause) __noreturn;
+
 /* engine/hext/switch.S, fp.S */
-void hext_enter(struct vcpu *vcpu);
+void hext_enter(struct vcpu *vcpu) __noreturn;
 void fp_save(struct fp_state *state);
 void fp_restore(const struct fp_state *state);
 void vector_save(struct vector_state *state, void *registers);

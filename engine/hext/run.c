@@ -124,7 +124,7 @@ static bool clear_ipi(struct vcpu *vcpu)
  */
 static void virtual_instruction(struct vcpu *vcpu, struct exit *exit)
 {
-	uint32_t bits = (uint32_t)vcpu->stval;
+	uint32_t bits = (uint32_t)csr_read(CSR_STVAL);
 
 	exit->reason = EXIT_NONE;
 	/* stval is allowed to be 0 (Priv. 1.13, 18.6.2). */
@@ -141,75 +141,75 @@ static void virtual_instruction(struct vcpu *vcpu, struct exit *exit)
 	inject(vcpu, EXC_ILLEGAL_INSN, bits);
 }
 
-static void guest_page_fault(struct vcpu *vcpu, enum access_kind kind, struct exit *exit)
+static inline void guest_page_fault(uint64_t scause, struct exit *exit)
 {
-	uint64_t htinst = vcpu->htinst;
+	uint64_t htinst = csr_read(CSR_HTINST);
+	uint64_t stval = csr_read(CSR_STVAL);
 
 	/* A pseudoinstruction of a walk: bit 0 clear, and no register bits (table 18.8). */
 	bool walk = (htinst & ~UINT64_C(0x1020)) == 0x2000;
 
 	exit->reason = EXIT_ACCESS;
-	exit->access = (struct exit_access){
-	    .kind = kind,
-	    .walk = walk,
-	    .gpa = GPA(vcpu->htval << 2 | (walk ? 0 : vcpu->stval & 3)),
-	    .gva = GVA(vcpu->stval),
-	    .transformed = walk ? 0 : htinst,
-	};
+	exit->access.kind = scause == EXC_LOAD_GUEST_PAGE    ? ACCESS_LOAD
+			    : scause == EXC_STORE_GUEST_PAGE ? ACCESS_STORE
+							     : ACCESS_FETCH;
+	exit->access.walk = walk;
+	exit->access.gpa.v = csr_read(CSR_HTVAL) << 2 | (walk ? 0 : stval & 3);
+	exit->access.gva.v = stval;
+	exit->access.transformed = htinst;
 }
 
-static void decode_exit(struct vcpu *vcpu, struct exit *exit)
+static __attribute__((noinline)) void decode_rarer_exit(struct vcpu *vcpu, uint64_t scause,
+							struct exit *exit)
 {
-	switch (vcpu->scause) {
-	case EXC_ECALL_VS:
-		exit->reason = EXIT_SBI;
-		break;
-	case EXC_LOAD_GUEST_PAGE:
-		guest_page_fault(vcpu, ACCESS_LOAD, exit);
-		break;
-	case EXC_STORE_GUEST_PAGE:
-		guest_page_fault(vcpu, ACCESS_STORE, exit);
-		break;
-	case EXC_INSN_GUEST_PAGE:
-		guest_page_fault(vcpu, ACCESS_FETCH, exit);
-		break;
-	case EXC_VIRTUAL_INSN:
+	if (scause & SCAUSE_INTERRUPT) {
+		exit->reason = EXIT_INTERRUPT;
+		exit->number = scause & ~SCAUSE_INTERRUPT;
+	} else if (scause == EXC_VIRTUAL_INSN) {
 		virtual_instruction(vcpu, exit);
-		break;
-	default:
-		if (vcpu->scause & SCAUSE_INTERRUPT) {
-			exit->reason = EXIT_INTERRUPT;
-			exit->number = vcpu->scause & ~SCAUSE_INTERRUPT;
-		} else {
-			/* A cause that hedeleg cannot delegate on this hart: it is the guest's. */
-			inject(vcpu, vcpu->scause, vcpu->stval);
-			exit->reason = EXIT_NONE;
-		}
-		break;
+	} else {
+		/* A cause that hedeleg cannot delegate on this hart: it is the guest's. */
+		inject(vcpu, scause, csr_read(CSR_STVAL));
+		exit->reason = EXIT_NONE;
 	}
 }
 
-static void run(struct vcpu *vcpu, bool trap_wfi, struct exit *exit)
+#define GUEST_PAGE_FAULTS \
+	(BIT(EXC_INSN_GUEST_PAGE) | BIT(EXC_LOAD_GUEST_PAGE) | BIT(EXC_STORE_GUEST_PAGE))
+
+void __noreturn hext_exited(struct vcpu *vcpu, uint64_t scause)
+{
+	struct exit exit;
+
+	irqoff_begin();
+	__atomic_store_n(&vcpu->mode, VCPU_HOST, __ATOMIC_RELEASE);
+	if (scause < 64 && GUEST_PAGE_FAULTS >> scause & 1)
+		guest_page_fault(scause, &exit);
+	else if (scause == EXC_ECALL_VS)
+		exit.reason = EXIT_SBI;
+	else
+		decode_rarer_exit(vcpu, scause, &exit);
+	vcpu_exited(vcpu, &exit);
+}
+
+static void run(struct vcpu *vcpu, bool trap_wfi)
 {
 	uint32_t irq;
 
 	__atomic_store_n(&vcpu->mode, VCPU_GUEST, __ATOMIC_SEQ_CST);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 
 	/* From here on who raises or requests something sends an IPI, or is seen here. */
-	irq = __atomic_load_n(&vcpu->irq, __ATOMIC_SEQ_CST);
+	irq = __atomic_load_n(&vcpu->irq, __ATOMIC_RELAXED);
 	if (irq != vcpu->irq_loaded)
 		fold_interrupts(vcpu, irq);
-	if (__atomic_load_n(&vcpu->requests, __ATOMIC_RELAXED)) {
-		__atomic_store_n(&vcpu->mode, VCPU_HOST, __ATOMIC_SEQ_CST);
-		exit->reason = EXIT_NONE;
+	if (unlikely(__atomic_load_n(&vcpu->requests, __ATOMIC_RELAXED))) {
+		__atomic_store_n(&vcpu->mode, VCPU_HOST, __ATOMIC_RELEASE);
 		return;
 	}
 	csr_write(CSR_HSTATUS, HSTATUS_VSXL_64 | HSTATUS_SPV | (trap_wfi ? HSTATUS_VTW : 0));
 	irqoff_end();
 	hext_enter(vcpu);
-	irqoff_begin();
-	__atomic_store_n(&vcpu->mode, VCPU_HOST, __ATOMIC_RELEASE);
-	decode_exit(vcpu, exit);
 }
 
 static bool has_interrupt(struct vcpu *vcpu)

@@ -15,19 +15,12 @@
 	.text
 
 /*
- * void hext_enter(struct vcpu *vcpu): runs the guest until the next trap that is not dealt
- * with here. hstatus.SPV is set. Saves scause, stval, htval and htinst of that trap.
+ * void hext_enter(struct vcpu *vcpu): runs the guest. Never returns: the next trap that is not
+ * dealt with here goes to hext_exited(), on the hart's stack from its top. hstatus.SPV is set.
  */
 	.balign	4
 	.globl	hext_enter
 hext_enter:
-	addi	sp, sp, -112
-	sd	ra, 0(sp)
-	.irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11
-	sd	s\n, 8 + \n * 8(sp)
-	.endr
-	sd	sp, VCPU_HOST_SP(a0)
-	sd	tp, VCPU_HOST_TP(a0)
 	csrw	sscratch, a0
 	lla	t0, hext_exit
 	csrw	stvec, t0
@@ -67,27 +60,17 @@ full_exit:
 	csrr	t0, sscratch
 	csrr	t1, sepc
 	csrr	t2, sstatus
-	csrr	a0, scause
-	csrr	a1, stval
-	csrr	a2, htval
-	csrr	a3, htinst
+	lla	t3, kernel_trap_vector
+	csrw	stvec, t3
 	sd	t0, X(4)(tp)
 	sd	t1, VCPU_PC(tp)
 	sd	t2, VCPU_SSTATUS(tp)
-	sd	a0, VCPU_SCAUSE(tp)
-	sd	a1, VCPU_STVAL(tp)
-	sd	a2, VCPU_HTVAL(tp)
-	sd	a3, VCPU_HTINST(tp)
-	lla	t0, kernel_trap_vector
-	csrw	stvec, t0
-	ld	sp, VCPU_HOST_SP(tp)
-	ld	tp, VCPU_HOST_TP(tp)
-	ld	ra, 0(sp)
-	.irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11
-	ld	s\n, 8 + \n * 8(sp)
-	.endr
-	addi	sp, sp, 112
-	ret
+	mv	a0, tp
+	csrr	a1, scause
+	ld	tp, VCPU_HOST_TP(a0)
+	ld	sp, HART_STACK_TOP(tp)
+	mv	fp, zero
+	tail	hext_exited
 
 /* sbi_set_timer, where the guest's timer is vstimecmp: writing it clears STIP as well. */
 call_time:

@@ -79,6 +79,8 @@ void hext_vcpu_reset(struct vcpu *vcpu, uint64_t pc, uint64_t argument, bool res
 		vcpu->sstatus |= (uint64_t)XS_CLEAN << SSTATUS_VS_SHIFT;
 	vcpu->csrs = (struct hext_csrs){
 	    .vsstatus = SSTATUS_UXL_64,
+	    /* As firmware leaves it: user mode may read `time` before a kernel has said so. */
+	    .scounteren = COUNTEREN_CY | COUNTEREN_TM | COUNTEREN_IR,
 	    .vstimecmp = resumed ? vcpu->csrs.vstimecmp : TIME_NEVER,
 	    .hvip = resumed ? vcpu->csrs.hvip : 0,
 	};
@@ -193,6 +195,7 @@ void hext_load(struct vcpu *vcpu)
 	csr_write(CSR_HVIP, csrs->hvip);
 	if (vcpu->has_sstc)
 		csr_write(CSR_VSTIMECMP, csrs->vstimecmp);
+	vcpu->host_tp = (uint64_t)this_hart();
 	load_address_space(vcpu, hext);
 	restore_fp(vcpu, hext);
 }

@@ -33,9 +33,11 @@ static struct {
 	uint32_t read;
 	uint32_t ready;
 	uint32_t written;
+	uint32_t readers; /* processes that wait for a line */
 } in;
 
 static uint32_t foreground;
+static bool interrupted; /* ^C came when there was neither a foreground nor a reader */
 
 int console_next(void)
 {
@@ -96,10 +98,13 @@ int64_t console_read(struct proc *p, uint64_t va, uint64_t size)
 {
 	uint64_t done = 0;
 
+	interrupted = false;
 	while (in.read == in.ready) {
 		if (p->killed)
 			return ERR_DENIED;
+		in.readers++;
 		sched_sleep(&in);
+		in.readers--;
 	}
 	while (done < size && in.read != in.ready) {
 		char c = in.bytes[in.read % IN_SIZE];
@@ -150,18 +155,23 @@ static void finish_line(char c)
 	sched_wakeup(&in);
 }
 
-/* With nobody in the foreground, whoever reads gets an empty line instead of what was typed. */
+/*
+ * What was typed before is forgotten. A reader gets an empty line, for the shell to show its
+ * prompt. If the shell is just about to start a program, that one is meant.
+ */
 static void interrupt_key(void)
 {
 	struct proc *p = foreground != 0 ? proc_find(foreground) : NULL;
 
-	in.written = in.ready;
+	in.written = in.ready = in.read;
 	echo(CONTROL('C'));
 	console_put('\n');
 	if (p != NULL)
 		proc_kill_tree(p, STATUS_KILLED);
-	else
+	else if (in.readers != 0)
 		finish_line('\n');
+	else
+		interrupted = true;
 }
 
 static void add_character(char c)
@@ -211,5 +221,10 @@ void console_input(char c)
 
 void console_set_foreground(uint32_t pid)
 {
+	struct proc *p = interrupted ? proc_find(pid) : NULL;
+
 	foreground = pid;
+	if (p != NULL)
+		proc_kill_tree(p, STATUS_KILLED);
+	interrupted = false;
 }

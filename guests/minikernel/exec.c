@@ -10,14 +10,14 @@
 #include "guests/minikernel/kernel.h"
 #include "riscv/csr.h"
 
-/* A file in programs.S. */
+/* A file in programs.S. The last one has no name. */
 struct program {
 	const char *name;
 	const char *start;
 	const char *end;
 };
 
-extern const struct program programs[], programs_end[];
+extern const struct program programs[];
 
 /* ELF-64 (System V ABI, chapters 4 and 5). */
 struct elf_header {
@@ -66,7 +66,7 @@ int args_add(struct args *args, const char *text)
 
 static const struct program *find_program(const char *name)
 {
-	for (const struct program *p = programs; p < programs_end; p++)
+	for (const struct program *p = programs; p->name != NULL; p++)
 		if (strcmp(p->name, name) == 0)
 			return p;
 	return NULL;

@@ -275,6 +275,9 @@ void proc_kill(struct proc *p, int status);
 struct proc *proc_find(uint32_t pid);
 /* Kills the process and its descendants. */
 void proc_kill_tree(struct proc *root, int status);
+/* The one with the most memory, the first process aside. */
+struct proc *proc_largest(void);
+/* Describes the index'th of MAX_PROCS slots; returns its state. */
 uint32_t proc_list(struct proc_info *info, uint32_t index);
 
 /* sched.c: who runs where and when. */

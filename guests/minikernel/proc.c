@@ -178,6 +178,19 @@ void proc_kill_tree(struct proc *root, int status)
 			proc_kill(p, status);
 }
 
+struct proc *proc_largest(void)
+{
+	struct proc *largest = NULL;
+
+	for (struct proc *p = procs; p < procs + MAX_PROCS; p++)
+		if (p != init && p->state != PROC_FREE && p->state != PROC_ZOMBIE &&
+		    (largest == NULL || p->space.pages > largest->space.pages))
+			largest = p;
+	if (largest == NULL)
+		panic("init alone needs more memory than there is");
+	return largest;
+}
+
 /* The index'th slot. What it tells of a free one is its state. */
 uint32_t proc_list(struct proc_info *info, uint32_t index)
 {

@@ -18,10 +18,10 @@
 
 	.section .rodata.programs, "a"
 	.balign 8
-	.globl programs, programs_end
+	.globl programs
 programs:
 	.irp name, init, sh, echo, ps, free, uptime, sleep, primes, spin, fork, crash, selfcheck
 	program \name
 	.endr
 	.section .rodata.programs, "a"
-programs_end:
+	.dword 0, 0, 0

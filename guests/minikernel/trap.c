@@ -68,14 +68,26 @@ static int page_fault(struct proc *p)
 	}
 }
 
+/* There is no page left for a program. The largest process has to go, be it this one or not. */
+static void out_of_memory(void)
+{
+	struct proc *victim = proc_largest();
+
+	/* Until it is gone, the program that wants memory comes back here and gives way. */
+	hart_self()->preempt = true;
+	if (victim->killed)
+		return;
+	print("minikernel: %s[%u] killed: out of memory\n", victim->name, victim->pid);
+	proc_kill(victim, STATUS_OUT_OF_MEMORY);
+}
+
 static void exception(struct proc *p)
 {
 	const struct frame *f = p->frame;
 	int error = page_fault(p);
 
 	if (error == ERR_NOMEM) {
-		print("minikernel: %s[%u] killed: out of memory\n", p->name, p->pid);
-		proc_kill(p, STATUS_OUT_OF_MEMORY);
+		out_of_memory();
 	} else if (error != 0) {
 		print("minikernel: %s[%u] killed: %s at pc 0x%lx, value 0x%lx\n", p->name, p->pid,
 		      exception_name(f->cause), f->pc, f->value);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "guests/selftest/test.h"
 
-extern const struct test_group group_sbi, group_dbcn, group_hsm, group_legacy, group_traps, group_priv, group_mmio, group_mmio_insns, group_irq, group_plic, group_smp, group_paging;
+extern const struct test_group group_sbi, group_dbcn, group_hsm, group_legacy, group_traps, group_priv, group_mmio, group_mmio_insns, group_irq, group_plic, group_smp, group_paging, group_paging_more, group_memory, group_fp, group_abuse;
 
 static const struct test_group *const groups[] = {
-    &group_sbi, &group_hsm, &group_dbcn, &group_legacy, &group_traps, &group_priv, &group_mmio, &group_mmio_insns, &group_irq, &group_plic, &group_smp, &group_paging,
+    &group_sbi, &group_hsm, &group_dbcn, &group_legacy, &group_traps, &group_priv, &group_mmio, &group_mmio_insns, &group_irq, &group_plic, &group_smp, &group_paging, &group_paging_more, &group_memory, &group_fp, &group_abuse,
 };
 
 uint64_t test_seed = 1;
@@ -182,7 +182,12 @@ void guest_main(void)
 	print("selftest: %lu harts, RAM 0x%lx+0x%lx, SBI %lu.%lu, implementation %lu 0x%lx\n",
 	      machine.hart_count, machine.ram_base, machine.ram_size, machine.sbi_version >> 24,
 	      machine.sbi_version & 0xffffff, machine.sbi_impl, machine.sbi_impl_version);
-	print("selftest: %s\n", machine.isa);
+	for (const char *s = machine.isa; *s; s += strlen(s) < 500 ? strlen(s) : 500) {
+		char part[501];
+
+		format(part, sizeof(part), "%s", s);
+		print("selftest: %s\n", part);
+	}
 	clean_up();
 	crash_if_asked();
 	run_groups(chosen, only);

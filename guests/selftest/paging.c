@@ -107,6 +107,12 @@ static void modes(void)
 	expect_eq(csr_read(CSR_SATP), 0, "satp at the end");
 }
 
+/* An address that a leaf at this level can map, where tables are not in the way. */
+static uint64_t unused(unsigned int level)
+{
+	return (level < 2 ? WINDOW + GIB(3) : 0) + 37 * paging_size(level);
+}
+
 /* Every size of page, at both ends of the address space. */
 static void size(struct paging *tables)
 {
@@ -115,12 +121,8 @@ static void size(struct paging *tables)
 	for (unsigned int level = 0; level < tables->levels; level++) {
 		uint64_t base = align_down(page, paging_size(level)), offset = page - base;
 		uint64_t top = ~UINT64_C(0) << (11 + 9 * tables->levels);
-		uint64_t low = level == tables->levels - 1 ? paging_size(level) * 40
-							   : align_down(WINDOW * 3 / 2, paging_size(level));
-		uint64_t vas[] = {low, top};
+		const uint64_t vas[] = {unused(level), top};
 
-		if (level == tables->levels - 2)
-			vas[0] = paging_size(level) * 37;
 		for (size_t i = 0; i < ARRAY_SIZE(vas); i++) {
 			uint64_t va = vas[i] + offset;
 
@@ -149,7 +151,7 @@ static void sizes(void)
 static void misaligned_size(struct paging *tables)
 {
 	for (unsigned int level = 1; level < tables->levels; level++) {
-		uint64_t va = paging_size(level) * 37;
+		uint64_t va = unused(level);
 
 		for (unsigned int bit = 0; bit < 9 * level; bit += 4) {
 			*paging_pte(tables, va, level) =
@@ -197,11 +199,14 @@ static void permission(struct paging *tables)
 
 			csr_clear(CSR_SSTATUS, SSTATUS_SUM | SSTATUS_MXR);
 			csr_set(CSR_SSTATUS, (sum ? SSTATUS_SUM : 0) | (mxr ? SSTATUS_MXR : 0));
-			for (enum access a = 0; a < ACCESS_KINDS; a++)
+			for (enum access a = 0; a < ACCESS_KINDS; a++) {
+				/* QEMU 7.2 lets a fetch use what a load under SUM put into the TLB. */
+				sfence_va(WINDOW);
 				expect_eq(paging_try(a, WINDOW, user),
 					  allowed(a, flags, user, sum, mxr) ? 0 : paging_page_fault(a),
 					  "access %d to flags 0x%lx, user %d sum %d mxr %d", a, flags, user,
 					  sum, mxr);
+			}
 		}
 		csr_clear(CSR_SSTATUS, SSTATUS_SUM | SSTATUS_MXR);
 	}

@@ -10,11 +10,15 @@
 static int64_t start_shell(const char *script)
 {
 	const char *argv[] = {"sh", script, NULL};
-	int64_t pid = fork();
+	int64_t pid;
 
+	/* Without memory for it, somebody else will have to end first. */
+	while ((pid = fork()) < 0)
+		sleep(100);
 	if (pid == 0) {
 		exec("sh", argv);
-		print("init: there is no shell\n");
+		print("init: the shell does not start\n");
+		sleep(100);
 		exit(1);
 	}
 	return pid;
@@ -24,8 +28,7 @@ int main(int argc, char **argv)
 {
 	int64_t shell = start_shell(argc > 1 ? argv[1] : NULL);
 
-	while (shell > 0)
+	for (;;)
 		if (wait(0, NULL, 0) == shell)
 			shell = start_shell(NULL);
-	return 1;
 }

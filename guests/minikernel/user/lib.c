@@ -2,16 +2,23 @@
 #include "guests/minikernel/user/user.h"
 
 struct line {
-	char text[255];
+	char text[256];
 	size_t length;
 };
+
+static void flush(struct line *line)
+{
+	write(line->text, line->length);
+	line->length = 0;
+}
 
 static void put(char c, void *arg)
 {
 	struct line *line = arg;
 
-	if (line->length < sizeof(line->text))
-		line->text[line->length++] = c;
+	if (line->length == sizeof(line->text))
+		flush(line);
+	line->text[line->length++] = c;
 }
 
 void print(const char *text, ...)
@@ -23,7 +30,7 @@ void print(const char *text, ...)
 	va_start(args, text);
 	format(put, &line, text, args);
 	va_end(args);
-	write(line.text, line.length);
+	flush(&line);
 }
 
 bool parse_number(const char *text, uint64_t *number)

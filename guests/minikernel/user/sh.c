@@ -54,28 +54,39 @@ static void wait_command(void)
 	foreground(0);
 }
 
-static void run_program(const char *const *words, bool background)
+/* In the child. */
+static void become(const char *const *words)
+{
+	int64_t error = exec(words[0], words);
+
+	if (error == ERR_NOENT || error == ERR_TOO_LARGE)
+		print("sh: %s: no such command; try help\n", words[0]);
+	else
+		print("sh: %s: error %ld\n", words[0], error);
+	exit(127);
+}
+
+/* False if it has been interrupted by ^C. */
+static bool run_program(const char *const *words, bool background)
 {
 	int64_t pid = fork();
-	int status;
+	int status = 0;
 
 	if (pid < 0) {
 		print("sh: fork: error %ld\n", pid);
-		return;
+		return true;
 	}
-	if (pid == 0) {
-		exec(words[0], words);
-		print("sh: %s: no such command; try help\n", words[0]);
-		exit(127);
-	}
+	if (pid == 0)
+		become(words);
 	if (background) {
 		print("[%ld]\n", pid);
-		return;
+		return true;
 	}
 	foreground(pid);
 	if (wait(pid, &status, 0) == pid)
 		say_status(words[0], status);
 	foreground(0);
+	return status != STATUS_KILLED;
 }
 
 static void kill_command(const char *pid_text)
@@ -92,7 +103,7 @@ static void kill_command(const char *pid_text)
 		print("sh: kill: error %ld\n", error);
 }
 
-static void run_command(const char *const *words, bool background)
+static bool run_command(const char *const *words, bool background)
 {
 	if (strcmp(words[0], "help") == 0)
 		help();
@@ -107,7 +118,8 @@ static void run_command(const char *const *words, bool background)
 	else if (strcmp(words[0], "reboot") == 0)
 		reboot();
 	else
-		run_program(words, background);
+		return run_program(words, background);
+	return true;
 }
 
 /* Splits `command`, which it changes, at its spaces. Returns the number of words. */
@@ -132,7 +144,7 @@ static uint32_t split(char *command, const char **words)
 	return count;
 }
 
-/* Runs the commands in `line`, which it changes. */
+/* Runs the commands in `line`, which it changes, up to the first that is interrupted. */
 static void run_line(char *line, bool say)
 {
 	const char *words[WORDS_MAX + 1];
@@ -149,8 +161,8 @@ static void run_line(char *line, bool say)
 		*end = '\0';
 		if (say && *line != '\0')
 			print("+ %s%s\n", line, separator == '&' ? " &" : "");
-		if (split(line, words) != 0)
-			run_command(words, separator == '&');
+		if (split(line, words) != 0 && !run_command(words, separator == '&'))
+			return;
 		line = end + 1;
 	}
 }

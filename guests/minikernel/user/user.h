@@ -50,7 +50,7 @@ int64_t no_such_call(void);
 
 /* lib.c */
 
-/* At most 255 characters, which appear in one piece. */
+/* Up to 256 characters appear in one piece, whatever others print. */
 void print(const char *text, ...) __printf(1, 2);
 /* A decimal number; false if `text` is anything else. */
 bool parse_number(const char *text, uint64_t *number);
