@@ -230,14 +230,12 @@ static void context_set_threshold(struct plic *plic, uint64_t context, uint32_t 
 		hart_update(plic, context / 2);
 }
 
-/* The registers whose reading changes nothing. */
+/* The registers whose reading changes nothing, but for priorities. */
 static uint64_t config_read(const struct plic *plic, uint64_t offset)
 {
 	uint64_t context = (offset - ENABLE_BASE) >> ENABLE_SHIFT;
 	uint64_t index = offset % BIT(ENABLE_SHIFT) / 4;
 
-	if (offset < PRIORITY_END)
-		return plic->priority[offset / 4];
 	if (offset >= CONTEXT_BASE) {
 		context = (offset - CONTEXT_BASE) >> CONTEXT_SHIFT;
 		if (context < plic->context_count && offset % BIT(CONTEXT_SHIFT) == CONTEXT_THRESH)
@@ -266,6 +264,10 @@ static int plic_read(struct mmio_device *device, uint64_t offset, unsigned size,
 
 	if (size != 4)
 		return ERR_FAULT;
+	if (offset < PRIORITY_END) {
+		*value = __atomic_load_n(&plic->priority[offset / 4], __ATOMIC_RELAXED);
+		return 0;
+	}
 	/* Below CONTEXT_BASE the number wraps, and exceeds every count. */
 	if (context < plic->context_count && offset % BIT(CONTEXT_SHIFT) == CONTEXT_CLAIM)
 		return plic_claim(plic, context, value);

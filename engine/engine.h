@@ -91,6 +91,13 @@ struct engine {
 
 extern const struct engine hext_engine;
 
+/*
+ * For engines, before an exit: performs a plain load or store (riscv/insn.h: insn_is_plain) at
+ * a guest-physical address, with the registers in *vcpu, if a device answers there. pc is the
+ * engine's to change. false: nothing has been done. vmm/mmio.c.
+ */
+bool vcpu_quick_access(struct vcpu *vcpu, gpa_t gpa, uint64_t transformed);
+
 /* Where every exit arrives: vmm/exit.c. */
 void vcpu_exited(struct vcpu *vcpu, const struct exit *exit) __noreturn;
 

@@ -81,7 +81,7 @@ struct vcpu {
 	 * Interrupts: bits by S-level number (1, 5, 9), atomic. SSIP is a message that is
 	 * taken into the vCPU's own sip on entry; STIP and SEIP are levels.
 	 */
-	uint32_t irq;
+	volatile uint32_t irq;
 	uint32_t irq_loaded; /* the levels that the hardware has been told of */
 
 	struct spinlock fence_lock; /* guards the next two */

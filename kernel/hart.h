@@ -32,6 +32,7 @@ struct hart {
 	uint32_t ipi; /* enum ipi bits, set by anyone */
 	struct timer_queue timers;
 	char *stack_top;
+	volatile uint32_t reschedule;  /* the guest is to be left for the run loop; atomic */
 	struct run_queue *run_queue;   /* the scheduler's (vmm/schedule.c) */
 	uint64_t interrupts_off_since; /* instret; for builds that measure it */
 };

@@ -126,16 +126,20 @@ static void map_image(void)
 static struct range unmapped[32];
 static unsigned unmapped_count;
 
+struct range mmu_unmapped_range(struct range range)
+{
+	uint64_t base = align_down(range.base, MEGAPAGE_SIZE);
+
+	return (struct range){base, align_up(range.base + range.size, MEGAPAGE_SIZE) - base};
+}
+
 static void note_unmapped(struct range range, bool no_map)
 {
 	if (!no_map || range.size == 0)
 		return;
 	if (unmapped_count == ARRAY_SIZE(unmapped))
 		panic("more than %u reserved memory ranges", (unsigned)ARRAY_SIZE(unmapped));
-	unmapped[unmapped_count].base = align_down(range.base, MEGAPAGE_SIZE);
-	unmapped[unmapped_count].size =
-	    align_up(range.base + range.size, MEGAPAGE_SIZE) - unmapped[unmapped_count].base;
-	unmapped_count++;
+	unmapped[unmapped_count++] = mmu_unmapped_range(range);
 }
 
 static void map_memory_piece(uint64_t base, uint64_t end)

@@ -8,9 +8,8 @@
  */
 
 #include "kernel/layout.h"
+#include "kernel/platform.h"
 #include "kernel/types.h"
-
-struct page;
 
 /* hpa = va - direct_map_offset, for addresses of the direct map. */
 extern uint64_t direct_map_offset;
@@ -42,6 +41,9 @@ uint64_t mmu_satp(void);
 
 /* Whether the range, host-physical, lies in the direct map. */
 bool mmu_is_mapped(hpa_t address, uint64_t size);
+
+/* What is left unmapped around a range that must not be mapped: whole 2 MiB pages. */
+struct range mmu_unmapped_range(struct range range);
 
 /* Maps device registers; never fails (panics when out of its window: boot only). */
 volatile void *mmu_map_registers(hpa_t address, uint64_t size);

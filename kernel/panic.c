@@ -33,7 +33,8 @@ void machine_end(bool failure)
 		uint64_t start = csr_read(CSR_TIME);
 
 		*finisher = FINISHER_FAIL_1;
-		/* QEMU takes a moment to stop; another request meanwhile would replace its status. */
+		/* QEMU takes a moment to stop; another request meanwhile would replace its status.
+		 */
 		while (csr_read(CSR_TIME) - start < platform.timebase)
 			;
 	}

@@ -25,9 +25,10 @@ static unsigned taken_count;
 
 static void take(struct range range, bool no_map)
 {
-	(void)no_map;
 	if (range.size == 0)
 		return;
+	if (no_map)
+		range = mmu_unmapped_range(range);
 	if (taken_count == TAKEN_MAX)
 		panic("more than %u reserved memory ranges", TAKEN_MAX);
 	taken[taken_count++] = range;

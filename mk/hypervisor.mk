@@ -50,7 +50,7 @@ $(B)/%.o: %.S $(hv_cflags_file) | $(offsets_h)
 $(B)/gen/asm-offsets.h: $(offsets_c) $(hv_cflags_file)
 	@mkdir -p $(@D)
 	$(call say,GEN,$@)$(CROSS)gcc $(HV_CPPFLAGS) $(HV_CFLAGS) -MMD -MP -MF $(@:.h=.d) -MT $@ \
-		-S $< -o $(@:.h=.s)
+		-fno-lto -S $< -o $(@:.h=.s)
 	@{ echo '/* Made from $<. */'; \
 	   sed -n 's/^[[:space:]]*\.ascii[[:space:]]*"->\([^ ]*\) \(.*\)"$$/#define \1 \2/p' \
 		$(@:.h=.s); } > $@.tmp && mv $@.tmp $@

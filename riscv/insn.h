@@ -22,6 +22,9 @@ enum insn_amo {
 	AMO_MAXU = 0x1c,
 };
 
+/* In the opcode of a plain one (see below): it is a store. */
+#define INSN_PLAIN_STORE 0x20
+
 struct insn {
 	uint8_t kind;      /* enum insn_kind */
 	uint8_t length;    /* of the instruction: 2 or 4 bytes */
@@ -41,6 +44,18 @@ int insn_decode(uint32_t bits, struct insn *insn);
 
 /* Decodes a transformed instruction of htinst (Priv. 1.13, 18.6.3). ERR_NOSYS as above. */
 int insn_decode_transformed(uint64_t htinst, struct insn *insn);
+
+/*
+ * Whether a transformed instruction is a load or store of an integer register, of which every
+ * byte is at fault alike: opcodes 0000011 and 0100011, address offset 0, a funct3 that exists.
+ */
+static inline bool insn_is_plain(uint64_t htinst)
+{
+	unsigned funct3 = (unsigned)htinst >> 12 & 7;
+	unsigned last = htinst & INSN_PLAIN_STORE ? 3 : 6;
+
+	return (htinst & (BITS(63, 32) | BITS(19, 15) | 0x5d)) == 0x01 && funct3 <= last;
+}
 
 /* The value that an AMO writes, of the `size` (4 or 8) of the insn. */
 uint64_t insn_amo_result(const struct insn *insn, uint64_t memory, uint64_t operand);

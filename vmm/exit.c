@@ -19,41 +19,53 @@ void exit_access_fault(struct vcpu *vcpu, const struct exit_access *access)
 	vcpu->guest->engine->inject(vcpu, causes[access->kind], access->gva.v);
 }
 
-static void handle_access(struct vcpu *vcpu, const struct exit_access *access)
+/* The guest touched its RAM: it is to be backed; or something that cannot be read as such. */
+static __attribute__((noinline)) void handle_memory(struct vcpu *vcpu,
+						    const struct exit_access *access)
 {
 	struct vm *vm = vm_of(vcpu);
+	int error;
 
-	if (vm_is_ram(vm, access->gpa, 1)) {
-		int error = gmem_fault(vcpu, access->gpa);
-
-		if (error && error != ERR_AGAIN)
-			vm_crash(vm, "no memory left for the guest's RAM at 0x%llx",
-				 (unsigned long long)access->gpa.v);
-	} else if (access->walk || access->kind == ACCESS_FETCH) {
+	if (!vm_is_ram(vm, access->gpa, 1)) {
 		/* Devices hold neither page tables nor code. */
 		exit_access_fault(vcpu, access);
-	} else {
+		return;
+	}
+	error = gmem_fault(vcpu, access->gpa);
+	if (error && error != ERR_AGAIN)
+		vm_crash(vm, "no memory left for the guest's RAM at 0x%llx",
+			 (unsigned long long)access->gpa.v);
+}
+
+static inline void handle_access(struct vcpu *vcpu, const struct exit_access *access)
+{
+	if (vm_is_ram(vm_of(vcpu), access->gpa, 1) || access->walk || access->kind == ACCESS_FETCH)
+		handle_memory(vcpu, access);
+	else
 		mmio_emulate(vcpu, access);
+}
+
+static __attribute__((noinline)) void handle_rarer(struct vcpu *vcpu, const struct exit *exit)
+{
+	switch (exit->reason) {
+	case EXIT_INTERRUPT:
+		interrupt_dispatch(exit->number);
+		break;
+	case EXIT_WFI:
+		schedule_block(vcpu);
+		break;
+	default:
+		break;
 	}
 }
 
 void __noreturn vcpu_exited(struct vcpu *vcpu, const struct exit *exit)
 {
-	switch (exit->reason) {
-	case EXIT_NONE:
-		break;
-	case EXIT_INTERRUPT:
-		interrupt_dispatch(exit->number);
-		break;
-	case EXIT_SBI:
-		sbi_handle(vcpu);
-		break;
-	case EXIT_ACCESS:
+	if (exit->reason == EXIT_ACCESS)
 		handle_access(vcpu, &exit->access);
-		break;
-	case EXIT_WFI:
-		schedule_block(vcpu);
-		break;
-	}
+	else if (exit->reason == EXIT_SBI)
+		sbi_handle(vcpu);
+	else
+		handle_rarer(vcpu, exit);
 	schedule_run();
 }

@@ -120,3 +120,26 @@ void mmio_emulate(struct vcpu *vcpu, const struct exit_access *access)
 	else
 		vcpu->pc += insn.length;
 }
+
+/* Kept short: this is most of what drivers do. */
+bool vcpu_quick_access(struct vcpu *vcpu, gpa_t gpa, uint64_t transformed)
+{
+	struct vm *vm = vm_of(vcpu);
+	unsigned funct3 = (unsigned)transformed >> 12 & 7;
+	unsigned size = 1U << (funct3 & 3);
+	unsigned unused = 64 - 8 * size;
+	unsigned rd = (unsigned)transformed >> 7 & 31;
+	uint64_t value;
+
+	if (vm_is_ram(vm, gpa, 1) || !is_aligned(gpa.v, size))
+		return false;
+	if (transformed & INSN_PLAIN_STORE)
+		return bus_write(&vm->bus, gpa, size, vcpu->x[transformed >> 20 & 31]) == 0;
+	if (bus_read(&vm->bus, gpa, size, &value) != 0)
+		return false;
+	value <<= unused;
+	value = funct3 & 4 ? value >> unused : (uint64_t)((int64_t)value >> unused);
+	if (rd)
+		vcpu->x[rd] = value;
+	return true;
+}

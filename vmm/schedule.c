@@ -23,8 +23,7 @@ struct run_queue {
 	bool alone;           /* nobody else waits for the hart */
 	struct vcpu *loaded;  /* whose state is in the hart, or NULL */
 	struct timer slice;
-	volatile uint32_t reschedule; /* the vCPU that runs is to come back to the loop; atomic */
-	unsigned placed;              /* vCPUs that have their place here; atomic */
+	unsigned placed; /* vCPUs that have their place here; atomic */
 };
 
 static struct run_queue queues[HARTS_MAX];
@@ -41,9 +40,8 @@ static struct hart *hart_of(const struct run_queue *queue)
 
 static void slice_expired(struct timer *timer)
 {
-	struct run_queue *queue = container_of(timer, struct run_queue, slice);
-
-	__atomic_store_n(&queue->reschedule, 1, __ATOMIC_RELAXED);
+	(void)timer;
+	this_hart()->reschedule = 1;
 }
 
 void schedule_init_hart(void)
@@ -65,9 +63,11 @@ void schedule_init(void)
 /* Makes a hart notice what is new in its queue. */
 static void notify(struct run_queue *queue)
 {
-	__atomic_store_n(&queue->reschedule, 1, __ATOMIC_SEQ_CST);
-	if (hart_of(queue) != this_hart())
-		ipi_send(hart_of(queue), IPI_KICK);
+	struct hart *hart = hart_of(queue);
+
+	__atomic_store_n(&hart->reschedule, 1, __ATOMIC_SEQ_CST);
+	if (hart != this_hart())
+		ipi_send(hart, IPI_KICK);
 }
 
 static void enqueue(struct run_queue *queue, struct vcpu *vcpu)
@@ -308,7 +308,7 @@ static void idle(void)
 /* Finds the next vCPU whose turn it is; does other work, or waits, while there is none. */
 static void next_turn(struct run_queue *queue)
 {
-	__atomic_store_n(&queue->reschedule, 0, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&this_hart()->reschedule, 0, __ATOMIC_SEQ_CST);
 	preempt_point();
 
 	bool worked = run_job_step(queue);
@@ -324,7 +324,7 @@ static void next_turn(struct run_queue *queue)
 static __attribute__((noinline)) void turn(struct run_queue *queue, struct vcpu *vcpu)
 {
 	if (vcpu) {
-		if (!queue->reschedule && vcpu->mode == VCPU_HOST && prepare(vcpu))
+		if (!this_hart()->reschedule && vcpu->mode == VCPU_HOST && prepare(vcpu))
 			return;
 		end_turn(queue, vcpu);
 	}
@@ -333,13 +333,14 @@ static __attribute__((noinline)) void turn(struct run_queue *queue, struct vcpu 
 
 void schedule_run(void)
 {
-	struct run_queue *queue = this_hart()->run_queue;
+	struct hart *hart = this_hart();
+	struct run_queue *queue = hart->run_queue;
 
 	for (;;) {
 		struct vcpu *vcpu = queue->current;
 
 		/* Returns only if a request came in between. */
-		if (likely(vcpu && !(queue->reschedule | vcpu->mode | vcpu->requests)))
+		if (likely(vcpu && !(hart->reschedule | vcpu->mode | vcpu->requests)))
 			vcpu->guest->engine->run(vcpu, !queue->alone);
 		else
 			turn(queue, vcpu);

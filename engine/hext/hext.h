@@ -38,6 +38,12 @@ void hext_write_fp(struct vcpu *vcpu, unsigned n, uint64_t value);
 /* Where hext_enter() leads: `scause` is why the guest stopped running. */
 void hext_exited(struct vcpu *vcpu, uint64_t scause) __noreturn;
 
+/*
+ * Tries to deal with the load or store that the guest is at, without the run loop. Its
+ * registers are in *vcpu, sepc, sstatus and hstatus in the hart. Returns QUICK_….
+ */
+int hext_quick_access(struct vcpu *vcpu);
+
 /* engine/hext/switch.S, fp.S */
 void hext_enter(struct vcpu *vcpu) __noreturn;
 void fp_save(struct fp_state *state);

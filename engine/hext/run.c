@@ -3,11 +3,13 @@
 /* Running a vCPU, and what the engine deals with itself. */
 
 #include "engine/hext/hext.h"
+#include "engine/hext/quick.h"
 #include "kernel/error.h"
 #include "kernel/hart.h"
 #include "kernel/irqoff.h"
 #include "kernel/trap.h"
 #include "riscv/csr.h"
+#include "riscv/insn.h"
 
 #define HVIP_SHIFT 1 /* VS-level numbers are the S-level ones plus one */
 
@@ -167,11 +169,30 @@ static __attribute__((noinline)) void decode_rarer_exit(struct vcpu *vcpu, uint6
 		exit->number = scause & ~SCAUSE_INTERRUPT;
 	} else if (scause == EXC_VIRTUAL_INSN) {
 		virtual_instruction(vcpu, exit);
+	} else if (scause == CAUSE_DEALT_WITH) {
+		exit->reason = EXIT_NONE;
 	} else {
 		/* A cause that hedeleg cannot delegate on this hart: it is the guest's. */
 		inject(vcpu, scause, csr_read(CSR_STVAL));
 		exit->reason = EXIT_NONE;
 	}
+}
+
+int hext_quick_access(struct vcpu *vcpu)
+{
+	uint64_t htinst = csr_read(CSR_HTINST);
+	uint64_t stval = csr_read(CSR_STVAL);
+	gpa_t gpa = GPA(csr_read(CSR_HTVAL) << 2 | (stval & 3));
+	uint64_t sepc = csr_read(CSR_SEPC);
+
+	if (!insn_is_plain(htinst) || !vcpu_quick_access(vcpu, gpa, htinst))
+		return QUICK_NOT_DEALT_WITH;
+	csr_write(CSR_SEPC, sepc + (htinst & 2 ? 4 : 2));
+
+	/* Others who want something of this vCPU send an IPI, as it counts as in the guest. */
+	if (vcpu->irq != vcpu->irq_loaded || vcpu->requests || this_hart()->reschedule)
+		return QUICK_LEAVE;
+	return QUICK_GO_ON;
 }
 
 #define GUEST_PAGE_FAULTS \
@@ -183,7 +204,7 @@ void __noreturn hext_exited(struct vcpu *vcpu, uint64_t scause)
 
 	irqoff_begin();
 	__atomic_store_n(&vcpu->mode, VCPU_HOST, __ATOMIC_RELEASE);
-	if (scause < 64 && GUEST_PAGE_FAULTS >> scause & 1)
+	if (scause < 24 && GUEST_PAGE_FAULTS >> scause & 1)
 		guest_page_fault(scause, &exit);
 	else if (scause == EXC_ECALL_VS)
 		exit.reason = EXIT_SBI;

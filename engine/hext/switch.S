@@ -7,6 +7,7 @@
  */
 
 #include "asm-offsets.h"
+#include "engine/hext/quick.h"
 #include "riscv/csr.h"
 #include "riscv/sbi.h"
 
@@ -21,13 +22,14 @@
 	.balign	4
 	.globl	hext_enter
 hext_enter:
-	csrw	sscratch, a0
-	lla	t0, hext_exit
-	csrw	stvec, t0
 	ld	t0, VCPU_PC(a0)
 	ld	t1, VCPU_SSTATUS(a0)
 	csrw	sepc, t0
 	csrw	sstatus, t1
+restore_guest:
+	csrw	sscratch, a0
+	lla	t0, hext_exit
+	csrw	stvec, t0
 	.irp n, 1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31
 	ld	x\n, X(\n)(a0)
 	.endr
@@ -58,18 +60,34 @@ full_exit:
 	sd	x\n, X(\n)(tp)
 	.endr
 	csrr	t0, sscratch
-	csrr	t1, sepc
-	csrr	t2, sstatus
-	lla	t3, kernel_trap_vector
-	csrw	stvec, t3
+	lla	t1, kernel_trap_vector
+	csrw	stvec, t1
 	sd	t0, X(4)(tp)
-	sd	t1, VCPU_PC(tp)
-	sd	t2, VCPU_SSTATUS(tp)
-	mv	a0, tp
-	csrr	a1, scause
-	ld	tp, VCPU_HOST_TP(a0)
+	mv	s1, tp
+	csrr	s2, scause
+	ld	tp, VCPU_HOST_TP(s1)
 	ld	sp, HART_STACK_TOP(tp)
 	mv	fp, zero
+
+	/* A load or store that hit no memory may be a device's, and quickly dealt with. */
+	addi	t0, s2, -EXC_LOAD_GUEST_PAGE
+	andi	t0, t0, ~(EXC_STORE_GUEST_PAGE - EXC_LOAD_GUEST_PAGE)
+	bnez	t0, 1f
+	mv	a0, s1
+	call	hext_quick_access
+	mv	t0, a0
+	mv	a0, s1
+	li	t1, QUICK_GO_ON
+	beq	t0, t1, restore_guest
+	beqz	t0, 1f
+	li	s2, CAUSE_DEALT_WITH
+1:
+	csrr	t1, sepc
+	csrr	t2, sstatus
+	sd	t1, VCPU_PC(s1)
+	sd	t2, VCPU_SSTATUS(s1)
+	mv	a0, s1
+	mv	a1, s2
 	tail	hext_exited
 
 /* sbi_set_timer, where the guest's timer is vstimecmp: writing it clears STIP as well. */

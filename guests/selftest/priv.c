@@ -29,10 +29,8 @@ static void user_insns(void)
 	expect_illegal(INSN_WFI, true, "wfi");
 	expect_illegal(INSN_SFENCE, true, "sfence.vma");
 	expect_illegal(INSN_SFENCE | 10U << 15 | 11U << 20, true, "sfence.vma a0, a1");
-	if (machine_has("svinval")) {
+	if (machine_has("svinval"))
 		expect_illegal(0x16000073, true, "sinval.vma");
-		expect_illegal(0x18000073, true, "sfence.w.inval");
-	}
 }
 
 static void user_csrs(void)

@@ -175,10 +175,6 @@ static void amo_misaligned(void)
 	struct access list[64];
 	size_t count = list_accesses(list);
 
-	if (machine_has("zama16b")) {
-		test_skip("misaligned atomics are allowed here");
-		return;
-	}
 	for (size_t i = 0; i < count; i++) {
 		uint64_t cause;
 
@@ -186,6 +182,9 @@ static void amo_misaligned(void)
 			continue;
 		words[0] = words[1] = 0x1111;
 		insn_exec2(list[i].insn, (uint64_t)words + 1, 1, false);
+		/* Zama16b allows them within 16 bytes. */
+		if (insn_completed())
+			continue;
 		cause = hart_self()->trap.cause;
 		expect_eq(hart_self()->trap.tval, (uint64_t)words + 1, "stval of 0x%x", list[i].insn);
 		/* With one hart QEMU gives all of them the cause of a load. */

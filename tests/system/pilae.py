@@ -180,8 +180,14 @@ def assemble(folder, source, base=0, name=None, **defines):
     return binary
 
 
-class TimedOut(Exception):
-    pass
+def qemu_can(machine="virt", cpu="rv64"):
+    """Whether this QEMU knows such a machine. One that is new enough has to."""
+    done = subprocess.run([qemu_binary(), "-M", f"{machine},dumpdtb=/dev/null", "-cpu", cpu,
+                           "-display", "none"], capture_output=True, text=True)
+    version = subprocess.run([qemu_binary(), "--version"], capture_output=True, text=True)
+    new = int(re.search(r"version (\d+)", version.stdout)[1]) >= 10
+    assert done.returncode == 0 or not new, done.stderr
+    return done.returncode == 0
 
 
 class Machine:

@@ -109,9 +109,12 @@ def test_wrong_vm(folder, engine, hello, what):
 
 # The same for an image node, of which only `web` makes use.
 WRONG_IMAGE = {
-    "wrong crc32": ({"hash-1": {"algo": "crc32", "value": 0x12345678}}, r"/images/web.*crc32"),
-    "wrong sha1": ({"hash-1": {"algo": "sha1", "value": b"\1" * 20}}, r"/images/web.*sha1"),
-    "wrong sha256": ({"hash-1": {"algo": "sha256", "value": b"\1" * 32}}, r"/images/web.*sha256"),
+    "wrong crc32": ({"hash-1": {"algo": "crc32", "value": 0x12345678}},
+                    r"/images/web: .*do not match hash-1"),
+    "wrong sha1": ({"hash-1": {"algo": "sha1", "value": b"\1" * 20}},
+                   r"/images/web: .*do not match hash-1"),
+    "wrong sha256": ({"hash-1": {"algo": "sha256", "value": b"\1" * 32}},
+                     r"/images/web: .*do not match hash-1"),
     "short hash": ({"hash-1": {"algo": "sha256", "value": b"\1" * 3}}, r"/images/web.*hash-1"),
     "unknown hash": ({"hash-1": {"algo": "md4", "value": b"\1" * 16}}, r"/images/web.*md4"),
     "hash without algorithm": ({"hash-1": {"value": b"\1" * 4}}, r"/images/web/hash-1"),
@@ -120,9 +123,9 @@ WRONG_IMAGE = {
     "load outside": ({"load": 0x1000, "entry": 0x1000}, r"/(images|configurations)/web"),
     "odd load": ({"load": [0, 0, 1]}, r"/images/web: load"),
     "data outside": ({"data": None, "data-offset": 0x7fffff00, "data-size": 0x100},
-                     r"/images/web: .*data"),
+                     r"/images/web: .*damaged"),
     "data that wraps": ({"data": None, "data-position": 0xfffffff0, "data-size": 0xffffffff},
-                        r"/images/web: .*data"),
+                        r"/images/web: .*damaged"),
 }
 
 
