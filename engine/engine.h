@@ -61,10 +61,11 @@ struct engine {
 	int (*fetch)(struct vcpu *vcpu, uint32_t *bits);
 
 	/*
-	 * Reads 8 bytes as the guest's S-mode would, at any alignment. ERR_FAULT if it would get
-	 * a fault, or if the page has never been touched.
+	 * Reads 8 bytes as an instruction of the guest at pc would. ERR_AGAIN: it got the fault
+	 * of that instruction. ERR_FAULT: *fault tells what page of its space is missing.
 	 */
-	int (*read_word)(struct vcpu *vcpu, gva_t address, uint64_t *word);
+	int (*read_word)(struct vcpu *vcpu, gva_t address, uint64_t *word,
+			 struct exit_access *fault);
 
 	/* Clears sip.SSIP; what it was before. */
 	bool (*clear_ipi)(struct vcpu *vcpu);

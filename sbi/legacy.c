@@ -6,8 +6,11 @@
  */
 
 #include "engine/engine.h"
+#include "kernel/error.h"
 #include "sbi/sbi.h"
+#include "vmm/exit.h"
 #include "vmm/hooks.h"
+#include "vmm/machine.h"
 #include "vmm/vm.h"
 
 #define ALL_HARTS UINT64_MAX /* as base of a mask */
@@ -30,24 +33,43 @@ static void act(struct vcpu *vcpu, uint64_t id, uint64_t mask, uint64_t base)
 			 id == SBI_EXT_REMOTE_FENCE_I ? VCPU_FENCE_I : VCPU_FENCE_VMA, &fence);
 }
 
-static uint64_t masked_call(struct vcpu *vcpu, uint64_t id)
+/*
+ * Reads a word of the bit vector. If that cannot be done the guest has got the fault of a load
+ * at its ECALL, as from other firmware, or will repeat the call with the page there.
+ */
+static bool read_mask(struct vcpu *vcpu, uint64_t address, uint64_t *mask)
+{
+	struct exit_access fault;
+	int error;
+
+	vcpu->pc -= 4;
+	error = vcpu->guest->engine->read_word(vcpu, GVA(address), mask, &fault);
+	if (error == ERR_FAULT)
+		exit_memory(vcpu, &fault);
+	if (!error)
+		vcpu->pc += 4;
+	return !error;
+}
+
+/* One of the calls with a hart mask. */
+static void masked_call(struct vcpu *vcpu, uint64_t id)
 {
 	uint64_t vector = sbi_argument(vcpu, 0);
 	uint64_t count = vcpu->guest->vcpu_count;
+	uint64_t masks[MACHINE_HARTS_MAX / 64];
 
-	if (vector == 0) {
+	for (uint64_t base = 0; vector && base < count; base += 64) {
+		if (!read_mask(vcpu, vector + base / 8, &masks[base / 64]))
+			return;
+	}
+	if (vector == 0)
 		act(vcpu, id, 0, ALL_HARTS);
-		return SBI_SUCCESS;
-	}
-	for (uint64_t base = 0; base < count; base += 64) {
+	for (uint64_t base = 0; vector && base < count; base += 64) {
 		uint64_t here = min_u64(count - base, 64);
-		uint64_t mask;
 
-		if (vcpu->guest->engine->read_word(vcpu, GVA(vector + base / 8), &mask) != 0)
-			return (uint64_t)SBI_ERR_FAILED;
-		act(vcpu, id, mask & BITS((unsigned)here - 1, 0), base);
+		act(vcpu, id, masks[base / 64] & BITS((unsigned)here - 1, 0), base);
 	}
-	return SBI_SUCCESS;
+	vcpu->x[10] = SBI_SUCCESS;
 }
 
 static uint64_t getchar(struct vcpu *vcpu)
@@ -80,8 +102,8 @@ void sbi_legacy_call(struct vcpu *vcpu)
 		vm_end(vm_of(vcpu), VM_END_POWEROFF);
 		break;
 	default:
-		result = masked_call(vcpu, id);
-		break;
+		masked_call(vcpu, id);
+		return;
 	}
 	vcpu->x[10] = result;
 }

@@ -19,9 +19,7 @@ void exit_access_fault(struct vcpu *vcpu, const struct exit_access *access)
 	vcpu->guest->engine->inject(vcpu, causes[access->kind], access->gva.v);
 }
 
-/* The guest touched its RAM: it is to be backed; or something that cannot be read as such. */
-static __attribute__((noinline)) void handle_memory(struct vcpu *vcpu,
-						    const struct exit_access *access)
+void exit_memory(struct vcpu *vcpu, const struct exit_access *access)
 {
 	struct vm *vm = vm_of(vcpu);
 	int error;
@@ -40,7 +38,7 @@ static __attribute__((noinline)) void handle_memory(struct vcpu *vcpu,
 static inline void handle_access(struct vcpu *vcpu, const struct exit_access *access)
 {
 	if (vm_is_ram(vm_of(vcpu), access->gpa, 1) || access->walk || access->kind == ACCESS_FETCH)
-		handle_memory(vcpu, access);
+		exit_memory(vcpu, access);
 	else
 		mmio_emulate(vcpu, access);
 }

@@ -14,4 +14,10 @@ void mmio_emulate(struct vcpu *vcpu, const struct exit_access *access);
 /* Injects the access fault of that kind of access. */
 void exit_access_fault(struct vcpu *vcpu, const struct exit_access *access);
 
+/*
+ * An access as to memory: backs the page if it is RAM, and injects an access fault if it is
+ * none, since devices hold neither page tables nor code.
+ */
+void exit_memory(struct vcpu *vcpu, const struct exit_access *access);
+
 #endif

@@ -91,22 +91,33 @@ static int fetch(struct vcpu *vcpu, uint32_t *bits)
 	return 0;
 }
 
-/* hlv.d a1, (a0). */
-static int read_word(struct vcpu *vcpu, gva_t address, uint64_t *word)
+static int read_word(struct vcpu *vcpu, gva_t address, uint64_t *word, struct exit_access *fault)
 {
 	register uint64_t failed __asm__("t0");
 	register uint64_t a0 __asm__("a0") = address.v;
 	register uint64_t a1 __asm__("a1") = 0;
+	uint64_t cause;
 
-	(void)vcpu;
+	/* hlv.d a1, (a0) */
 	__asm__ volatile("   li t0, 0\n"
 			 "1: .word 0x6c0545f3\n"
 			 "2:\n" EXCEPTION_ENTRY(1b, 2b)
 			 : "+r"(a1), "=&r"(failed)
 			 : "r"(a0)
 			 : "memory");
+	cause = failed - 1;
 	*word = a1;
-	return failed ? ERR_FAULT : 0;
+	if (!failed)
+		return 0;
+	*fault = (struct exit_access){
+	    .kind = ACCESS_LOAD,
+	    .gpa = GPA(csr_read(CSR_HTVAL) << 2),
+	    .gva = address,
+	};
+	if (cause == EXC_LOAD_GUEST_PAGE)
+		return ERR_FAULT;
+	inject(vcpu, cause, address.v);
+	return ERR_AGAIN;
 }
 
 static bool clear_ipi(struct vcpu *vcpu)

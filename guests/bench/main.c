@@ -283,11 +283,11 @@ static uint64_t sample_wfi(uint64_t wait, uint64_t per_tick)
 	uint64_t deadline = csr_read(CSR_TIME) + wait, awake, time, edge;
 
 	sbi_call(SBI_EXT_TIME, SBI_TIME_SET_TIMER, deadline, 0, 0, 0, 0);
-	do
+	do {
 		__asm__ volatile("wfi" ::: "memory");
-	while (!(csr_read(CSR_SIP) & BIT(IRQ_S_TIMER)));
-	awake = now();
-	time = csr_read(CSR_TIME);
+		awake = now();
+		time = csr_read(CSR_TIME);
+	} while (time < deadline);
 	do
 		edge = csr_read(CSR_TIME);
 	while (edge == time);

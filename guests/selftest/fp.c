@@ -25,7 +25,7 @@ static void be_disturbed(uint64_t round)
 		sbi2(SBI_EXT_RFENCE, SBI_RFENCE_FENCE_I, BIT(hart_self()->id), 0);
 		break;
 	case 2:
-		while (!(csr_read(CSR_SIP) & BIT(IRQ_S_TIMER)))
+		while (!irq_pending(IRQ_S_TIMER))
 			__asm__ volatile("wfi");
 		break;
 	case 3:

@@ -30,9 +30,9 @@ static void getchar_empty(void)
 static void set_timer(void)
 {
 	expect_eq(legacy(SBI_EXT_SET_TIMER, 0, 0, 0, 0), 0, "0");
-	expect(wait_until(csr_read(CSR_SIP) & BIT(IRQ_S_TIMER), 100), "not pending");
+	expect(wait_until(irq_pending(IRQ_S_TIMER), 100), "not pending");
 	expect_eq(legacy(SBI_EXT_SET_TIMER, ~UINT64_C(0), 0, 0, 0), 0, "never");
-	expect(!(csr_read(CSR_SIP) & BIT(IRQ_S_TIMER)), "still pending");
+	expect(!irq_pending(IRQ_S_TIMER), "still pending");
 }
 
 static void ipi(void)

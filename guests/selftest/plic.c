@@ -14,7 +14,7 @@ static uint64_t context;
 
 static bool external_pending(void)
 {
-	return csr_read(CSR_SIP) & BIT(IRQ_S_EXT);
+	return irq_pending(IRQ_S_EXT);
 }
 
 static bool source_pending(uint32_t source)

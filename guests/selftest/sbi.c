@@ -69,7 +69,7 @@ static void unknown_extensions(void)
 
 static bool timer_pending(void)
 {
-	return csr_read(CSR_SIP) & BIT(IRQ_S_TIMER);
+	return irq_pending(IRQ_S_TIMER);
 }
 
 static void time_set(void)

@@ -4,6 +4,7 @@
 
 #include "guests/lib/console.h"
 #include "guests/lib/insn.h"
+#include "guests/lib/irq.h"
 #include "guests/lib/machine.h"
 #include "guests/lib/memory.h"
 #include "guests/lib/sync.h"
