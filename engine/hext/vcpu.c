@@ -159,21 +159,31 @@ static void restore_fp(struct vcpu *vcpu, struct hext_hart *hext)
 		vector_restore(&vcpu->vector, vcpu->vector.registers);
 }
 
-static bool is_dirty(uint64_t sstatus, unsigned shift)
+/*
+ * Either level's field says that the state was written: both should (Priv. 1.13, 18.2.1), but
+ * on QEMU, writes to fcsr, vcsr and the like only mark the guest's own.
+ */
+static bool is_dirty(const struct vcpu *vcpu, unsigned shift)
 {
-	return (sstatus >> shift & 3) == XS_DIRTY;
+	return (vcpu->sstatus >> shift & 3) == XS_DIRTY ||
+	       (vcpu->csrs.vsstatus >> shift & 3) == XS_DIRTY;
+}
+
+static void set_clean(struct vcpu *vcpu, unsigned shift)
+{
+	vcpu->sstatus &= ~((uint64_t)(XS_DIRTY ^ XS_CLEAN) << shift);
 }
 
 static void save_fp(struct vcpu *vcpu, struct hext_hart *hext)
 {
 	csr_set(CSR_SSTATUS, SSTATUS_FS | SSTATUS_VS);
-	if (hext->has_fp && is_dirty(vcpu->sstatus, SSTATUS_FS_SHIFT)) {
+	if (hext->has_fp && is_dirty(vcpu, SSTATUS_FS_SHIFT)) {
 		fp_save(&vcpu->fp);
-		vcpu->sstatus ^= (uint64_t)(XS_DIRTY ^ XS_CLEAN) << SSTATUS_FS_SHIFT;
+		set_clean(vcpu, SSTATUS_FS_SHIFT);
 	}
-	if (vcpu->vector.registers && is_dirty(vcpu->sstatus, SSTATUS_VS_SHIFT)) {
+	if (vcpu->vector.registers && is_dirty(vcpu, SSTATUS_VS_SHIFT)) {
 		vector_save(&vcpu->vector, vcpu->vector.registers);
-		vcpu->sstatus ^= (uint64_t)(XS_DIRTY ^ XS_CLEAN) << SSTATUS_VS_SHIFT;
+		set_clean(vcpu, SSTATUS_VS_SHIFT);
 	}
 }
 

@@ -14,11 +14,11 @@
 
 #define SAMPLES 64
 #define WARM_UP 16
-#define NEVER	(~UINT64_C(0))
-#define HOLE	UINT64_C(0x2000000000) /* an address that the tables below do not map */
+#define NEVER   (~UINT64_C(0))
+#define HOLE    UINT64_C(0x2000000000) /* an address that the tables below do not map */
 
-#define DECLARE(name, ...)                                                                      \
-	uint64_t name##_instret(__VA_ARGS__);                                                   \
+#define DECLARE(name, ...)                    \
+	uint64_t name##_instret(__VA_ARGS__); \
 	uint64_t name##_cycle(__VA_ARGS__)
 
 DECLARE(read, void);
@@ -41,11 +41,11 @@ static uint64_t now(void)
 }
 
 /* The counter's difference over `statement`. */
-#define MEASURE(statement)                                                                      \
-	({                                                                                      \
-		uint64_t start_ = now();                                                        \
-		statement;                                                                      \
-		now() - start_;                                                                 \
+#define MEASURE(statement)               \
+	({                               \
+		uint64_t start_ = now(); \
+		statement;               \
+		now() - start_;          \
 	})
 
 static uint64_t call(uint64_t extension, uint64_t function, uint64_t a0, uint64_t a1)
@@ -300,7 +300,8 @@ static void run_wfi(void)
 {
 	uint64_t values[SAMPLES], per_tick = measure_tick();
 
-	print("bench: %lu per tick of time%s\n", per_tick, per_tick == 100 ? "" : ": not under icount shift=0");
+	print("bench: %lu per tick of time%s\n", per_tick,
+	      per_tick == 100 ? "" : ": not under icount shift=0");
 	csr_write(CSR_SIE, BIT(IRQ_S_TIMER));
 	for (uint64_t i = 0; i < WARM_UP; i++)
 		sample_wfi(2000, per_tick);
@@ -389,8 +390,9 @@ static uint64_t try_instret(uint64_t a0, uint64_t a1, uint64_t a2)
 void guest_main(void)
 {
 	use_cycle = trap_run(try_instret, 0, 0, 0);
-	print("bench: counter %s, SBI implementation %lu 0x%lx, %lu harts\n", use_cycle ? "cycle" : "instret",
-	      machine.sbi_impl, machine.sbi_impl_version, machine.hart_count);
+	print("bench: counter %s, SBI implementation %lu 0x%lx, %lu harts\n",
+	      use_cycle ? "cycle" : "instret", machine.sbi_impl, machine.sbi_impl_version,
+	      machine.hart_count);
 	call_overhead = median_of(sample_nothing);
 	trap_overhead = median_of(sample_empty);
 	run_calls();

@@ -14,17 +14,17 @@ GUEST_LIB_SARCH := -march=rv64imafdcv_zicsr_zifencei
 GUEST_LIB_OBJECTS := $(patsubst guests/lib/%,build/guests/lib/%.o, \
 	$(wildcard guests/lib/*.c guests/lib/*.S))
 
-build/guests/%.c.o: guests/%.c
+build/guests/%.c.o: guests/%.c guests/lib/build.mk
 	@mkdir -p $(@D)
-	$(CROSS)gcc $(GUEST_LIB_CARCH) $(GUEST_LIB_CFLAGS) -MMD -MP -c -o $@ $<
+	$(call say,CC,$<)$(CROSS)gcc $(GUEST_LIB_CARCH) $(GUEST_LIB_CFLAGS) -MMD -MP -c -o $@ $<
 
-build/guests/%.S.o: guests/%.S
+build/guests/%.S.o: guests/%.S guests/lib/build.mk
 	@mkdir -p $(@D)
-	$(CROSS)gcc $(GUEST_LIB_SARCH) $(GUEST_LIB_CFLAGS) -MMD -MP -c -o $@ $<
+	$(call say,AS,$<)$(CROSS)gcc $(GUEST_LIB_SARCH) $(GUEST_LIB_CFLAGS) -MMD -MP -c -o $@ $<
 
 # $(call GUEST_LINK): links a guest from its objects and the runtime's.
 define GUEST_LINK
-	$(CROSS)gcc $(GUEST_LIB_CARCH) -mabi=lp64 -nostdlib -static -Wl,--build-id=none \
+	$(call say,LD,$@)$(CROSS)gcc $(GUEST_LIB_CARCH) -mabi=lp64 -nostdlib -static -Wl,--build-id=none \
 		-Wl,-z,max-page-size=4096 -T guests/lib/guest.ld -o $@ $(filter %.o,$^)
 endef
 

@@ -9,7 +9,8 @@ static struct spinlock lock;
 
 void console_init(void)
 {
-	struct sbi_ret ret = sbi_call(SBI_EXT_BASE, SBI_BASE_PROBE_EXTENSION, SBI_EXT_DBCN, 0, 0, 0, 0);
+	struct sbi_ret ret =
+	    sbi_call(SBI_EXT_BASE, SBI_BASE_PROBE_EXTENSION, SBI_EXT_DBCN, 0, 0, 0, 0);
 
 	have_dbcn = ret.error == 0 && ret.value != 0;
 }
@@ -17,7 +18,8 @@ void console_init(void)
 static void put(const char *text, size_t length)
 {
 	while (have_dbcn && length > 0) {
-		struct sbi_ret ret = sbi_call(SBI_EXT_DBCN, SBI_DBCN_WRITE, length, (uint64_t)text, 0, 0, 0);
+		struct sbi_ret ret =
+		    sbi_call(SBI_EXT_DBCN, SBI_DBCN_WRITE, length, (uint64_t)text, 0, 0, 0);
 
 		if (ret.error != 0 || ret.value > length)
 			break;
@@ -39,8 +41,8 @@ static void emit(struct writer *writer, char c)
 		writer->buffer[writer->length++] = c;
 }
 
-static void emit_number(struct writer *writer, uint64_t value, unsigned int base, unsigned int width,
-			char pad)
+static void emit_number(struct writer *writer, uint64_t value, unsigned int base,
+			unsigned int width, char pad)
 {
 	char digits[20];
 	unsigned int n = 0;
@@ -98,11 +100,13 @@ size_t format_v(char *buffer, size_t size, const char *format, va_list args)
 		} else if (spec.conversion == 'c') {
 			emit(&writer, (char)va_arg(args, int));
 		} else if (spec.conversion == 'd') {
-			emit_signed(&writer, spec.is_long ? va_arg(args, int64_t) : va_arg(args, int),
+			emit_signed(&writer,
+				    spec.is_long ? va_arg(args, int64_t) : va_arg(args, int),
 				    spec.width, spec.pad);
 		} else if (spec.conversion == 'u' || spec.conversion == 'x') {
 			emit_number(&writer,
-				    spec.is_long ? va_arg(args, uint64_t) : va_arg(args, unsigned int),
+				    spec.is_long ? va_arg(args, uint64_t)
+						 : va_arg(args, unsigned int),
 				    spec.conversion == 'x' ? 16 : 10, spec.width, spec.pad);
 		} else {
 			emit(&writer, spec.conversion);

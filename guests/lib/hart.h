@@ -8,19 +8,19 @@
  * Offsets are for the assembly.
  */
 
-#define HARTS_MAX        64
-#define HART_STACK_SIZE  16384
-#define TRAP_LEVELS      6
-#define TRAP_LEVEL_SIZE  4096
-#define TRAP_FRAME_SIZE  288
-#define HART_ID          0
-#define HART_STACK_TOP   8
-#define HART_FRAME       16
-#define HART_TEMP        24
-#define HART_CATCH_SP    32
-#define HART_RESULT      40
-#define HART_VECTOR      48
-#define HART_SIZE        (HART_STACK_SIZE + TRAP_LEVELS * TRAP_LEVEL_SIZE + 4096)
+#define HARTS_MAX       64
+#define HART_STACK_SIZE 16384
+#define TRAP_LEVELS     6
+#define TRAP_LEVEL_SIZE 4096
+#define TRAP_FRAME_SIZE 288
+#define HART_ID         0
+#define HART_STACK_TOP  8
+#define HART_FRAME      16
+#define HART_TEMP       24
+#define HART_CATCH_SP   32
+#define HART_RESULT     40
+#define HART_VECTOR     48
+#define HART_SIZE       (HART_STACK_SIZE + TRAP_LEVELS * TRAP_LEVEL_SIZE + 4096)
 
 #define REG_RA 1
 #define REG_SP 2
@@ -43,15 +43,15 @@ struct trap_frame {
 };
 
 struct hart {
-	uint64_t id;        /* the hart id that SBI knows it by */
+	uint64_t id; /* the hart id that SBI knows it by */
 	uint64_t stack_top;
-	uint64_t frame;     /* the frame the next trap is saved to; they grow down */
-	uint64_t temp;      /* used by the trap entry */
-	uint64_t catch_sp;  /* where trap_run() is to be resumed; 0: it is not running */
-	uint64_t result;    /* what the function run by trap_run() returned */
-	uint64_t vector;    /* which entry of trap_vectors the last trap came through, plus 1 */
+	uint64_t frame;    /* the frame the next trap is saved to; they grow down */
+	uint64_t temp;     /* used by the trap entry */
+	uint64_t catch_sp; /* where trap_run() is to be resumed; 0: it is not running */
+	uint64_t result;   /* what the function run by trap_run() returned */
+	uint64_t vector;   /* which entry of trap_vectors the last trap came through, plus 1 */
 
-	struct trap_frame trap;          /* the last exception taken under trap_run() */
+	struct trap_frame trap; /* the last exception taken under trap_run() */
 	void (*on_interrupt)(struct trap_frame *frame);
 	volatile uint64_t interrupts[16]; /* taken so far, by number */
 	volatile uint64_t order[8];       /* the first eight since order_count was cleared */

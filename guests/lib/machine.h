@@ -5,28 +5,28 @@
 #include "guests/lib/hart.h"
 
 /* Where the devices of the `virt` machine are. */
-#define FINISHER_BASE   UINT64_C(0x100000)
-#define RTC_BASE        UINT64_C(0x101000)
-#define PLIC_BASE       UINT64_C(0x0c000000)
-#define UART_BASE       UINT64_C(0x10000000)
-#define VIRTIO_BASE     UINT64_C(0x10001000)
-#define VIRTIO_STRIDE   UINT64_C(0x1000)
-#define VIRTIO_SLOTS    8
-#define UART_IRQ        10
-#define RTC_IRQ         11
+#define FINISHER_BASE UINT64_C(0x100000)
+#define RTC_BASE      UINT64_C(0x101000)
+#define PLIC_BASE     UINT64_C(0x0c000000)
+#define UART_BASE     UINT64_C(0x10000000)
+#define VIRTIO_BASE   UINT64_C(0x10001000)
+#define VIRTIO_STRIDE UINT64_C(0x1000)
+#define VIRTIO_SLOTS  8
+#define UART_IRQ      10
+#define RTC_IRQ       11
 
 /* Nothing is there, neither on `virt` nor on the guest's machine. */
 #define NOWHERE UINT64_C(0x08000000)
 
 /* What the device tree and SBI say about the machine. */
 struct machine {
-	size_t hart_count;      /* usable ones, at most HARTS_MAX; harts[0] is the boot hart */
+	size_t hart_count; /* usable ones, at most HARTS_MAX; harts[0] is the boot hart */
 	uint64_t ram_base, ram_size;
-	uint64_t timebase;      /* ticks a second */
-	char isa[2048];         /* of the first hart: "rv64imafdc_sstc_…" */
+	uint64_t timebase; /* ticks a second */
+	char isa[2048];    /* of the first hart: "rv64imafdc_sstc_…" */
 	char bootargs[512];
 	uint64_t sbi_version, sbi_impl, sbi_impl_version;
-	bool native;            /* OpenSBI is below: the machine itself, with its CLINT and PCI */
+	bool native;             /* OpenSBI is below: the machine itself, with its CLINT and PCI */
 	uint64_t heap, heap_end; /* RAM that nothing uses */
 };
 

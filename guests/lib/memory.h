@@ -11,7 +11,8 @@ size_t strlen(const char *s);
 int strcmp(const char *a, const char *b);
 int strncmp(const char *a, const char *b, size_t size);
 
-/* `size` bytes of the heap, page-aligned, zeroed and never freed; the guest ends if none are left. */
+/* `size` bytes of the heap, page-aligned, zeroed and never freed; the guest ends if none are left.
+ */
 void *heap_take(uint64_t size);
 
 /* The same without touching them. */

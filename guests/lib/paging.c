@@ -38,8 +38,8 @@ void paging_map(struct paging *paging, uint64_t va, uint64_t pa, unsigned int le
 
 uint64_t paging_satp(const struct paging *paging, uint64_t asid)
 {
-	return (uint64_t)(ATP_MODE_SV39 + paging->levels - 3) << ATP_MODE_SHIFT | asid << SATP_ASID_SHIFT |
-	       (uint64_t)paging->root >> PAGE_SHIFT;
+	return (uint64_t)(ATP_MODE_SV39 + paging->levels - 3) << ATP_MODE_SHIFT |
+	       asid << SATP_ASID_SHIFT | (uint64_t)paging->root >> PAGE_SHIFT;
 }
 
 void paging_on(const struct paging *paging, uint64_t asid)

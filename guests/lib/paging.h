@@ -47,7 +47,8 @@ void paging_init_identity(struct paging *paging, unsigned int levels);
 /* The PTE for `va` at `level`; tables above it are made where there are none. */
 volatile uint64_t *paging_pte(struct paging *paging, uint64_t va, unsigned int level);
 
-void paging_map(struct paging *paging, uint64_t va, uint64_t pa, unsigned int level, uint64_t flags);
+void paging_map(struct paging *paging, uint64_t va, uint64_t pa, unsigned int level,
+		uint64_t flags);
 
 /* The value of satp for it. */
 uint64_t paging_satp(const struct paging *paging, uint64_t asid);

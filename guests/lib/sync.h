@@ -41,13 +41,13 @@ static inline uint64_t time_now(void)
 }
 
 /* Waits until `condition` holds, or about `ms` milliseconds; gives the condition. */
-#define wait_until(condition, ms)                                                              \
-	({                                                                                     \
-		uint64_t wait_end_ = time_now() + (uint64_t)(ms) * (machine.timebase / 1000);  \
-		bool wait_held_;                                                               \
-		while (!(wait_held_ = (condition)) && time_now() < wait_end_)                  \
-			;                                                                      \
-		wait_held_;                                                                    \
+#define wait_until(condition, ms)                                                             \
+	({                                                                                    \
+		uint64_t wait_end_ = time_now() + (uint64_t)(ms) * (machine.timebase / 1000); \
+		bool wait_held_;                                                              \
+		while (!(wait_held_ = (condition)) && time_now() < wait_end_)                 \
+			;                                                                     \
+		wait_held_;                                                                   \
 	})
 
 #endif

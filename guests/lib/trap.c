@@ -65,7 +65,8 @@ static uint64_t enter(uint64_t frame, uint64_t a1, uint64_t a2)
 
 const struct trap_frame *trap_exec(uint64_t pc, const uint64_t x[32], bool user)
 {
-	uint64_t status = csr_read(CSR_SSTATUS) & ~(uint64_t)(SSTATUS_SPP | SSTATUS_SPIE | SSTATUS_SIE);
+	uint64_t status =
+	    csr_read(CSR_SSTATUS) & ~(uint64_t)(SSTATUS_SPP | SSTATUS_SPIE | SSTATUS_SIE);
 	struct trap_frame frame = {.epc = pc, .status = status | (user ? 0 : SSTATUS_SPP)};
 
 	for (int i = 1; i < 32; i++)

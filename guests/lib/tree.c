@@ -54,19 +54,22 @@ static void read_property(const struct property *property)
 {
 	if (strncmp(property->node, "cpu@", 4) == 0) {
 		read_cpu_property(property);
-	} else if (strncmp(property->node, "memory@", 7) == 0 && strcmp(property->name, "reg") == 0) {
+	} else if (strncmp(property->node, "memory@", 7) == 0 &&
+		   strcmp(property->name, "reg") == 0) {
 		machine.ram_base = be64(property->data);
 		machine.ram_size = be64(property->data + 8);
 	} else if (strcmp(property->name, "timebase-frequency") == 0) {
 		machine.timebase = be32(property->data);
-	} else if (strcmp(property->node, "chosen") == 0 && strcmp(property->name, "bootargs") == 0) {
+	} else if (strcmp(property->node, "chosen") == 0 &&
+		   strcmp(property->name, "bootargs") == 0) {
 		copy_string(machine.bootargs, sizeof(machine.bootargs), property);
 	}
 }
 
 static void end_node(void)
 {
-	if (cpu.is_cpu && !cpu.is_disabled && cpu.id != harts[0].id && machine.hart_count < HARTS_MAX)
+	if (cpu.is_cpu && !cpu.is_disabled && cpu.id != harts[0].id &&
+	    machine.hart_count < HARTS_MAX)
 		hart_init(&harts[machine.hart_count++], cpu.id);
 	memset(&cpu, 0, sizeof(cpu));
 }
@@ -92,7 +95,8 @@ void tree_read(const void *tree)
 			if (strncmp(path[depth--], "cpu@", 4) == 0)
 				end_node();
 		} else if (token == FDT_PROP) {
-			struct property property = {path[depth], strings + be32(p + 4), p + 8, be32(p)};
+			struct property property = {path[depth], strings + be32(p + 4), p + 8,
+						    be32(p)};
 
 			read_property(&property);
 			p += 8 + align_up(property.length, 4);

@@ -9,9 +9,28 @@
 /* A value that something may trip over. */
 static uint64_t nasty(uint64_t *seed)
 {
-	static const uint64_t values[] = {0, 1, 2, 7, 63, 64, 0xfff, 0x1000, 0x7fffffff, 0x80000000, 0xffffffff,
-					  BIT(32), BIT(38), BIT(39), BIT(56), BIT(62), BIT(63), ~UINT64_C(0),
-					  ~UINT64_C(0) - 0xfff, UART_BASE, PLIC_BASE, NOWHERE};
+	static const uint64_t values[] = {0,
+					  1,
+					  2,
+					  7,
+					  63,
+					  64,
+					  0xfff,
+					  0x1000,
+					  0x7fffffff,
+					  0x80000000,
+					  0xffffffff,
+					  BIT(32),
+					  BIT(38),
+					  BIT(39),
+					  BIT(56),
+					  BIT(62),
+					  BIT(63),
+					  ~UINT64_C(0),
+					  ~UINT64_C(0) - 0xfff,
+					  UART_BASE,
+					  PLIC_BASE,
+					  NOWHERE};
 	uint64_t r = random_next(seed);
 
 	switch (r & 3) {
@@ -57,11 +76,27 @@ static bool harmless(uint64_t extension, uint64_t function)
 
 static void ecalls(void)
 {
-	static const uint32_t extensions[] = {SBI_EXT_SET_TIMER, SBI_EXT_CONSOLE_GETCHAR, SBI_EXT_CLEAR_IPI,
-					      SBI_EXT_SEND_IPI, SBI_EXT_REMOTE_FENCE_I, SBI_EXT_REMOTE_SFENCE_VMA,
-					      SBI_EXT_REMOTE_SFENCE_VMA_ASID, SBI_EXT_BASE, SBI_EXT_TIME,
-					      SBI_EXT_IPI, SBI_EXT_RFENCE, SBI_EXT_HSM, SBI_EXT_SRST, SBI_EXT_DBCN,
-					      0x09, 0x0f, 0x11, 0x12345678, 0x08ffffff, 0x0abcdef0, 0xdeadbeef};
+	static const uint32_t extensions[] = {SBI_EXT_SET_TIMER,
+					      SBI_EXT_CONSOLE_GETCHAR,
+					      SBI_EXT_CLEAR_IPI,
+					      SBI_EXT_SEND_IPI,
+					      SBI_EXT_REMOTE_FENCE_I,
+					      SBI_EXT_REMOTE_SFENCE_VMA,
+					      SBI_EXT_REMOTE_SFENCE_VMA_ASID,
+					      SBI_EXT_BASE,
+					      SBI_EXT_TIME,
+					      SBI_EXT_IPI,
+					      SBI_EXT_RFENCE,
+					      SBI_EXT_HSM,
+					      SBI_EXT_SRST,
+					      SBI_EXT_DBCN,
+					      0x09,
+					      0x0f,
+					      0x11,
+					      0x12345678,
+					      0x08ffffff,
+					      0x0abcdef0,
+					      0xdeadbeef};
 	uint64_t seed = test_seed * 1000003;
 
 	for (int i = 0; i < 8000; i++) {
@@ -73,8 +108,10 @@ static void ecalls(void)
 		if (!harmless(extension, (uint32_t)function))
 			continue;
 		if (trap_run(one_call, extension, function, random_next(&seed) | 1))
-			expect(hart_self()->trap.cause == EXC_LOAD_ACCESS && extension <= SBI_EXT_SHUTDOWN,
-			       "0x%lx/%lu: cause %lu", extension, function, hart_self()->trap.cause);
+			expect(hart_self()->trap.cause == EXC_LOAD_ACCESS &&
+				   extension <= SBI_EXT_SHUTDOWN,
+			       "0x%lx/%lu: cause %lu", extension, function,
+			       hart_self()->trap.cause);
 	}
 	expect_eq(hart_status(0), SBI_HSM_STARTED, "status afterwards");
 }
@@ -118,7 +155,8 @@ static void all_csrs(void)
 				if (f3 == 4 || csr_needed(csr))
 					continue;
 				insn_exec2(insn_csr(f3, csr, 12, 11), 0, nasty(&seed), user);
-				expect(insn_completed() || hart_self()->trap.cause == EXC_ILLEGAL_INSN,
+				expect(insn_completed() ||
+					   hart_self()->trap.cause == EXC_ILLEGAL_INSN,
 				       "CSR 0x%x: cause %lu", csr, hart_self()->trap.cause);
 				csr_write(CSR_SIE, 0);
 			}
@@ -144,7 +182,8 @@ static void random_insns(void)
 		csr_clear(CSR_SSTATUS, SSTATUS_VS);
 		csr_set(CSR_SSTATUS, SSTATUS_FS);
 		trap = insn_exec(insn, x, i & 2);
-		expect(insn_completed() || (trap->cause <= EXC_STORE_ACCESS && trap->epc == insn_address()) ||
+		expect(insn_completed() ||
+			   (trap->cause <= EXC_STORE_ACCESS && trap->epc == insn_address()) ||
 			   trap->cause == EXC_SOFTWARE_CHECK,
 		       "0x%x: cause %lu epc 0x%lx", insn, trap->cause, trap->epc);
 	}
@@ -199,7 +238,8 @@ static void many_spaces(void)
 		paging_init_identity(&spaces[i], 3);
 	for (int round = 0; round < 600; round++) {
 		uint64_t n = random_next(&seed) % ARRAY_SIZE(spaces);
-		uint64_t va = GIB(64) + (random_next(&seed) & 15) * MIB(2) + (random_next(&seed) & 511) * PAGE_SIZE;
+		uint64_t va = GIB(64) + (random_next(&seed) & 15) * MIB(2) +
+			      (random_next(&seed) & 511) * PAGE_SIZE;
 
 		paging_map(&spaces[n], va, page, 0, PTE_RW);
 		csr_write(CSR_SATP, paging_satp(&spaces[n], n));
@@ -270,8 +310,8 @@ static void fence_many(void *argument)
 	for (int i = 0; i < (machine.native ? 4 : 30); i++) {
 		if (i & 1)
 			csr_set(CSR_SSTATUS, SSTATUS_SIE);
-		expect_eq(sbi5(SBI_EXT_RFENCE, (uint64_t)i % 3, 0, ~UINT64_C(0), random_next(&seed) >> 26 << 12,
-			       random_next(&seed) >> 44 << 12, 1)
+		expect_eq(sbi5(SBI_EXT_RFENCE, (uint64_t)i % 3, 0, ~UINT64_C(0),
+			       random_next(&seed) >> 26 << 12, random_next(&seed) >> 44 << 12, 1)
 			      .error,
 			  0, "fence of all");
 		csr_clear(CSR_SSTATUS, SSTATUS_SIE);
@@ -280,7 +320,12 @@ static void fence_many(void *argument)
 
 static void fence_storm(void)
 {
-	if (!alone())
+	if (alone())
+		return;
+	/* Seen with OpenSBI 1.1 and four harts: they wait for each other for ever. */
+	if (machine.native && machine.sbi_impl_version < 0x10005)
+		test_skip("this firmware may lock up");
+	else
 		everywhere(fence_many);
 }
 
@@ -307,19 +352,22 @@ static void device_accesses(void)
 	static const struct {
 		uint64_t base, size;
 		bool stores;
-	} windows[] = {{UART_BASE, 0x1000, false},  {PLIC_BASE, 0x600000, false}, {PLIC_BASE, 0x1000, true},
-		       {RTC_BASE, 0x1000, false},   {FINISHER_BASE, 0x1000, false}, {VIRTIO_BASE, 0x8000, false}};
+	} windows[] = {{UART_BASE, 0x1000, false},     {PLIC_BASE, 0x600000, false},
+		       {PLIC_BASE, 0x1000, true},      {RTC_BASE, 0x1000, false},
+		       {FINISHER_BASE, 0x1000, false}, {VIRTIO_BASE, 0x8000, false}};
 	uint64_t seed = test_seed * 2718281;
 
 	for (int i = 0; i < 6000; i++) {
 		size_t w = random_next(&seed) % ARRAY_SIZE(windows);
 		uint64_t address = windows[w].base + random_next(&seed) % windows[w].size;
 		uint32_t f3 = random_next(&seed) & 3, store = insn_s(OP_STORE, f3, 10, 11, 0);
-		uint64_t cause = insn_exec2(windows[w].stores && i & 1 ? store : insn_i(OP_LOAD, f3, 12, 10, 0),
-					    address, nasty(&seed), false)
-				     ->cause;
+		uint64_t cause =
+		    insn_exec2(windows[w].stores && i & 1 ? store : insn_i(OP_LOAD, f3, 12, 10, 0),
+			       address, nasty(&seed), false)
+			->cause;
 
-		expect(insn_completed() || (cause >= EXC_LOAD_MISALIGNED && cause <= EXC_STORE_ACCESS),
+		expect(insn_completed() ||
+			   (cause >= EXC_LOAD_MISALIGNED && cause <= EXC_STORE_ACCESS),
 		       "0x%lx: cause %lu", address, cause);
 	}
 	for (uint32_t source = 0; source < 54; source++)
@@ -327,9 +375,16 @@ static void device_accesses(void)
 }
 
 static const struct test tests[] = {
-    {"ecalls", ecalls}, {"all-csrs", all_csrs}, {"random-insns", random_insns},
-    {"sfences", sfences}, {"satp-values", satp_values}, {"many-spaces", many_spaces},
-    {"timer-storm", timer_storm}, {"ipi-storm", ipi_storm}, {"fence-storm", fence_storm},
-    {"start-stop", start_stop}, {"device-accesses", device_accesses},
+    {"ecalls", ecalls},
+    {"all-csrs", all_csrs},
+    {"random-insns", random_insns},
+    {"sfences", sfences},
+    {"satp-values", satp_values},
+    {"many-spaces", many_spaces},
+    {"timer-storm", timer_storm},
+    {"ipi-storm", ipi_storm},
+    {"fence-storm", fence_storm},
+    {"start-stop", start_stop},
+    {"device-accesses", device_accesses},
 };
 TEST_GROUP(abuse, tests);

@@ -46,7 +46,8 @@ static void jump_nowhere(void)
 /* A handler that itself faults. */
 static void fault_loop(void)
 {
-	__asm__ volatile("la t0, 1f\n csrw stvec, t0\n .balign 4\n 1: ld t1, (%0)" ::"r"(NOWHERE) : "t0", "t1");
+	__asm__ volatile("la t0, 1f\n csrw stvec, t0\n .balign 4\n 1: ld t1, (%0)" ::"r"(NOWHERE)
+			 : "t0", "t1");
 }
 
 static void illegal_loop(void)
@@ -57,9 +58,10 @@ static void illegal_loop(void)
 /* The handler saves to a stack that is gone. */
 static void stack_overflow(void)
 {
-	__asm__ volatile("la t0, 1f\n csrw stvec, t0\n mv sp, %0\n"
-			 ".balign 4\n 1: addi sp, sp, -256\n sd ra, (sp)\n j 1b" ::"r"(machine.ram_base)
-			 : "t0");
+	__asm__ volatile(
+	    "la t0, 1f\n csrw stvec, t0\n mv sp, %0\n"
+	    ".balign 4\n 1: addi sp, sp, -256\n sd ra, (sp)\n j 1b" ::"r"(machine.ram_base)
+	    : "t0");
 }
 
 static void garbage_satp(void)

@@ -2,6 +2,8 @@
 /* The debug console extension. Everything it prints is a line of its own. */
 #include "guests/selftest/sbi.h"
 
+#define LONG_WRITE 4200 /* more than a page */
+
 static char buffer[8192] __aligned(4096);
 
 static bool absent(void)
@@ -39,17 +41,18 @@ static void write_lines(void)
 	write_all(buffer + 4096 - 7, 20);
 	/* OpenSBI 1.5 locks itself out here where it has Smepmp. */
 	if (!machine.native)
-		expect_eq(sbi3(SBI_EXT_DBCN, SBI_DBCN_WRITE, 0, (uint64_t)buffer, 0).error, 0, "no bytes");
+		expect_eq(sbi3(SBI_EXT_DBCN, SBI_DBCN_WRITE, 0, (uint64_t)buffer, 0).error, 0,
+			  "no bytes");
 }
 
 static void write_long(void)
 {
 	if (absent())
 		return;
-	memset(buffer, '.', sizeof(buffer));
-	buffer[sizeof(buffer) - 1] = '\n';
+	memset(buffer, '.', LONG_WRITE);
+	buffer[LONG_WRITE - 1] = '\n';
 	memcpy(buffer, "dbcn: long", 10);
-	write_all(buffer, sizeof(buffer));
+	write_all(buffer, LONG_WRITE);
 }
 
 static void write_byte(void)
@@ -100,8 +103,9 @@ static void bad_memory(void)
 			error = sbi3(SBI_EXT_DBCN, f, bad[i].length, bad[i].low, bad[i].high).error;
 			if (machine.native && error == SBI_ERR_FAILED)
 				continue;
-			expect_eq(error, SBI_ERR_INVALID_PARAM, "function %lu, %lu bytes at 0x%lx:%lx",
-				  f, bad[i].length, bad[i].high, bad[i].low);
+			expect_eq(error, SBI_ERR_INVALID_PARAM,
+				  "function %lu, %lu bytes at 0x%lx:%lx", f, bad[i].length,
+				  bad[i].high, bad[i].low);
 		}
 }
 
@@ -112,7 +116,8 @@ static void read_nothing(void)
 	if (absent())
 		return;
 	for (int i = 0; i < 1000; i++)
-		if (sbi3(SBI_EXT_DBCN, SBI_DBCN_READ, sizeof(buffer), (uint64_t)buffer, 0).value == 0)
+		if (sbi3(SBI_EXT_DBCN, SBI_DBCN_READ, sizeof(buffer), (uint64_t)buffer, 0).value ==
+		    0)
 			break;
 	memset(buffer, 0x5a, sizeof(buffer));
 	ret = sbi3(SBI_EXT_DBCN, SBI_DBCN_READ, 100, (uint64_t)buffer, 0);
@@ -131,14 +136,14 @@ static void unknown(void)
 	if (absent())
 		return;
 	for (uint64_t f = 3; f < 10; f++)
-		expect_eq(sbi3(SBI_EXT_DBCN, f, 1, (uint64_t)buffer, 0).error, SBI_ERR_NOT_SUPPORTED,
-			  "function %lu", f);
-	expect_eq(sbi3(SBI_EXT_DBCN, ~UINT64_C(0), 1, (uint64_t)buffer, 0).error, SBI_ERR_NOT_SUPPORTED,
-		  "function -1");
+		expect_eq(sbi3(SBI_EXT_DBCN, f, 1, (uint64_t)buffer, 0).error,
+			  SBI_ERR_NOT_SUPPORTED, "function %lu", f);
+	expect_eq(sbi3(SBI_EXT_DBCN, ~UINT64_C(0), 1, (uint64_t)buffer, 0).error,
+		  SBI_ERR_NOT_SUPPORTED, "function -1");
 }
 
 static const struct test tests[] = {
-    {"write", write_lines}, {"write-long", write_long}, {"write-byte", write_byte},
+    {"write", write_lines},     {"write-long", write_long},     {"write-byte", write_byte},
     {"bad-memory", bad_memory}, {"read-nothing", read_nothing}, {"unknown", unknown},
 };
 TEST_GROUP(dbcn, tests);

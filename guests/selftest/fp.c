@@ -55,7 +55,8 @@ static void keep_fp(void *argument)
 		be_disturbed(round);
 		fp_save(got);
 		for (int i = 0; i < 33; i++)
-			expect_eq(got[i], want[i], "hart %lu round %lu f%d", hart_self()->id, round, i);
+			expect_eq(got[i], want[i], "hart %lu round %lu f%d", hart_self()->id, round,
+				  i);
 	}
 }
 
@@ -101,9 +102,11 @@ static void fp_stays_clean(void)
 	csr_set(CSR_SSTATUS, XS_CLEAN << SSTATUS_FS_SHIFT);
 	for (uint64_t round = 0; round < 10; round++)
 		be_disturbed(round);
-	expect_eq(csr_read(CSR_SSTATUS) & SSTATUS_FS, XS_CLEAN << SSTATUS_FS_SHIFT, "FS when disturbed");
+	expect_eq(csr_read(CSR_SSTATUS) & SSTATUS_FS, XS_CLEAN << SSTATUS_FS_SHIFT,
+		  "FS when disturbed");
 	fp_save(state);
-	expect_eq(csr_read(CSR_SSTATUS) & SSTATUS_FS, XS_CLEAN << SSTATUS_FS_SHIFT, "FS after reading");
+	expect_eq(csr_read(CSR_SSTATUS) & SSTATUS_FS, XS_CLEAN << SSTATUS_FS_SHIFT,
+		  "FS after reading");
 	fp_load(state);
 	expect_eq(csr_read(CSR_SSTATUS) & SSTATUS_FS, SSTATUS_FS, "FS after writing");
 }
@@ -153,7 +156,8 @@ static void keep_vector(void *argument)
 	for (uint64_t round = 0; round < 100 && !test_failed(); round++) {
 		for (uint64_t i = 0; i < bytes; i++)
 			want->registers[i] = (uint8_t)random_next(&seed);
-		want->csrs[0] = 1 + random_next(&seed) % (csr_read(CSR_VLENB) - 1); /* vl, with e8 and m1 */
+		want->csrs[0] =
+		    1 + random_next(&seed) % (csr_read(CSR_VLENB) - 1); /* vl, with e8 and m1 */
 		want->csrs[1] = (random_next(&seed) & 3) << 6;
 		want->csrs[2] = random_next(&seed) & 7;
 		want->csrs[3] = round & 1;
@@ -161,10 +165,11 @@ static void keep_vector(void *argument)
 		be_disturbed(round);
 		vector_save(got->registers, got->csrs);
 		for (int i = 0; i < 4; i++)
-			expect_eq(got->csrs[i], want->csrs[i], "hart %lu round %lu CSR %d", hart_self()->id, round, i);
-		for (uint64_t i = 0; i < bytes; i++)
-			expect_eq(got->registers[i], want->registers[i], "hart %lu round %lu byte %lu",
+			expect_eq(got->csrs[i], want->csrs[i], "hart %lu round %lu CSR %d",
 				  hart_self()->id, round, i);
+		for (uint64_t i = 0; i < bytes; i++)
+			expect_eq(got->registers[i], want->registers[i],
+				  "hart %lu round %lu byte %lu", hart_self()->id, round, i);
 	}
 	csr_write(CSR_VSTART, 0);
 }
@@ -187,7 +192,8 @@ static void vector_status(void)
 	csr_set(CSR_SSTATUS, XS_CLEAN << SSTATUS_VS_SHIFT);
 	for (uint64_t round = 0; round < 10; round++)
 		be_disturbed(round);
-	expect_eq(csr_read(CSR_SSTATUS) & SSTATUS_VS, XS_CLEAN << SSTATUS_VS_SHIFT, "VS when disturbed");
+	expect_eq(csr_read(CSR_SSTATUS) & SSTATUS_VS, XS_CLEAN << SSTATUS_VS_SHIFT,
+		  "VS when disturbed");
 	expect_eq(csr_read(CSR_SSTATUS) >> 63, 0, "SD");
 	state.csrs[0] = 4;
 	vector_load(state.registers, state.csrs);
@@ -196,7 +202,7 @@ static void vector_status(void)
 }
 
 static const struct test tests[] = {
-    {"kept", fp_kept}, {"off-and-on", fp_off_and_on}, {"stays-clean", fp_stays_clean},
-    {"computes", fp_computes}, {"vector-kept", vector_kept}, {"vector-status", vector_status},
+    {"kept", fp_kept},         {"off-and-on", fp_off_and_on}, {"stays-clean", fp_stays_clean},
+    {"computes", fp_computes}, {"vector-kept", vector_kept},  {"vector-status", vector_status},
 };
 TEST_GROUP(fp, tests);

@@ -13,7 +13,8 @@ static bool alone(void)
 
 static void status(void)
 {
-	static const uint64_t absent[] = {4096, 0xffffffff, BIT(32), BIT(63), ~UINT64_C(0), 512, 1000000};
+	static const uint64_t absent[] = {4096,         0xffffffff, BIT(32), BIT(63),
+					  ~UINT64_C(0), 512,        1000000};
 
 	expect_eq(hart_status(0), SBI_HSM_STARTED, "self");
 	for (size_t i = 1; i < machine.hart_count; i++)
@@ -41,8 +42,19 @@ static void start_errors(void)
 static void start_addresses(void)
 {
 	uint64_t end = machine.ram_base + machine.ram_size;
-	const uint64_t bad[] = {0, NOWHERE, UART_BASE, PLIC_BASE, FINISHER_BASE, end, BIT(40), BIT(56), BIT(63),
-				~UINT64_C(0) - 1, machine.ram_base - 4, VIRTIO_BASE, BIT(63) + machine.ram_base};
+	const uint64_t bad[] = {0,
+				NOWHERE,
+				UART_BASE,
+				PLIC_BASE,
+				FINISHER_BASE,
+				end,
+				BIT(40),
+				BIT(56),
+				BIT(63),
+				~UINT64_C(0) - 1,
+				machine.ram_base - 4,
+				VIRTIO_BASE,
+				BIT(63) + machine.ram_base};
 
 	if (machine.native) {
 		test_skip("the firmware starts harts anywhere");
@@ -99,7 +111,8 @@ static void start_started(void)
 	if (alone())
 		return;
 	expect_eq(hart_run(1, wait_flag, &flag), 0, "start");
-	expect(wait_until(hart_status(1) == SBI_HSM_STARTED, ENOUGH_MS), "status %ld", hart_status(1));
+	expect(wait_until(hart_status(1) == SBI_HSM_STARTED, ENOUGH_MS), "status %ld",
+	       hart_status(1));
 	expect_eq(sbi3(SBI_EXT_HSM, SBI_HSM_HART_START, harts[1].id, (uint64_t)hart_entry, 0).error,
 		  SBI_ERR_ALREADY_AVAILABLE, "second start");
 	__atomic_store_n(&flag, true, __ATOMIC_RELEASE);
@@ -150,7 +163,8 @@ static void suspend_retentive(void)
 		start = time_now();
 		sbi1(SBI_EXT_TIME, 0, start + machine.timebase / 1000);
 		expect_eq(suspend(0, 0, 0), 0, "timer wakes");
-		expect(time_now() - start < machine.timebase, "woke after %lu ticks", time_now() - start);
+		expect(time_now() - start < machine.timebase, "woke after %lu ticks",
+		       time_now() - start);
 	}
 	sbi1(SBI_EXT_TIME, 0, ~UINT64_C(0));
 	sbi2(SBI_EXT_IPI, 0, BIT(hart_self()->id), 0);
@@ -166,7 +180,8 @@ static void suspend_non_retentive(void)
 		hart->result = 99;
 		hart->trap.cause = 0;
 		sbi1(SBI_EXT_TIME, 0, time_now() + machine.timebase / 1000);
-		if (!trap_run(suspend, SBI_HSM_SUSPEND_NON_RETENTIVE, (uint64_t)hart_resume, (uint64_t)hart)) {
+		if (!trap_run(suspend, SBI_HSM_SUSPEND_NON_RETENTIVE, (uint64_t)hart_resume,
+			      (uint64_t)hart)) {
 			if (machine.native)
 				test_skip("returned %ld", (int64_t)hart->result);
 			else
@@ -214,7 +229,8 @@ static void suspend_other(void)
 	if (alone())
 		return;
 	expect_eq(hart_run(1, suspend_once, (void *)(uintptr_t)&result), 0, "start");
-	expect(wait_until(hart_status(1) == SBI_HSM_SUSPENDED, ENOUGH_MS), "status %ld", hart_status(1));
+	expect(wait_until(hart_status(1) == SBI_HSM_SUSPENDED, ENOUGH_MS), "status %ld",
+	       hart_status(1));
 	/* The specification has no error for just this; it must be one, and change nothing. */
 	error = sbi3(SBI_EXT_HSM, SBI_HSM_HART_START, harts[1].id, (uint64_t)hart_entry, 0).error;
 	expect(error == SBI_ERR_ALREADY_AVAILABLE || error == SBI_ERR_INVALID_PARAM,

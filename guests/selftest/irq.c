@@ -52,7 +52,8 @@ static void soft_self(void)
 			csr_set(CSR_SIP, BIT(IRQ_S_SOFT));
 		else
 			sbi2(SBI_EXT_IPI, 0, BIT(hart_self()->id), 0);
-		expect(wait_until(taken(IRQ_S_SOFT) == n, 100), "%lu taken of %lu", taken(IRQ_S_SOFT), n);
+		expect(wait_until(taken(IRQ_S_SOFT) == n, 100), "%lu taken of %lu",
+		       taken(IRQ_S_SOFT), n);
 	}
 	interrupts_off();
 	expect_eq(csr_read(CSR_SIP) & BIT(IRQ_S_SOFT), 0, "SSIP");
@@ -130,7 +131,8 @@ static void timer_deadlines(void (*set)(uint64_t time))
 		uint64_t deadline = time_now() + n * machine.timebase / 100000;
 
 		set(deadline);
-		expect(wait_until(taken(IRQ_S_TIMER) == n, 1000), "%lu taken of %lu", taken(IRQ_S_TIMER), n);
+		expect(wait_until(taken(IRQ_S_TIMER) == n, 1000), "%lu taken of %lu",
+		       taken(IRQ_S_TIMER), n);
 		expect(time_now() >= deadline, "%lu ticks too early", deadline - time_now());
 	}
 	interrupts_off();
@@ -197,7 +199,8 @@ static void wfi_timer(void)
 			if (masked)
 				expect(wait_until(irq_pending(IRQ_S_TIMER), 100), "no STIP");
 			else
-				expect(wait_until(taken(IRQ_S_TIMER) == before + 1, 100), "not taken");
+				expect(wait_until(taken(IRQ_S_TIMER) == before + 1, 100),
+				       "not taken");
 			interrupts_off();
 			expect_eq(taken(IRQ_S_TIMER) - before, !masked, "taken, masked %d", masked);
 			expect(time_now() - deadline < machine.timebase, "late by %lu ticks",
@@ -231,7 +234,9 @@ static void priority(void)
 	UART_REG(UART_IER) = 2;
 	set_sbi(0);
 	csr_set(CSR_SIP, BIT(IRQ_S_SOFT));
-	expect(wait_until(irq_pending(IRQ_S_SOFT) && irq_pending(IRQ_S_TIMER) && irq_pending(IRQ_S_EXT), 100),
+	expect(wait_until(irq_pending(IRQ_S_SOFT) && irq_pending(IRQ_S_TIMER) &&
+			      irq_pending(IRQ_S_EXT),
+			  100),
 	       "sip 0x%lx", csr_read(CSR_SIP));
 	csr_write(CSR_SIE, 0x222);
 	hart->order_count = 0;

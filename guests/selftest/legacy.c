@@ -91,14 +91,18 @@ static void bad_pointer(void)
 			expect(trapped, "0x%lx: 0x%lx was accepted", e, pointers[i]);
 			if (!trapped)
 				continue;
-			expect_eq(trap->cause, EXC_LOAD_ACCESS, "0x%lx, 0x%lx: cause", e, pointers[i]);
+			expect_eq(trap->cause, EXC_LOAD_ACCESS, "0x%lx, 0x%lx: cause", e,
+				  pointers[i]);
 			expect_eq(trap->tval, pointers[i], "0x%lx: stval", e);
-			expect_eq(*(uint16_t *)trap->epc, INSN_ECALL, "0x%lx: instruction at sepc", e);
+			expect_eq(*(uint16_t *)trap->epc, INSN_ECALL, "0x%lx: instruction at sepc",
+				  e);
 		}
 }
 
 static const struct test tests[] = {
-    {"putchar", putchar_line}, {"getchar-empty", getchar_empty}, {"set-timer", set_timer},
-    {"ipi", ipi}, {"clear-ipi", clear_ipi}, {"fences", fences}, {"bad-pointer", bad_pointer},
+    {"putchar", putchar_line},    {"getchar-empty", getchar_empty},
+    {"set-timer", set_timer},     {"ipi", ipi},
+    {"clear-ipi", clear_ipi},     {"fences", fences},
+    {"bad-pointer", bad_pointer},
 };
 TEST_GROUP(legacy, tests);

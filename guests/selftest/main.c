@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #include "guests/selftest/test.h"
 
-extern const struct test_group group_sbi, group_dbcn, group_hsm, group_legacy, group_traps, group_priv, group_mmio, group_mmio_insns, group_irq, group_plic, group_smp, group_paging, group_paging_more, group_memory, group_fp, group_abuse;
+extern const struct test_group group_sbi, group_dbcn, group_hsm, group_legacy, group_traps,
+    group_priv, group_mmio, group_mmio_insns, group_irq, group_plic, group_smp, group_paging,
+    group_paging_more, group_memory, group_fp, group_abuse;
 
 static const struct test_group *const groups[] = {
-    &group_sbi, &group_hsm, &group_dbcn, &group_legacy, &group_traps, &group_priv, &group_mmio, &group_mmio_insns, &group_irq, &group_plic, &group_smp, &group_paging, &group_paging_more, &group_memory, &group_fp, &group_abuse,
+    &group_sbi,         &group_hsm,        &group_dbcn, &group_legacy, &group_traps, &group_priv,
+    &group_mmio,        &group_mmio_insns, &group_irq,  &group_plic,   &group_smp,   &group_paging,
+    &group_paging_more, &group_memory,     &group_fp,   &group_abuse,
 };
 
 uint64_t test_seed = 1;
@@ -163,7 +167,8 @@ static void run_groups(const char *chosen, const char *only)
 		if (chosen[0] && !listed(chosen, groups[g]->name))
 			continue;
 		for (size_t t = 0; t < groups[g]->count; t++) {
-			format(name, sizeof(name), "%s-%s", groups[g]->name, groups[g]->tests[t].name);
+			format(name, sizeof(name), "%s-%s", groups[g]->name,
+			       groups[g]->tests[t].name);
 			if (!only[0] || listed(only, name))
 				run_test(groups[g], &groups[g]->tests[t]);
 		}

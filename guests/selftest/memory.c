@@ -28,16 +28,23 @@ static uint64_t untouched(void)
 
 static void expect_done(const char *what, uint64_t address)
 {
-	expect(insn_completed(), "%s at 0x%lx: cause %lu stval 0x%lx", what, address, hart_self()->trap.cause,
-	       hart_self()->trap.tval);
+	expect(insn_completed(), "%s at 0x%lx: cause %lu stval 0x%lx", what, address,
+	       hart_self()->trap.cause, hart_self()->trap.tval);
 }
 
 static void touch_accesses(void)
 {
-	const uint32_t insns[] = {LD, SD, insn_i(OP_LOAD, 0, 12, 10, 0), insn_s(OP_STORE, 1, 10, 11, 0),
-				  insn_amo(0, 3, 12, 10, 11), insn_amo(2, 2, 12, 10, 0), insn_amo(1, 2, 0, 10, 11),
-				  insn_i(OP_LOAD_FP, 3, 1, 10, 0), insn_s(OP_STORE_FP, 3, 10, 1, 0),
-				  insn_c_mem(3, 12, 10, 0), insn_c_mem(7, 11, 10, 0)};
+	const uint32_t insns[] = {LD,
+				  SD,
+				  insn_i(OP_LOAD, 0, 12, 10, 0),
+				  insn_s(OP_STORE, 1, 10, 11, 0),
+				  insn_amo(0, 3, 12, 10, 11),
+				  insn_amo(2, 2, 12, 10, 0),
+				  insn_amo(1, 2, 0, 10, 11),
+				  insn_i(OP_LOAD_FP, 3, 1, 10, 0),
+				  insn_s(OP_STORE_FP, 3, 10, 1, 0),
+				  insn_c_mem(3, 12, 10, 0),
+				  insn_c_mem(7, 11, 10, 0)};
 
 	csr_set(CSR_SSTATUS, SSTATUS_FS);
 	for (size_t i = 0; i < ARRAY_SIZE(insns); i++) {
@@ -88,7 +95,8 @@ static void touch_by_fetch(void)
 	next = untouched();
 	if (page == 0 || next != page + MIB(2))
 		return;
-	*(volatile uint16_t *)(next - 2) = (uint16_t)INSN_NOP | 0x3000; /* with zeroes: andi x0, x0, 0 */
+	*(volatile uint16_t *)(next - 2) =
+	    (uint16_t)INSN_NOP | 0x3000; /* with zeroes: andi x0, x0, 0 */
 	__asm__ volatile("fence.i");
 	trap_exec(next - 2, NULL, true);
 	expect_trap(EXC_ILLEGAL_INSN, 0, "after an instruction across the border");
@@ -142,7 +150,8 @@ static void touch_by_sbi(void)
 	page = untouched();
 	if (page == 0)
 		return;
-	expect_eq(sbi_call(SBI_EXT_SEND_IPI, 0, page, 0, 0, 0, 0).error, 0, "legacy IPI with an empty mask");
+	expect_eq(sbi_call(SBI_EXT_SEND_IPI, 0, page, 0, 0, 0, 0).error, 0,
+		  "legacy IPI with an empty mask");
 }
 
 static uint64_t range_start, range_pages;
@@ -155,7 +164,8 @@ static uint64_t pattern(uint64_t page)
 /* Pages go round among the harts, so that several touch each 2 MiB at the same time. */
 static void fill_pages(void *argument)
 {
-	for (uint64_t i = (uint64_t)(hart_self() - harts); i < range_pages; i += machine.hart_count) {
+	for (uint64_t i = (uint64_t)(hart_self() - harts); i < range_pages;
+	     i += machine.hart_count) {
 		volatile uint64_t *p = (volatile uint64_t *)(range_start + i * PAGE_SIZE);
 
 		p[i & 511] = pattern(i);
@@ -214,10 +224,12 @@ static void misaligned_values(void)
 			insn_exec2(insn_i(OP_LOAD, f3, 12, 10, 0), (uint64_t)&bytes[at], 0, false);
 			expect_done("load", at);
 			expect_eq(hart_self()->trap.x[12], want, "load %u at %lu", f3, at);
-			insn_exec2(insn_s(OP_STORE, f3, 10, 11, 0), (uint64_t)&bytes[at], ~want, false);
+			insn_exec2(insn_s(OP_STORE, f3, 10, 11, 0), (uint64_t)&bytes[at], ~want,
+				   false);
 			expect_done("store", at);
 			for (uint64_t i = 0; i < size; i++)
-				expect_eq(bytes[at + i], (uint8_t)(~want >> (8 * i)), "store %u at %lu", f3, at);
+				expect_eq(bytes[at + i], (uint8_t)(~want >> (8 * i)),
+					  "store %u at %lu", f3, at);
 		}
 }
 
@@ -241,10 +253,14 @@ static void end_of_ram(void)
 }
 
 static const struct test tests[] = {
-    {"touch-accesses", touch_accesses}, {"touch-across", touch_across},
-    {"touch-by-fetch", touch_by_fetch}, {"touch-by-walk", touch_by_walk},
-    {"touch-by-trap", touch_by_trap},	{"touch-by-sbi", touch_by_sbi},
-    {"all", all_of_it},			{"misaligned-values", misaligned_values},
+    {"touch-accesses", touch_accesses},
+    {"touch-across", touch_across},
+    {"touch-by-fetch", touch_by_fetch},
+    {"touch-by-walk", touch_by_walk},
+    {"touch-by-trap", touch_by_trap},
+    {"touch-by-sbi", touch_by_sbi},
+    {"all", all_of_it},
+    {"misaligned-values", misaligned_values},
     {"end-of-ram", end_of_ram},
 };
 TEST_GROUP(memory, tests);

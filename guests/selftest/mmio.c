@@ -44,7 +44,8 @@ static void expect_load_fault(uint32_t f3, uint64_t address)
 static void expect_store(uint32_t f3, uint64_t address, uint64_t value)
 {
 	insn_exec2(STORE(f3), address, value, false);
-	expect(insn_completed(), "store %u at 0x%lx: cause %lu", f3, address, hart_self()->trap.cause);
+	expect(insn_completed(), "store %u at 0x%lx: cause %lu", f3, address,
+	       hart_self()->trap.cause);
 }
 
 static void expect_store_fault(uint32_t f3, uint64_t address)
@@ -92,7 +93,8 @@ static void uart_end(void)
 
 static void plic_widths(void)
 {
-	static const uint64_t registers[] = {0, 8, 0x178, 0x1000, 0x1008, 0x2080, 0x201000, 0x300000};
+	static const uint64_t registers[] = {0,      8,      0x178,    0x1000,
+					     0x1008, 0x2080, 0x201000, 0x300000};
 
 	for (size_t i = 0; i < ARRAY_SIZE(registers); i++) {
 		uint64_t address = PLIC_BASE + registers[i];
@@ -125,8 +127,8 @@ static void plic_priorities(void)
 
 static void plic_reserved(void)
 {
-	static const uint64_t registers[] = {0x400, 0xffc, 0x1010, 0x1ffc, 0x1f2000 - 4, 0x201008, 0x201ffc,
-					     0x5ffffc};
+	static const uint64_t registers[] = {0x400,        0xffc,    0x1010,   0x1ffc,
+					     0x1f2000 - 4, 0x201008, 0x201ffc, 0x5ffffc};
 
 	for (size_t i = 0; i < ARRAY_SIZE(registers); i++) {
 		expect_store(2, PLIC_BASE + registers[i], 0xffffffff);
@@ -151,8 +153,8 @@ static void plic_contexts(void)
 			uint32_t before = PLIC_ENABLE(context, word);
 
 			PLIC_ENABLE(context, word) = 0x2a55aa54;
-			expect_eq(PLIC_ENABLE(context, word) & 0x1fffff, 0x15aa54, "enable %lu of hart %lu",
-				  word, harts[h].id);
+			expect_eq(PLIC_ENABLE(context, word) & 0x1fffff, 0x15aa54,
+				  "enable %lu of hart %lu", word, harts[h].id);
 			PLIC_ENABLE(context, word) = 0;
 			expect_eq(PLIC_ENABLE(context, word), 0, "enable %lu of hart %lu", word,
 				  harts[h].id);
@@ -182,7 +184,8 @@ static void rtc_time(void)
 	expect(time > UINT64_C(1577836800000000000), "0x%lx is before 2020", time);
 	test_delay(2);
 	later = rtc_now();
-	expect(later > time && later - time < UINT64_C(60000000000), "advanced by %ld ns", later - time);
+	expect(later > time && later - time < UINT64_C(60000000000), "advanced by %ld ns",
+	       later - time);
 	expect(load(3, RTC_BASE, &wide), "ld: cause %lu", hart_self()->trap.cause);
 	expect(wide >= later && wide - later < UINT64_C(60000000000), "ld gives 0x%lx", wide);
 }
@@ -225,7 +228,8 @@ static void virtio_empty(void)
 	expect_load(2, slot, VIRTIO_MAGIC);
 	expect_load(0, slot, 0x76);
 	expect_load(1, slot, 0x6976);
-	expect(load(2, slot + 4, &version) && (version == 1 || version == 2), "version 0x%lx", version);
+	expect(load(2, slot + 4, &version) && (version == 1 || version == 2), "version 0x%lx",
+	       version);
 	expect_load(3, slot, version << 32 | VIRTIO_MAGIC);
 	expect_load(2, slot + 8, 0);
 	expect_load(2, slot + 0xc, 0x554d4551);
@@ -244,13 +248,26 @@ static void virtio_empty(void)
 static void nothing_else(void)
 {
 	static const uint64_t addresses[] = {
-	    FINISHER_BASE - 8, RTC_BASE + 0x1000, 0x02000000,	   0x0200bff8, NOWHERE, PLIC_BASE - 8,
-	    0x0fff0000,	       UART_BASE + 0x100, UART_BASE + 0xff8, 0x10009000, 0x100ff000, 0x1f000000,
-	    UINT64_C(0x1000000000), BIT(39), BIT(47),
+	    FINISHER_BASE - 8,
+	    RTC_BASE + 0x1000,
+	    0x02000000,
+	    0x0200bff8,
+	    NOWHERE,
+	    PLIC_BASE - 8,
+	    0x0fff0000,
+	    UART_BASE + 0x100,
+	    UART_BASE + 0xff8,
+	    0x10009000,
+	    0x100ff000,
+	    0x1f000000,
+	    UINT64_C(0x1000000000),
+	    BIT(39),
+	    BIT(47),
 	};
 	/* Natively there are flash, PCI, fw_cfg and others. */
-	static const uint64_t guest_only[] = {0,	  8,	      0x1000,	  0x10000,    0x3000000, 0x10100000,
-					      0x20000000, 0x22000000, 0x30000000, 0x40000000, 0x7ffffff8};
+	static const uint64_t guest_only[] = {0,          8,          0x1000,     0x10000,
+					      0x3000000,  0x10100000, 0x20000000, 0x22000000,
+					      0x30000000, 0x40000000, 0x7ffffff8};
 
 	for (size_t i = 0; i < ARRAY_SIZE(addresses); i++)
 		for (uint32_t f3 = 0; f3 < 4; f3++) {
@@ -266,8 +283,9 @@ static void nothing_else(void)
 /* QEMU's answers differ between versions; each must come, and a fault name the access. */
 static void misaligned(void)
 {
-	static const uint64_t bases[] = {UART_BASE, PLIC_BASE + 8, RTC_BASE, VIRTIO_BASE + 0x100, FINISHER_BASE + 8,
-					 UART_BASE + 0xff8, PLIC_BASE + 0x5ffff8};
+	static const uint64_t bases[] = {UART_BASE,           PLIC_BASE + 8,     RTC_BASE,
+					 VIRTIO_BASE + 0x100, FINISHER_BASE + 8, UART_BASE + 0xff8,
+					 PLIC_BASE + 0x5ffff8};
 	const struct trap_frame *trap = &hart_self()->trap;
 
 	for (size_t b = 0; b < ARRAY_SIZE(bases); b++)
@@ -277,7 +295,8 @@ static void misaligned(void)
 
 				if (load(f3, address, &value))
 					continue;
-				expect(trap->cause == EXC_LOAD_ACCESS || trap->cause == EXC_LOAD_MISALIGNED,
+				expect(trap->cause == EXC_LOAD_ACCESS ||
+					   trap->cause == EXC_LOAD_MISALIGNED,
 				       "load %u at 0x%lx: cause %lu", f3, address, trap->cause);
 				expect(trap->tval + 8 > address && trap->tval < address + 8,
 				       "load %u at 0x%lx: stval 0x%lx", f3, address, trap->tval);

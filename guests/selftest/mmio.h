@@ -17,8 +17,9 @@
 
 #define PLIC_PRIORITY(source) (*(volatile uint32_t *)(PLIC_BASE + 4 * (uint64_t)(source)))
 #define PLIC_PENDING(word)    (*(volatile uint32_t *)(PLIC_BASE + 0x1000 + 4 * (uint64_t)(word)))
-#define PLIC_ENABLE(context, word) \
-	(*(volatile uint32_t *)(PLIC_BASE + 0x2000 + 0x80 * (uint64_t)(context) + 4 * (uint64_t)(word)))
+#define PLIC_ENABLE(context, word)                                                \
+	(*(volatile uint32_t *)(PLIC_BASE + 0x2000 + 0x80 * (uint64_t)(context) + \
+				4 * (uint64_t)(word)))
 #define PLIC_THRESHOLD(context) \
 	(*(volatile uint32_t *)(PLIC_BASE + 0x200000 + 0x1000 * (uint64_t)(context)))
 #define PLIC_CLAIM(context) \

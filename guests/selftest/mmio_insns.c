@@ -2,7 +2,7 @@
 /* Every instruction that can access a device, with every register. */
 #include "guests/selftest/mmio.h"
 
-#define SOURCE 13 /* a PLIC source whose priority nobody minds */
+#define SOURCE           13 /* a PLIC source whose priority nobody minds */
 #define PRIORITY_ADDRESS (PLIC_BASE + 4 * SOURCE)
 
 static void fill(uint64_t x[32])
@@ -34,7 +34,8 @@ static void load_registers(void)
 			for (uint32_t rd = 0; rd < 32; rd++) {
 				fill(x);
 				x[rs1] = PRIORITY_ADDRESS + 0x7fc;
-				expect_registers(insn_i(OP_LOAD, f3, rd, rs1, 0xfff & -0x7fcU), x, rd, 5);
+				expect_registers(insn_i(OP_LOAD, f3, rd, rs1, 0xfff & -0x7fcU), x,
+						 rd, 5);
 			}
 }
 
@@ -87,7 +88,8 @@ static void compressed(void)
 					continue;
 				x[r] = 6;
 				expect_registers(insn_c_mem(6, r, rs1, offset), x, 0, 0);
-				expect_eq(PLIC_PRIORITY(SOURCE), 6, "c.sw x%u, %u(x%u)", r, offset, rs1);
+				expect_eq(PLIC_PRIORITY(SOURCE), 6, "c.sw x%u, %u(x%u)", r, offset,
+					  rs1);
 			}
 }
 
@@ -171,7 +173,8 @@ static void fp_single(void)
 
 	csr_set(CSR_SSTATUS, SSTATUS_FS);
 	for (uint32_t r = 0; r < 32; r++) {
-		uint32_t flw = insn_i(OP_LOAD_FP, 2, r, 10, 0xffc), fsw = insn_s(OP_STORE_FP, 2, 10, r, 4);
+		uint32_t flw = insn_i(OP_LOAD_FP, 2, r, 10, 0xffc),
+			 fsw = insn_s(OP_STORE_FP, 2, 10, r, 4);
 
 		PLIC_PRIORITY(SOURCE) = 4;
 		fp_fill(state);
@@ -251,7 +254,8 @@ static void amo_words(void)
 
 	for (size_t i = 0; i < ARRAY_SIZE(amos); i++)
 		for (uint32_t r = 0; r < 32; r++) {
-			uint32_t rd = (r + 5) & 31, rs1 = 1 + r % 31, operand = (r * 7 + 1) | 0xfffffff0;
+			uint32_t rd = (r + 5) & 31, rs1 = 1 + r % 31,
+				 operand = (r * 7 + 1) | 0xfffffff0;
 			uint32_t insn = insn_amo(amos[i], 2, rd, rs1, r) | (r & 3) << 25;
 
 			if (rs1 == r)
@@ -261,7 +265,8 @@ static void amo_words(void)
 			x[r] = operand;
 			PLIC_PRIORITY(SOURCE) = 6;
 			expect_registers(insn, x, rd, 6);
-			expect_eq(PLIC_PRIORITY(SOURCE), amo_result(amos[i], 6, r ? operand : 0) & 7,
+			expect_eq(PLIC_PRIORITY(SOURCE),
+				  amo_result(amos[i], 6, r ? operand : 0) & 7,
 				  "amo %u of 6 and 0x%x", amos[i], operand);
 		}
 }
@@ -289,7 +294,8 @@ static void amo_doubles(void)
 	fill(x);
 	x[10] = slot;
 	for (size_t i = 0; i < ARRAY_SIZE(amos) && slot != 0; i++)
-		expect_registers(insn_amo(amos[i], 3, 12, 10, 11), x, 12, *(volatile uint64_t *)slot);
+		expect_registers(insn_amo(amos[i], 3, 12, 10, 11), x, 12,
+				 *(volatile uint64_t *)slot);
 	x[10] = PLIC_BASE + 8;
 	for (size_t i = 0; i < ARRAY_SIZE(amos); i++) {
 		uint64_t cause = insn_exec(insn_amo(amos[i], 3, 12, 10, 11), x, false)->cause;
@@ -348,12 +354,18 @@ static void across_pages(void)
 }
 
 static const struct test tests[] = {
-    {"load-registers", load_registers}, {"load-bytes", load_bytes},
-    {"store-registers", store_registers}, {"compressed", compressed},
-    {"compressed-sp", compressed_sp}, {"doubles", doubles},
-    {"fp-single", fp_single}, {"fp-double", fp_double},
-    {"amo-words", amo_words}, {"amo-uart", amo_uart},
-    {"amo-doubles", amo_doubles}, {"lr-sc", lr_sc},
+    {"load-registers", load_registers},
+    {"load-bytes", load_bytes},
+    {"store-registers", store_registers},
+    {"compressed", compressed},
+    {"compressed-sp", compressed_sp},
+    {"doubles", doubles},
+    {"fp-single", fp_single},
+    {"fp-double", fp_double},
+    {"amo-words", amo_words},
+    {"amo-uart", amo_uart},
+    {"amo-doubles", amo_doubles},
+    {"lr-sc", lr_sc},
     {"across-pages", across_pages},
 };
 TEST_GROUP(mmio_insns, tests);

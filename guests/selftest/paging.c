@@ -51,8 +51,8 @@ uint64_t paging_try(enum access access, uint64_t va, bool user)
 	if (trap->cause == EXC_BREAKPOINT && trap->epc == done)
 		return 0;
 	if (trap->epc != pc || trap->tval != va)
-		test_fail("access %d at 0x%lx, user %d: cause %lu epc 0x%lx stval 0x%lx", access, va, user,
-			  trap->cause, trap->epc, trap->tval);
+		test_fail("access %d at 0x%lx, user %d: cause %lu epc 0x%lx stval 0x%lx", access,
+			  va, user, trap->cause, trap->epc, trap->tval);
 	return trap->cause;
 }
 
@@ -89,10 +89,12 @@ static void keep_satp(struct paging *tables)
 
 	expect_eq(satp, paging_satp(tables, 0), "satp");
 	for (uint64_t mode = 1; mode < 16; mode++) {
-		if (mode >= ATP_MODE_SV39 && mode <= ATP_MODE_SV57 && paging_supported((unsigned int)mode - 5))
+		if (mode >= ATP_MODE_SV39 && mode <= ATP_MODE_SV57 &&
+		    paging_supported((unsigned int)mode - 5))
 			continue;
 		csr_write(CSR_SATP, satp);
-		csr_write(CSR_SATP, mode << ATP_MODE_SHIFT | UINT64_C(5) << SATP_ASID_SHIFT | 0x12345);
+		csr_write(CSR_SATP,
+			  mode << ATP_MODE_SHIFT | UINT64_C(5) << SATP_ASID_SHIFT | 0x12345);
 		expect_eq(csr_read(CSR_SATP), satp, "satp after mode %lu was written", mode);
 		csr_write(CSR_SATP, satp);
 	}
@@ -129,11 +131,13 @@ static void size(struct paging *tables)
 			paging_map(tables, vas[i], base, level, PTE_RWX);
 			sfence_all();
 			*(volatile uint32_t *)va = 0x12340000 + level;
-			expect_eq(*(volatile uint32_t *)page, 0x12340000 + level, "level %u at 0x%lx", level, va);
+			expect_eq(*(volatile uint32_t *)page, 0x12340000 + level,
+				  "level %u at 0x%lx", level, va);
 			*(volatile uint32_t *)page = INSN_EBREAK;
 			__asm__ volatile("fence.i" ::: "memory");
 			for (enum access a = 0; a < ACCESS_KINDS; a++)
-				expect_eq(paging_try(a, va, false), 0, "access %d at level %u, 0x%lx", a, level, va);
+				expect_eq(paging_try(a, va, false), 0,
+					  "access %d at level %u, 0x%lx", a, level, va);
 			paging_map(tables, vas[i], 0, level, 0);
 			sfence_all();
 			for (enum access a = 0; a < ACCESS_KINDS; a++)
@@ -155,7 +159,8 @@ static void misaligned_size(struct paging *tables)
 
 		for (unsigned int bit = 0; bit < 9 * level; bit += 4) {
 			*paging_pte(tables, va, level) =
-			    pte_make(align_down(machine.ram_base, paging_size(level)), PTE_RWX) | BIT(10 + bit);
+			    pte_make(align_down(machine.ram_base, paging_size(level)), PTE_RWX) |
+			    BIT(10 + bit);
 			sfence_all();
 			for (enum access a = 0; a < ACCESS_KINDS; a++)
 				expect_eq(paging_try(a, va, false), paging_page_fault(a),
@@ -200,12 +205,14 @@ static void permission(struct paging *tables)
 			csr_clear(CSR_SSTATUS, SSTATUS_SUM | SSTATUS_MXR);
 			csr_set(CSR_SSTATUS, (sum ? SSTATUS_SUM : 0) | (mxr ? SSTATUS_MXR : 0));
 			for (enum access a = 0; a < ACCESS_KINDS; a++) {
-				/* QEMU 7.2 lets a fetch use what a load under SUM put into the TLB. */
+				/* QEMU 7.2 lets a fetch use what a load under SUM put into the TLB.
+				 */
 				sfence_va(WINDOW);
 				expect_eq(paging_try(a, WINDOW, user),
-					  allowed(a, flags, user, sum, mxr) ? 0 : paging_page_fault(a),
-					  "access %d to flags 0x%lx, user %d sum %d mxr %d", a, flags, user,
-					  sum, mxr);
+					  allowed(a, flags, user, sum, mxr) ? 0
+									    : paging_page_fault(a),
+					  "access %d to flags 0x%lx, user %d sum %d mxr %d", a,
+					  flags, user, sum, mxr);
 			}
 		}
 		csr_clear(CSR_SSTATUS, SSTATUS_SUM | SSTATUS_MXR);
@@ -220,8 +227,13 @@ static void permissions(void)
 static void canonical_in(struct paging *tables)
 {
 	unsigned int bits = 12 + 9 * tables->levels;
-	const uint64_t vas[] = {BIT(bits - 1),	    BIT(bits),	 BIT(bits) | WINDOW, BIT(63),
-				BIT(63) | WINDOW,   BIT(62),	 ~BITS(bits - 1, bits - 1) & ~UINT64_C(0xfff),
+	const uint64_t vas[] = {BIT(bits - 1),
+				BIT(bits),
+				BIT(bits) | WINDOW,
+				BIT(63),
+				BIT(63) | WINDOW,
+				BIT(62),
+				~BITS(bits - 1, bits - 1) & ~UINT64_C(0xfff),
 				machine.heap | BIT(56) << 4};
 
 	for (size_t i = 0; i < ARRAY_SIZE(vas); i++)
@@ -237,7 +249,8 @@ static void canonical(void)
 }
 
 /* One access to a page with these flags; gives the PTE afterwards, or the cause negated. */
-static int64_t touch(struct paging *tables, uint64_t page, enum access access, uint64_t flags, bool user)
+static int64_t touch(struct paging *tables, uint64_t page, enum access access, uint64_t flags,
+		     bool user)
 {
 	volatile uint64_t *pte = paging_pte(tables, WINDOW, 0);
 	uint64_t cause;
@@ -268,15 +281,18 @@ static void accessed_dirty(struct paging *tables)
 				  hardware_update ? (int64_t)(flags | u | PTE_A | dirty) : fault,
 				  "access %d without A, user %d", a, user);
 			expect_eq(touch(tables, page, a, flags | PTE_A, user),
-				  hardware_update || !dirty ? (int64_t)(flags | u | PTE_A | dirty) : fault,
+				  hardware_update || !dirty ? (int64_t)(flags | u | PTE_A | dirty)
+							    : fault,
 				  "access %d with A, user %d", a, user);
 			expect_eq(touch(tables, page, a, flags | PTE_A | PTE_D, user),
-				  flags | u | PTE_A | PTE_D, "access %d with A and D, user %d", a, user);
+				  flags | u | PTE_A | PTE_D, "access %d with A and D, user %d", a,
+				  user);
 		}
 		/* A fault for another reason changes nothing. */
 		expect_eq(touch(tables, page, ACCESS_STORE, flags & ~PTE_W, user), -EXC_STORE_PAGE,
 			  "store to a read-only page");
-		expect_eq(*paging_pte(tables, WINDOW, 0) & (PTE_A | PTE_D), 0, "A and D after a fault");
+		expect_eq(*paging_pte(tables, WINDOW, 0) & (PTE_A | PTE_D), 0,
+			  "A and D after a fault");
 	}
 }
 
@@ -312,8 +328,12 @@ static void dirty_later_all(void)
 }
 
 static const struct test tests[] = {
-    {"modes", modes}, {"sizes", sizes}, {"misaligned-sizes", misaligned_sizes},
-    {"permissions", permissions}, {"canonical", canonical},
-    {"accessed-dirty", accessed_dirty_all}, {"dirty-later", dirty_later_all},
+    {"modes", modes},
+    {"sizes", sizes},
+    {"misaligned-sizes", misaligned_sizes},
+    {"permissions", permissions},
+    {"canonical", canonical},
+    {"accessed-dirty", accessed_dirty_all},
+    {"dirty-later", dirty_later_all},
 };
 TEST_GROUP(paging, tests);

@@ -6,8 +6,8 @@
 #include "guests/selftest/test.h"
 
 /* Virtual addresses that nothing else uses: data, and code for U-mode. */
-#define WINDOW	   UINT64_C(0x1000000000)
-#define USER_CODE  UINT64_C(0x1800000000)
+#define WINDOW    UINT64_C(0x1000000000)
+#define USER_CODE UINT64_C(0x1800000000)
 
 enum access { ACCESS_LOAD, ACCESS_STORE, ACCESS_FETCH, ACCESS_KINDS };
 

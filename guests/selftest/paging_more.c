@@ -3,10 +3,12 @@
 #include "guests/selftest/mmio.h"
 #include "guests/selftest/paging.h"
 
-static void expect_all(uint64_t va, uint64_t (*cause)(enum access access), const char *what, uint64_t detail)
+static void expect_all(uint64_t va, uint64_t (*cause)(enum access access), const char *what,
+		       uint64_t detail)
 {
 	for (enum access a = 0; a < ACCESS_KINDS; a++)
-		expect_eq(paging_try(a, va, false), cause ? cause(a) : 0, "access %d, %s 0x%lx", a, what, detail);
+		expect_eq(paging_try(a, va, false), cause ? cause(a) : 0, "access %d, %s 0x%lx", a,
+			  what, detail);
 }
 
 /*
@@ -75,7 +77,8 @@ static void reserved_in(struct paging *tables)
 	uint64_t table;
 
 	for (unsigned int bit = 54; bit < 64; bit++) {
-		if ((bit == 63 && machine_has("svnapot")) || ((bit == 61 || bit == 62) && machine_has("svpbmt")) ||
+		if ((bit == 63 && machine_has("svnapot")) ||
+		    ((bit == 61 || bit == 62) && machine_has("svpbmt")) ||
 		    ((bit == 59 || bit == 60) && machine_has("svrsw60t59b")))
 			continue;
 		*paging_pte(tables, WINDOW, 0) = pte_make(page, PTE_RWX) | BIT(bit);
@@ -123,11 +126,13 @@ static void napot_in(struct paging *tables)
 
 	for (uint64_t i = 0; i < 16; i++) {
 		*(volatile uint64_t *)(pages + i * PAGE_SIZE) = 0x700 + i;
-		*paging_pte(tables, WINDOW + i * PAGE_SIZE, 0) = pte_make(pages | 0x8000, PTE_RW) | PTE_N;
+		*paging_pte(tables, WINDOW + i * PAGE_SIZE, 0) =
+		    pte_make(pages | 0x8000, PTE_RW) | PTE_N;
 	}
 	sfence_all();
 	for (uint64_t i = 0; i < 16; i++)
-		expect_eq(*(volatile uint64_t *)(WINDOW + i * PAGE_SIZE), 0x700 + i, "page %lu of 16", i);
+		expect_eq(*(volatile uint64_t *)(WINDOW + i * PAGE_SIZE), 0x700 + i,
+			  "page %lu of 16", i);
 	for (uint64_t bits = 0; bits < 16; bits++) {
 		if (bits == 8)
 			continue;
@@ -249,12 +254,13 @@ static void global_in(struct paging *tables)
 	*(volatile uint64_t *)other = 0xbbb;
 	for (uint64_t round = 0; round < 50; round++) {
 		for (int i = 0; i < 2; i++)
-			paging_map(&spaces[i], WINDOW + MIB(4), round & 1 ? other : page, 0, PTE_RW | PTE_G);
+			paging_map(&spaces[i], WINDOW + MIB(4), round & 1 ? other : page, 0,
+				   PTE_RW | PTE_G);
 		sfence_all();
 		for (uint64_t i = 0; i < 4; i++) {
 			csr_write(CSR_SATP, paging_satp(&spaces[i & 1], 1 + (i & 1)));
-			expect_eq(*(volatile uint64_t *)(WINDOW + MIB(4)), round & 1 ? 0xbbb : 0xaaa,
-				  "global page");
+			expect_eq(*(volatile uint64_t *)(WINDOW + MIB(4)),
+				  round & 1 ? 0xbbb : 0xaaa, "global page");
 			expect_eq(*(volatile uint64_t *)WINDOW, i & 1, "page of space %lu", i & 1);
 		}
 		/* An ASID's fence leaves global pages alone, that of an address does not. */
@@ -313,7 +319,8 @@ static void fence_forms(void)
 /* A leaf replaced by a table of smaller pages, and back. */
 static void split_in(struct paging *tables)
 {
-	uint64_t big = heap_reserve(MIB(2), MIB(2)), other = paging_new_page(), va = WINDOW + MIB(64);
+	uint64_t big = heap_reserve(MIB(2), MIB(2)), other = paging_new_page(),
+		 va = WINDOW + MIB(64);
 	uint64_t *table = heap_take(PAGE_SIZE);
 
 	for (uint64_t i = 0; i < 512; i++)
@@ -396,23 +403,26 @@ static void borders_in(struct paging *tables)
 		trap = insn_exec2(insn_i(OP_LOAD, 3, 12, 10, 0), va, 0, false);
 		expect(insn_completed(), "ld %lu before the border: cause %lu", back, trap->cause);
 		expect_eq(trap->x[12], value, "ld %lu before the border", back);
-		expect_eq(*(volatile uint8_t *)(first + PAGE_SIZE - 1), (uint8_t)(value >> (8 * back - 8)),
-			  "last byte of the first page");
-		expect_eq(*(volatile uint8_t *)second, (uint8_t)(value >> (8 * back)), "first of the second");
+		expect_eq(*(volatile uint8_t *)(first + PAGE_SIZE - 1),
+			  (uint8_t)(value >> (8 * back - 8)), "last byte of the first page");
+		expect_eq(*(volatile uint8_t *)second, (uint8_t)(value >> (8 * back)),
+			  "first of the second");
 	}
 	paging_map(tables, border, 0, 0, 0);
 	sfence_all();
 	for (uint64_t back = 1; back < 8; back++) {
 		trap = insn_exec2(insn_i(OP_LOAD, 3, 12, 10, 0), border - back, 0, false);
 		expect_eq(trap->cause, EXC_LOAD_PAGE, "cause of ld across");
-		expect(trap->tval == border || trap->tval == border - back, "stval 0x%lx of ld across",
-		       trap->tval);
+		expect(trap->tval == border || trap->tval == border - back,
+		       "stval 0x%lx of ld across", trap->tval);
 		*(volatile uint8_t *)(first + PAGE_SIZE - 1) = 0x5a;
-		trap = insn_exec2(insn_s(OP_STORE, 3, 10, 11, 0), border - back, ~UINT64_C(0), false);
+		trap =
+		    insn_exec2(insn_s(OP_STORE, 3, 10, 11, 0), border - back, ~UINT64_C(0), false);
 		expect_eq(trap->cause, EXC_STORE_PAGE, "cause of sd across");
-		expect(trap->tval == border || trap->tval == border - back, "stval 0x%lx of sd across",
-		       trap->tval);
-		expect_eq(*(volatile uint8_t *)(first + PAGE_SIZE - 1), 0x5a, "half of a store that faulted");
+		expect(trap->tval == border || trap->tval == border - back,
+		       "stval 0x%lx of sd across", trap->tval);
+		expect_eq(*(volatile uint8_t *)(first + PAGE_SIZE - 1), 0x5a,
+			  "half of a store that faulted");
 	}
 	/* An instruction of 4 bytes with its second half in the missing page. */
 	*(volatile uint16_t *)(first + PAGE_SIZE - 2) = (uint16_t)INSN_NOP;
@@ -483,13 +493,20 @@ static void bare_and_back(void)
 }
 
 static const struct test tests[] = {
-    {"unbacked", unbacked},	    {"table-in-device", table_in_device},
-    {"reserved", reserved},	    {"too-deep", too_deep},
-    {"napot", napot},		    {"asid-switch", asid_switch},
-    {"asid-reuse", asid_reuse},	    {"asid-all", asid_all},
-    {"global-pages", global_pages}, {"fence-forms", fence_forms},
-    {"split", split},		    {"devices", devices},
-    {"borders", borders},	    {"garbage", garbage},
+    {"unbacked", unbacked},
+    {"table-in-device", table_in_device},
+    {"reserved", reserved},
+    {"too-deep", too_deep},
+    {"napot", napot},
+    {"asid-switch", asid_switch},
+    {"asid-reuse", asid_reuse},
+    {"asid-all", asid_all},
+    {"global-pages", global_pages},
+    {"fence-forms", fence_forms},
+    {"split", split},
+    {"devices", devices},
+    {"borders", borders},
+    {"garbage", garbage},
     {"bare-and-back", bare_and_back},
 };
 TEST_GROUP(paging_more, tests);

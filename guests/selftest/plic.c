@@ -2,13 +2,13 @@
 /* Interrupts through the PLIC, from the UART (transmitter empty) and the RTC (alarm). */
 #include "guests/selftest/mmio.h"
 
-#define RTC_ALARM_LOW	    0x08
-#define RTC_ALARM_HIGH	    0x0c
-#define RTC_IRQ_ENABLED	    0x10
-#define RTC_CLEAR_ALARM	    0x14
+#define RTC_ALARM_LOW       0x08
+#define RTC_ALARM_HIGH      0x0c
+#define RTC_IRQ_ENABLED     0x10
+#define RTC_CLEAR_ALARM     0x14
 #define RTC_ALARM_STATUS    0x18
 #define RTC_CLEAR_INTERRUPT 0x1c
-#define RTC_REG(offset)	    (*(volatile uint32_t *)(RTC_BASE + (offset)))
+#define RTC_REG(offset)     (*(volatile uint32_t *)(RTC_BASE + (offset)))
 
 static uint64_t context;
 
@@ -143,10 +143,11 @@ static void threshold(void)
 			uart_raise();
 			expect_eq(source_pending(UART_IRQ), 1, "pending with priority %u", p);
 			if (p > t)
-				expect(wait_until(external_pending(), 100), "no SEIP: priority %u, threshold %u",
-				       p, t);
+				expect(wait_until(external_pending(), 100),
+				       "no SEIP: priority %u, threshold %u", p, t);
 			else
-				expect(!external_pending(), "SEIP: priority %u, threshold %u", p, t);
+				expect(!external_pending(), "SEIP: priority %u, threshold %u", p,
+				       t);
 			quiet();
 			PLIC_ENABLE(context, 0) = BIT(UART_IRQ);
 		}
@@ -225,7 +226,8 @@ static void claim_order(void)
 	PLIC_ENABLE(context, 0) = BIT(UART_IRQ) | BIT(RTC_IRQ);
 	rtc_raise();
 	uart_raise();
-	expect(wait_until(source_pending(RTC_IRQ) && source_pending(UART_IRQ), 100), "not pending again");
+	expect(wait_until(source_pending(RTC_IRQ) && source_pending(UART_IRQ), 100),
+	       "not pending again");
 	expect_eq(PLIC_CLAIM(context), UART_IRQ, "the lower number among equals");
 	expect_eq(PLIC_CLAIM(context), RTC_IRQ, "then the higher");
 	quiet();
@@ -274,8 +276,8 @@ static void other_hart(void)
 }
 
 static const struct test tests[] = {
-    {"uart-claim", uart_claim}, {"level", level}, {"handler", handler}, {"threshold", threshold},
-    {"enables", enables}, {"rtc-alarm", rtc_alarm}, {"claim-order", claim_order},
-    {"other-hart", other_hart},
+    {"uart-claim", uart_claim},   {"level", level},           {"handler", handler},
+    {"threshold", threshold},     {"enables", enables},       {"rtc-alarm", rtc_alarm},
+    {"claim-order", claim_order}, {"other-hart", other_hart},
 };
 TEST_GROUP(plic, tests);

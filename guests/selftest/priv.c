@@ -35,23 +35,25 @@ static void user_insns(void)
 
 static void user_csrs(void)
 {
-	static const uint16_t csrs[] = {CSR_SSTATUS, CSR_SIE,  CSR_STVEC, CSR_SCOUNTEREN, CSR_SSCRATCH, CSR_SEPC,
-					CSR_SCAUSE,  CSR_STVAL, CSR_SIP,  CSR_SATP,	  CSR_SENVCFG};
+	static const uint16_t csrs[] = {CSR_SSTATUS,  CSR_SIE,  CSR_STVEC,  CSR_SCOUNTEREN,
+					CSR_SSCRATCH, CSR_SEPC, CSR_SCAUSE, CSR_STVAL,
+					CSR_SIP,      CSR_SATP, CSR_SENVCFG};
 
 	for (size_t i = 0; i < ARRAY_SIZE(csrs); i++)
 		for (uint32_t f3 = 1; f3 < 8; f3++)
 			if (f3 != 4)
-				expect_illegal(insn_csr(f3, csrs[i], 12, 0), true, "supervisor CSR");
+				expect_illegal(insn_csr(f3, csrs[i], 12, 0), true,
+					       "supervisor CSR");
 }
 
 /* Machine CSRs, custom ones and holes; in every form of access. */
 static void absent_csrs(void)
 {
 	static const uint16_t csrs[] = {
-	    0x300, 0x301, 0x302, 0x303, 0x304, 0x305, 0x306, 0x30a, 0x320, 0x340, 0x341, 0x342, 0x343, 0x344,
-	    0x3a0, 0x3b0, 0x7a8, 0x7b0, 0x7b1, 0xb00, 0xb02, 0xf11, 0xf12, 0xf13, 0xf14, 0xf15, 0x747, 0x7c0,
-	    0x5c0, 0x9c0, 0x800, 0xcc0, 0x1ff, 0x101, 0x102, 0x103, 0x107, 0x145, 0x181, 0xdc0, 0x004, 0x040,
-	    0xfff,
+	    0x300, 0x301, 0x302, 0x303, 0x304, 0x305, 0x306, 0x30a, 0x320, 0x340, 0x341,
+	    0x342, 0x343, 0x344, 0x3a0, 0x3b0, 0x7a8, 0x7b0, 0x7b1, 0xb00, 0xb02, 0xf11,
+	    0xf12, 0xf13, 0xf14, 0xf15, 0x747, 0x7c0, 0x5c0, 0x9c0, 0x800, 0xcc0, 0x1ff,
+	    0x101, 0x102, 0x103, 0x107, 0x145, 0x181, 0xdc0, 0x004, 0x040, 0xfff,
 	};
 
 	for (int user = 0; user < 2; user++)
@@ -82,10 +84,10 @@ static void read_only_csrs(void)
 static void hypervisor_csrs(void)
 {
 	static const uint16_t csrs[] = {
-	    CSR_HSTATUS, CSR_HEDELEG, CSR_HIDELEG, CSR_HIE,	CSR_HTIMEDELTA, CSR_HCOUNTEREN, CSR_HGEIE,
-	    CSR_HENVCFG, CSR_HTVAL,   CSR_HIP,	   CSR_HVIP,	CSR_HTINST,	CSR_HGATP,	CSR_HGEIP,
-	    CSR_VSSTATUS, CSR_VSIE,   CSR_VSTVEC,  CSR_VSSCRATCH, CSR_VSEPC,	CSR_VSCAUSE,	CSR_VSTVAL,
-	    CSR_VSIP,	 CSR_VSATP,   CSR_VSTIMECMP,
+	    CSR_HSTATUS, CSR_HEDELEG, CSR_HIDELEG,  CSR_HIE,  CSR_HTIMEDELTA, CSR_HCOUNTEREN,
+	    CSR_HGEIE,   CSR_HENVCFG, CSR_HTVAL,    CSR_HIP,  CSR_HVIP,       CSR_HTINST,
+	    CSR_HGATP,   CSR_HGEIP,   CSR_VSSTATUS, CSR_VSIE, CSR_VSTVEC,     CSR_VSSCRATCH,
+	    CSR_VSEPC,   CSR_VSCAUSE, CSR_VSTVAL,   CSR_VSIP, CSR_VSATP,      CSR_VSTIMECMP,
 	};
 
 	if (machine_has("h")) {
@@ -106,11 +108,11 @@ static void hypervisor_insns(void)
 {
 	static const uint32_t insns[] = {
 	    0x22000073, 0x62000073, /* hfence.vvma, hfence.gvma */
-	    0x22b50073, 0x62b50073,
-	    0x60054673, 0x60154673, 0x64054673, 0x64154673, 0x64354673, 0x68054673, /* hlv.b to .w */
-	    0x68154673, 0x68354673, 0x6c054673,					   /* .wu, hlvx.wu, .d */
-	    0x62b54073, 0x66b54073, 0x6ab54073, 0x6eb54073,			   /* hsv.b to .d */
-	    0x26000073, 0x66000073,						   /* hinval.vvma, .gvma */
+	    0x22b50073, 0x62b50073, 0x60054673, 0x60154673,
+	    0x64054673, 0x64154673, 0x64354673, 0x68054673, /* hlv.b to .w */
+	    0x68154673, 0x68354673, 0x6c054673,             /* .wu, hlvx.wu, .d */
+	    0x62b54073, 0x66b54073, 0x6ab54073, 0x6eb54073, /* hsv.b to .d */
+	    0x26000073, 0x66000073,                         /* hinval.vvma, .gvma */
 	};
 
 	if (machine_has("h")) {
@@ -134,7 +136,8 @@ static void counters(void)
 			uint32_t insn = insn_csr(2, counter[i].csr, 12, 0);
 
 			insn_exec2(insn, 0, 0, false);
-			expect(insn_completed(), "0x%x in S with scounteren %lu", counter[i].csr, enabled);
+			expect(insn_completed(), "0x%x in S with scounteren %lu", counter[i].csr,
+			       enabled);
 			/* OpenSBI emulates it whatever scounteren says. */
 			if (machine.native && counter[i].csr == CSR_TIME)
 				continue;
@@ -151,7 +154,8 @@ static void counters(void)
 
 static void counters_advance(void)
 {
-	uint64_t time = csr_read(CSR_TIME), cycle = csr_read(CSR_CYCLE), instret = csr_read(CSR_INSTRET);
+	uint64_t time = csr_read(CSR_TIME), cycle = csr_read(CSR_CYCLE),
+		 instret = csr_read(CSR_INSTRET);
 
 	test_delay(2);
 	expect(csr_read(CSR_TIME) - time < machine.timebase * 60, "time jumped");
@@ -184,9 +188,9 @@ static void fs_off(void)
 {
 	static const uint32_t insns[] = {
 	    0x00053087, 0x00153027, 0x00052087, 0x00152027, /* fld, fsd, flw, fsw */
-	    0x02208053, 0xf2050053, 0xe2008553,		    /* fadd.d, fmv.d.x, fmv.x.d */
+	    0x02208053, 0xf2050053, 0xe2008553,             /* fadd.d, fmv.d.x, fmv.x.d */
 	    0x003025f3, 0x00301073, 0x001025f3, 0x002025f3, /* frcsr, fscsr, frflags, frrm */
-	    0x2100, 0xa100,				    /* c.fld, c.fsd */
+	    0x2100,     0xa100,                             /* c.fld, c.fsd */
 	};
 
 	for (int user = 0; user < 2; user++)
@@ -221,8 +225,8 @@ static void fs_dirty(void)
 
 static void vs_off(void)
 {
-	static const uint32_t insns[] = {0x0c0575d7 /* vsetvli a1, a0, e8 */, 0xc20025f3 /* csrr vl */,
-					 0x02050007 /* vle8.v */};
+	static const uint32_t insns[] = {0x0c0575d7 /* vsetvli a1, a0, e8 */,
+					 0xc20025f3 /* csrr vl */, 0x02050007 /* vle8.v */};
 
 	csr_clear(CSR_SSTATUS, SSTATUS_VS);
 	for (int user = 0; user < 2; user++)
@@ -239,12 +243,18 @@ static void vs_off(void)
 }
 
 static const struct test tests[] = {
-    {"machine-insns", machine_insns}, {"user-insns", user_insns},
-    {"user-csrs", user_csrs},	      {"absent-csrs", absent_csrs},
-    {"read-only-csrs", read_only_csrs}, {"hypervisor-csrs", hypervisor_csrs},
-    {"hypervisor-insns", hypervisor_insns}, {"counters", counters},
-    {"counters-advance", counters_advance}, {"stimecmp", stimecmp},
-    {"fs-off", fs_off},		      {"fs-dirty", fs_dirty},
+    {"machine-insns", machine_insns},
+    {"user-insns", user_insns},
+    {"user-csrs", user_csrs},
+    {"absent-csrs", absent_csrs},
+    {"read-only-csrs", read_only_csrs},
+    {"hypervisor-csrs", hypervisor_csrs},
+    {"hypervisor-insns", hypervisor_insns},
+    {"counters", counters},
+    {"counters-advance", counters_advance},
+    {"stimecmp", stimecmp},
+    {"fs-off", fs_off},
+    {"fs-dirty", fs_dirty},
     {"vs-off", vs_off},
 };
 TEST_GROUP(priv, tests);

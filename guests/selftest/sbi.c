@@ -20,13 +20,21 @@ static void base_ids(void)
 
 static void base_probe(void)
 {
-	static const uint32_t there[] = {SBI_EXT_BASE, SBI_EXT_TIME,	  SBI_EXT_IPI,
-					 SBI_EXT_RFENCE, SBI_EXT_HSM,	  SBI_EXT_SRST,
-					 SBI_EXT_SET_TIMER, SBI_EXT_CONSOLE_PUTCHAR,
-					 SBI_EXT_CONSOLE_GETCHAR, SBI_EXT_SHUTDOWN, SBI_EXT_SEND_IPI,
+	static const uint32_t there[] = {SBI_EXT_BASE,
+					 SBI_EXT_TIME,
+					 SBI_EXT_IPI,
+					 SBI_EXT_RFENCE,
+					 SBI_EXT_HSM,
+					 SBI_EXT_SRST,
+					 SBI_EXT_SET_TIMER,
+					 SBI_EXT_CONSOLE_PUTCHAR,
+					 SBI_EXT_CONSOLE_GETCHAR,
+					 SBI_EXT_SHUTDOWN,
+					 SBI_EXT_SEND_IPI,
 					 SBI_EXT_REMOTE_FENCE_I};
-	static const uint32_t absent[] = {0x09, 0x0f, 0x11, 0x08000000, 0x08ffffff, 0x0a000001, 0x7fffffff,
-					  0xffffffff, 0x12345678};
+	static const uint32_t absent[] = {0x09,       0x0f,       0x11,
+					  0x08000000, 0x08ffffff, 0x0a000001,
+					  0x7fffffff, 0xffffffff, 0x12345678};
 
 	for (size_t i = 0; i < ARRAY_SIZE(there); i++) {
 		struct sbi_ret ret = sbi1(SBI_EXT_BASE, SBI_BASE_PROBE_EXTENSION, there[i]);
@@ -34,32 +42,35 @@ static void base_probe(void)
 		expect(ret.error == 0 && ret.value != 0, "0x%x is not there", there[i]);
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(absent); i++) {
-		struct sbi_ret ret = sbi1(SBI_EXT_BASE, SBI_BASE_PROBE_EXTENSION,
-					  (uint64_t)(int32_t)absent[i]);
+		struct sbi_ret ret =
+		    sbi1(SBI_EXT_BASE, SBI_BASE_PROBE_EXTENSION, (uint64_t)(int32_t)absent[i]);
 
 		expect(ret.error == 0 && ret.value == 0, "0x%x is there", absent[i]);
 	}
 	if (machine.sbi_version >= SBI_VERSION_2_0)
-		expect_eq(sbi1(SBI_EXT_BASE, SBI_BASE_PROBE_EXTENSION, SBI_EXT_DBCN).value, 1, "DBCN");
+		expect_eq(sbi1(SBI_EXT_BASE, SBI_BASE_PROBE_EXTENSION, SBI_EXT_DBCN).value, 1,
+			  "DBCN");
 }
 
 static void unknown_functions(void)
 {
 	static const uint32_t extensions[] = {SBI_EXT_BASE,   SBI_EXT_TIME, SBI_EXT_IPI,
 					      SBI_EXT_RFENCE, SBI_EXT_HSM,  SBI_EXT_SRST};
-	static const uint32_t functions[] = {7, 8, 63, 64, 0x1000, 0x7fffffff, 0x80000000, 0xffffffff};
+	static const uint32_t functions[] = {7,      8,          63,         64,
+					     0x1000, 0x7fffffff, 0x80000000, 0xffffffff};
 
 	for (size_t e = 0; e < ARRAY_SIZE(extensions); e++)
 		for (size_t f = 0; f < ARRAY_SIZE(functions); f++)
 			expect_eq(sbi0(extensions[e], (uint64_t)(int32_t)functions[f]).error,
-				  SBI_ERR_NOT_SUPPORTED, "extension 0x%x function 0x%x", extensions[e],
-				  functions[f]);
+				  SBI_ERR_NOT_SUPPORTED, "extension 0x%x function 0x%x",
+				  extensions[e], functions[f]);
 }
 
 static void unknown_extensions(void)
 {
-	static const uint32_t extensions[] = {0x09, 0x0a, 0x0f, 0x11, 0x1000, 0x08000000, 0x08ffffff,
-					      0x0a000000, 0x12345678, 0x7fffffff, 0x80000000, 0xffffffff};
+	static const uint32_t extensions[] = {0x09,       0x0a,       0x0f,       0x11,
+					      0x1000,     0x08000000, 0x08ffffff, 0x0a000000,
+					      0x12345678, 0x7fffffff, 0x80000000, 0xffffffff};
 
 	for (size_t e = 0; e < ARRAY_SIZE(extensions); e++)
 		for (uint64_t f = 0; f < 3; f++)
@@ -137,18 +148,34 @@ static void ipi_absent(void)
 }
 
 const struct absent_mask absent_masks[] = {
-    {1, 4096}, {BIT(63), 4096}, {1, BIT(62)},	    {BIT(63), BIT(63)},
-    {1, -UINT64_C(2)}, {2, -UINT64_C(2)}, {3, UINT64_C(0x7fffffff)}, {BIT(63), 1000}, {1, 512}, {BIT(62), -UINT64_C(62)},
+    {1, 4096},
+    {BIT(63), 4096},
+    {1, BIT(62)},
+    {BIT(63), BIT(63)},
+    {1, -UINT64_C(2)},
+    {2, -UINT64_C(2)},
+    {3, UINT64_C(0x7fffffff)},
+    {BIT(63), 1000},
+    {1, 512},
+    {BIT(62), -UINT64_C(62)},
 };
 const size_t absent_mask_count = ARRAY_SIZE(absent_masks);
 
 static const struct {
 	uint64_t start, size;
 } ranges[] = {
-    {0, 0},		  {0, ~UINT64_C(0)},	   {0x80200000, 0x1000},
-    {0x80200123, 0x10},	  {0, 0x200000},	   {0x80000000, BIT(40)},
-    {0, BIT(63)},	  {~UINT64_C(0) << 38, BIT(38) - 1}, {BIT(39), 0x1000},
-    {BIT(62), 0x5000},	  {0x80200000, 0},	   {0x1000, ~UINT64_C(0)},
+    {0, 0},
+    {0, ~UINT64_C(0)},
+    {0x80200000, 0x1000},
+    {0x80200123, 0x10},
+    {0, 0x200000},
+    {0x80000000, BIT(40)},
+    {0, BIT(63)},
+    {~UINT64_C(0) << 38, BIT(38) - 1},
+    {BIT(39), 0x1000},
+    {BIT(62), 0x5000},
+    {0x80200000, 0},
+    {0x1000, ~UINT64_C(0)},
     {-UINT64_C(0x1000), 0xfff},
 };
 
@@ -158,16 +185,22 @@ static void rfence_self(void)
 
 	expect_eq(sbi2(SBI_EXT_RFENCE, SBI_RFENCE_FENCE_I, BIT(me), 0).error, 0, "fence.i");
 	expect_eq(sbi2(SBI_EXT_RFENCE, SBI_RFENCE_FENCE_I, 0, 0).error, 0, "fence.i of none");
-	expect_eq(sbi2(SBI_EXT_RFENCE, SBI_RFENCE_FENCE_I, 0, ~UINT64_C(0)).error, 0, "fence.i of all");
+	expect_eq(sbi2(SBI_EXT_RFENCE, SBI_RFENCE_FENCE_I, 0, ~UINT64_C(0)).error, 0,
+		  "fence.i of all");
 	for (size_t i = 0; i < ARRAY_SIZE(ranges); i++) {
 		uint64_t start = ranges[i].start, size = ranges[i].size;
 
-		expect_eq(sbi5(SBI_EXT_RFENCE, SBI_RFENCE_SFENCE_VMA, BIT(me), 0, start, size, 0).error, 0,
-			  "sfence 0x%lx+0x%lx", start, size);
-		expect_eq(sbi5(SBI_EXT_RFENCE, SBI_RFENCE_SFENCE_VMA, 0, ~UINT64_C(0), start, size, 0).error,
-			  0, "sfence of all 0x%lx+0x%lx", start, size);
-		expect_eq(sbi5(SBI_EXT_RFENCE, SBI_RFENCE_SFENCE_VMA_ASID, BIT(me), 0, start, size, 5).error,
-			  0, "sfence of ASID 0x%lx+0x%lx", start, size);
+		expect_eq(
+		    sbi5(SBI_EXT_RFENCE, SBI_RFENCE_SFENCE_VMA, BIT(me), 0, start, size, 0).error,
+		    0, "sfence 0x%lx+0x%lx", start, size);
+		expect_eq(
+		    sbi5(SBI_EXT_RFENCE, SBI_RFENCE_SFENCE_VMA, 0, ~UINT64_C(0), start, size, 0)
+			.error,
+		    0, "sfence of all 0x%lx+0x%lx", start, size);
+		expect_eq(
+		    sbi5(SBI_EXT_RFENCE, SBI_RFENCE_SFENCE_VMA_ASID, BIT(me), 0, start, size, 5)
+			.error,
+		    0, "sfence of ASID 0x%lx+0x%lx", start, size);
 	}
 }
 
@@ -187,7 +220,8 @@ static void rfence_wrap(void)
 				test_skip("this firmware accepts ranges that wrap");
 				return;
 			}
-			expect_eq(error, SBI_ERR_INVALID_ADDRESS, "0x%lx+0x%lx", starts[i], sizes[i]);
+			expect_eq(error, SBI_ERR_INVALID_ADDRESS, "0x%lx+0x%lx", starts[i],
+				  sizes[i]);
 		}
 }
 
@@ -203,8 +237,9 @@ static void rfence_absent(void)
 				test_skip("this firmware ignores absent harts");
 				return;
 			}
-			expect_eq(error, SBI_ERR_INVALID_PARAM, "function %lu mask 0x%lx base 0x%lx", f,
-				  absent_masks[i].mask, absent_masks[i].base);
+			expect_eq(error, SBI_ERR_INVALID_PARAM,
+				  "function %lu mask 0x%lx base 0x%lx", f, absent_masks[i].mask,
+				  absent_masks[i].base);
 		}
 }
 
@@ -224,8 +259,8 @@ static void srst_invalid(void)
 	static const uint32_t reasons[] = {2, 3, 0xdfffffff};
 
 	for (size_t i = 0; i < ARRAY_SIZE(types); i++)
-		expect_eq(sbi2(SBI_EXT_SRST, 0, types[i], 0).error, SBI_ERR_INVALID_PARAM, "type 0x%x",
-			  types[i]);
+		expect_eq(sbi2(SBI_EXT_SRST, 0, types[i], 0).error, SBI_ERR_INVALID_PARAM,
+			  "type 0x%x", types[i]);
 	for (size_t i = 0; i < ARRAY_SIZE(vendor); i++) {
 		int64_t error = sbi2(SBI_EXT_SRST, 0, vendor[i], 0).error;
 
@@ -256,7 +291,8 @@ static void expect_preserved(uint64_t extension, uint64_t function, uint64_t arg
 	trap = insn_exec(INSN_ECALL, x, false);
 	csr_clear(CSR_SSTATUS, SSTATUS_SUM);
 	expect(insn_completed(), "0x%lx/%lu: cause %lu", extension, function, trap->cause);
-	expect(trap->status & SSTATUS_SUM, "0x%lx/%lu: sstatus 0x%lx", extension, function, trap->status);
+	expect(trap->status & SSTATUS_SUM, "0x%lx/%lu: sstatus 0x%lx", extension, function,
+	       trap->status);
 	for (int i = 1; i < 32; i++)
 		if (i != 10 && (i != 11 || extension < 0x10))
 			expect_eq(trap->x[i], x[i], "0x%lx/%lu: x%d", extension, function, i);

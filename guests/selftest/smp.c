@@ -29,7 +29,8 @@ static uint64_t arrived;
 static void meet(void)
 {
 	__atomic_fetch_add(&arrived, 1, __ATOMIC_SEQ_CST);
-	expect(wait_until(__atomic_load_n(&arrived, __ATOMIC_SEQ_CST) >= machine.hart_count, ENOUGH_MS),
+	expect(wait_until(__atomic_load_n(&arrived, __ATOMIC_SEQ_CST) >= machine.hart_count,
+			  ENOUGH_MS),
 	       "%lu of %lu harts came", arrived, machine.hart_count);
 }
 
@@ -63,10 +64,11 @@ static void count(void *argument)
 		spin_lock(&lock);
 		locked_counter++;
 		spin_unlock(&lock);
-		__asm__ volatile("1: lr.d %0, (%2)\n addi %0, %0, 1\n sc.d %1, %0, (%2)\n bnez %1, 1b"
-				 : "=&r"(old), "=&r"(failed)
-				 : "r"(&sc_counter)
-				 : "memory");
+		__asm__ volatile(
+		    "1: lr.d %0, (%2)\n addi %0, %0, 1\n sc.d %1, %0, (%2)\n bnez %1, 1b"
+		    : "=&r"(old), "=&r"(failed)
+		    : "r"(&sc_counter)
+		    : "memory");
 	}
 }
 
@@ -168,7 +170,8 @@ static void broadcast(void)
 	arrived = 0;
 	for (size_t i = 1; i < machine.hart_count; i++)
 		expect_eq(hart_run(i, take_one, NULL), 0, "start");
-	expect(wait_until(__atomic_load_n(&arrived, __ATOMIC_SEQ_CST) == machine.hart_count - 1, ENOUGH_MS),
+	expect(wait_until(__atomic_load_n(&arrived, __ATOMIC_SEQ_CST) == machine.hart_count - 1,
+			  ENOUGH_MS),
 	       "%lu came", arrived);
 	expect_eq(sbi2(SBI_EXT_IPI, 0, 0, ~UINT64_C(0)).error, 0, "IPI to all");
 	for (size_t i = 1; i < machine.hart_count; i++)
@@ -187,7 +190,7 @@ static uint32_t code[16] __aligned(64);
 static void write_code(uint32_t value)
 {
 	code[0] = insn_i(0x13, 0, 10, 0, value); /* li a0, value */
-	code[1] = 0x00008067;			 /* ret */
+	code[1] = 0x00008067;                    /* ret */
 }
 
 /* Has the other hart look once, and gives what it saw. */
@@ -233,7 +236,8 @@ static void remote_fence_i(void)
 	for (uint32_t i = 0; i < 300 && !test_failed(); i++) {
 		write_code(i);
 		__atomic_thread_fence(__ATOMIC_SEQ_CST);
-		expect_eq(sbi2(SBI_EXT_RFENCE, SBI_RFENCE_FENCE_I, 1, harts[1].id).error, 0, "fence");
+		expect_eq(sbi2(SBI_EXT_RFENCE, SBI_RFENCE_FENCE_I, 1, harts[1].id).error, 0,
+			  "fence");
 		expect_eq(ask(), i, "code executed by the other hart");
 	}
 	talk.stop = true;
@@ -268,9 +272,11 @@ static void remote_sfence(uint64_t function, uint64_t asid, uint64_t start, uint
 	paging_map(&tables, WINDOW, (uint64_t)pages, 0, PTE_RW);
 	expect_eq(hart_run(1, answer_page, (void *)asid), 0, "start");
 	for (uint64_t i = 0; i < 200 && !test_failed(); i++) {
-		*paging_pte(&tables, WINDOW, 0) = pte_make((uint64_t)pages + (i & 1) * PAGE_SIZE, PTE_RW);
+		*paging_pte(&tables, WINDOW, 0) =
+		    pte_make((uint64_t)pages + (i & 1) * PAGE_SIZE, PTE_RW);
 		__atomic_thread_fence(__ATOMIC_SEQ_CST);
-		expect_eq(sbi5(SBI_EXT_RFENCE, function, 1, harts[1].id, start, size, asid).error, 0, "fence");
+		expect_eq(sbi5(SBI_EXT_RFENCE, function, 1, harts[1].id, start, size, asid).error,
+			  0, "fence");
 		expect_eq(ask(), i & 1 ? 0x222 : 0x111, "what the other hart reads");
 	}
 	talk.stop = true;
@@ -304,7 +310,8 @@ static void watch_time(void *argument)
 		uint64_t before = __atomic_load_n(last, __ATOMIC_ACQUIRE);
 		uint64_t now = time_now();
 
-		expect(now >= before, "time of hart %lu is %lu ticks behind", hart_self()->id, before - now);
+		expect(now >= before, "time of hart %lu is %lu ticks behind", hart_self()->id,
+		       before - now);
 		if (now > before)
 			__atomic_store_n(last, now, __ATOMIC_RELEASE);
 	}
@@ -343,11 +350,16 @@ static void devices(void)
 }
 
 static const struct test tests[] = {
-    {"all-started", all_started}, {"counters", counters},
-    {"ping-pong-spin", ping_pong_spin}, {"ping-pong-wfi", ping_pong_wfi},
-    {"broadcast", broadcast}, {"remote-fence-i", remote_fence_i},
-    {"remote-sfence-all", remote_sfence_all}, {"remote-sfence-page", remote_sfence_page},
-    {"remote-sfence-asid", remote_sfence_asid}, {"time-agrees", time_agrees},
+    {"all-started", all_started},
+    {"counters", counters},
+    {"ping-pong-spin", ping_pong_spin},
+    {"ping-pong-wfi", ping_pong_wfi},
+    {"broadcast", broadcast},
+    {"remote-fence-i", remote_fence_i},
+    {"remote-sfence-all", remote_sfence_all},
+    {"remote-sfence-page", remote_sfence_page},
+    {"remote-sfence-asid", remote_sfence_asid},
+    {"time-agrees", time_agrees},
     {"devices", devices},
 };
 TEST_GROUP(smp, tests);

@@ -24,7 +24,8 @@ struct test_group {
 	size_t count;
 };
 
-#define TEST_GROUP(name, tests) const struct test_group group_##name = {#name, tests, ARRAY_SIZE(tests)}
+#define TEST_GROUP(name, tests) \
+	const struct test_group group_##name = {#name, tests, ARRAY_SIZE(tests)}
 
 /* May be called on any hart. */
 __printf(1, 2) void test_fail(const char *format, ...);
@@ -32,28 +33,28 @@ __printf(1, 2) void test_fail(const char *format, ...);
 __printf(1, 2) void test_skip(const char *format, ...);
 bool test_failed(void);
 
-#define expect(condition, ...)                                                                 \
-	do {                                                                                   \
-		if (!(condition))                                                              \
-			test_fail(__VA_ARGS__);                                                \
+#define expect(condition, ...)                  \
+	do {                                    \
+		if (!(condition))               \
+			test_fail(__VA_ARGS__); \
 	} while (0)
 
 /* Two numbers are the same; the rest says what they are. */
-#define expect_eq(got, want, ...)                                                              \
-	do {                                                                                   \
-		uint64_t got_ = (uint64_t)(got), want_ = (uint64_t)(want);                     \
-		if (got_ != want_)                                                             \
-			test_differs(got_, want_, __VA_ARGS__);                                \
+#define expect_eq(got, want, ...)                                          \
+	do {                                                               \
+		uint64_t got_ = (uint64_t)(got), want_ = (uint64_t)(want); \
+		if (got_ != want_)                                         \
+			test_differs(got_, want_, __VA_ARGS__);            \
 	} while (0)
 
 __printf(3, 4) void test_differs(uint64_t got, uint64_t want, const char *format, ...);
 
 /* The last exception of this hart was `cause` with `tval`. */
-#define expect_trap(cause_, tval_, ...)                                                        \
-	do {                                                                                   \
-		const struct trap_frame *trap_ = &hart_self()->trap;                           \
-		if (trap_->cause != (uint64_t)(cause_) || trap_->tval != (uint64_t)(tval_))    \
-			test_wrong_trap((uint64_t)(cause_), (uint64_t)(tval_), __VA_ARGS__);   \
+#define expect_trap(cause_, tval_, ...)                                                      \
+	do {                                                                                 \
+		const struct trap_frame *trap_ = &hart_self()->trap;                         \
+		if (trap_->cause != (uint64_t)(cause_) || trap_->tval != (uint64_t)(tval_))  \
+			test_wrong_trap((uint64_t)(cause_), (uint64_t)(tval_), __VA_ARGS__); \
 	} while (0)
 
 __printf(3, 4) void test_wrong_trap(uint64_t cause, uint64_t tval, const char *format, ...);

@@ -2,19 +2,25 @@
 /* Each exception a guest can get without paging, and what the CSRs then say. */
 #include "guests/selftest/test.h"
 
-static const uint64_t nowhere[] = {NOWHERE, NOWHERE + 0xff8, 0x18000000, 0x10010000, BIT(40), BIT(55)};
+static const uint64_t nowhere[] = {NOWHERE,    NOWHERE + 0xff8, 0x18000000,
+				   0x10010000, BIT(40),         BIT(55)};
 
 static void fetch_access(void)
 {
-	const uint64_t more[] = {machine.ram_base + machine.ram_size, UART_BASE, PLIC_BASE, RTC_BASE,
-				 FINISHER_BASE, VIRTIO_BASE};
+	const uint64_t more[] = {machine.ram_base + machine.ram_size,
+				 UART_BASE,
+				 PLIC_BASE,
+				 RTC_BASE,
+				 FINISHER_BASE,
+				 VIRTIO_BASE};
 	/* QEMU executes what device registers read as. */
 	size_t count = machine.native ? 1 : ARRAY_SIZE(more);
 
 	for (int user = 0; user < 2; user++) {
 		for (size_t i = 0; i < ARRAY_SIZE(nowhere); i++) {
 			trap_exec(nowhere[i], NULL, user);
-			expect_trap(EXC_INSN_ACCESS, nowhere[i], "user %d at 0x%lx", user, nowhere[i]);
+			expect_trap(EXC_INSN_ACCESS, nowhere[i], "user %d at 0x%lx", user,
+				    nowhere[i]);
 			expect_eq(hart_self()->trap.epc, nowhere[i], "sepc");
 		}
 		for (size_t i = 0; i < count; i++) {
@@ -28,9 +34,20 @@ static void fetch_access(void)
 static void illegal_words(void)
 {
 	static const uint32_t words[] = {
-	    0x00000000, 0xffffffff, 0x0000707f, 0xfe00707f, 0x00003073 | 0x7c0U << 20, 0x0200707f,
-	    0x0000600f | 0xfffU << 20, 0x02004033 | 0x7fU << 25, 0x0000007b, 0xffffe07f,
-	    0x10200173 /* sret with rd */, 0x12345073, 0x00300073, 0x9ffff073,
+	    0x00000000,
+	    0xffffffff,
+	    0x0000707f,
+	    0xfe00707f,
+	    0x00003073 | 0x7c0U << 20,
+	    0x0200707f,
+	    0x0000600f | 0xfffU << 20,
+	    0x02004033 | 0x7fU << 25,
+	    0x0000007b,
+	    0xffffe07f,
+	    0x10200173 /* sret with rd */,
+	    0x12345073,
+	    0x00300073,
+	    0x9ffff073,
 	};
 	static const uint16_t halves[] = {0x0000, 0x9c79, 0x9000, 0x6001, 0x4002, 0x6002};
 
@@ -58,7 +75,8 @@ static void breakpoint(void)
 			insn_exec(compressed ? INSN_C_EBREAK : INSN_EBREAK, NULL, user);
 			expect_eq(trap->cause, EXC_BREAKPOINT, "cause");
 			expect_eq(trap->epc, insn_address(), "sepc");
-			expect(trap->tval == 0 || trap->tval == trap->epc, "stval 0x%lx", trap->tval);
+			expect(trap->tval == 0 || trap->tval == trap->epc, "stval 0x%lx",
+			       trap->tval);
 		}
 }
 
@@ -97,22 +115,27 @@ static size_t list_accesses(struct access *list)
 	size_t n = 0;
 
 	for (uint32_t f3 = 0; f3 < 7; f3++)
-		list[n++] = (struct access){insn_i(OP_LOAD, f3, 12, 10, 0), (uint8_t)(1 << (f3 & 3)),
-					    EXC_LOAD_ACCESS, false};
+		list[n++] = (struct access){insn_i(OP_LOAD, f3, 12, 10, 0),
+					    (uint8_t)(1 << (f3 & 3)), EXC_LOAD_ACCESS, false};
 	for (uint32_t f3 = 0; f3 < 4; f3++)
 		list[n++] = (struct access){insn_s(OP_STORE, f3, 10, 11, 0), (uint8_t)(1 << f3),
 					    EXC_STORE_ACCESS, false};
 	for (uint32_t f3 = 2; f3 < 4; f3++) {
 		uint8_t size = (uint8_t)(1 << f3);
 
-		list[n++] = (struct access){insn_i(OP_LOAD_FP, f3, 1, 10, 0), size, EXC_LOAD_ACCESS, false};
-		list[n++] = (struct access){insn_s(OP_STORE_FP, f3, 10, 1, 0), size, EXC_STORE_ACCESS, false};
-		list[n++] = (struct access){insn_amo(2, f3, 12, 10, 0), size, EXC_LOAD_ACCESS, true};
+		list[n++] =
+		    (struct access){insn_i(OP_LOAD_FP, f3, 1, 10, 0), size, EXC_LOAD_ACCESS, false};
+		list[n++] = (struct access){insn_s(OP_STORE_FP, f3, 10, 1, 0), size,
+					    EXC_STORE_ACCESS, false};
+		list[n++] =
+		    (struct access){insn_amo(2, f3, 12, 10, 0), size, EXC_LOAD_ACCESS, true};
 		for (size_t i = 0; i < ARRAY_SIZE(amos); i++)
 			list[n++] = (struct access){insn_amo(amos[i], f3, 12, 10, 11), size,
 						    EXC_STORE_ACCESS, true};
-		list[n++] = (struct access){insn_c_mem(f3, 12, 10, 0), size, EXC_LOAD_ACCESS, false};
-		list[n++] = (struct access){insn_c_mem(f3 + 4, 11, 10, 0), size, EXC_STORE_ACCESS, false};
+		list[n++] =
+		    (struct access){insn_c_mem(f3, 12, 10, 0), size, EXC_LOAD_ACCESS, false};
+		list[n++] =
+		    (struct access){insn_c_mem(f3 + 4, 11, 10, 0), size, EXC_STORE_ACCESS, false};
 	}
 	list[n++] = (struct access){insn_c_mem(1, 12, 10, 0), 8, EXC_LOAD_ACCESS, false};
 	list[n++] = (struct access){insn_c_mem(5, 12, 10, 0), 8, EXC_STORE_ACCESS, false};
@@ -131,8 +154,8 @@ static void data_access(void)
 				uint64_t address = align_down(nowhere[a], list[i].size);
 
 				insn_exec2(list[i].insn, address, 1, user);
-				expect_trap(expected_cause(&list[i]), address, "user %d insn 0x%x", user,
-					    list[i].insn);
+				expect_trap(expected_cause(&list[i]), address, "user %d insn 0x%x",
+					    user, list[i].insn);
 				expect_eq(hart_self()->trap.epc, insn_address(), "sepc");
 			}
 }
@@ -146,7 +169,8 @@ static void data_access_end(void)
 	csr_set(CSR_SSTATUS, SSTATUS_FS);
 	for (size_t i = 0; i < count; i++) {
 		insn_exec2(list[i].insn, end, 1, false);
-		expect_trap(expected_cause(&list[i]), end, "insn 0x%x after the end of RAM", list[i].insn);
+		expect_trap(expected_cause(&list[i]), end, "insn 0x%x after the end of RAM",
+			    list[i].insn);
 	}
 }
 
@@ -186,7 +210,8 @@ static void amo_misaligned(void)
 		if (insn_completed())
 			continue;
 		cause = hart_self()->trap.cause;
-		expect_eq(hart_self()->trap.tval, (uint64_t)words + 1, "stval of 0x%x", list[i].insn);
+		expect_eq(hart_self()->trap.tval, (uint64_t)words + 1, "stval of 0x%x",
+			  list[i].insn);
 		/* With one hart QEMU gives all of them the cause of a load. */
 		expect(cause >= EXC_LOAD_MISALIGNED && cause <= EXC_STORE_ACCESS, "0x%x: cause %lu",
 		       list[i].insn, cause);
