@@ -3,6 +3,7 @@
 #include "engine/vcpu.h"
 
 #include "kernel/hart.h"
+#include "riscv/hint.h"
 
 void vcpu_kick(struct vcpu *vcpu)
 {
@@ -55,7 +56,7 @@ void vcpu_wait_request(struct vcpu *vcpu, uint32_t requests)
 	 */
 	while (__atomic_load_n(&vcpu->mode, __ATOMIC_SEQ_CST) == VCPU_GUEST &&
 	       __atomic_load_n(&vcpu->requests, __ATOMIC_SEQ_CST) & requests)
-		__asm__ volatile(".4byte 0x0100000f"); /* PAUSE */
+		cpu_pause();
 }
 
 void vcpu_add_fence(struct vcpu *vcpu, const struct fence *fence)

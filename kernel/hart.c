@@ -81,11 +81,43 @@ static void probe_features(struct hart *hart)
 	hart->has_sstc = isa_has(hart->isa, ISA_sstc) && csr_try_read(CSR_STIMECMP, &value);
 }
 
+/* Whether cbo.zero works here: the firmware has to have allowed it too. */
+static bool try_zero_block(void)
+{
+	static char block[512] __aligned(512);
+	register char *a0 __asm__("a0") = block;
+	register uint64_t failed __asm__("t0");
+
+	__asm__ volatile("   li t0, 0\n"
+			 "1: .word 0x0045200f\n" /* cbo.zero (a0) */
+			 "2:\n" EXCEPTION_ENTRY(1b, 2b)
+			 : "=&r"(failed)
+			 : "r"(a0)
+			 : "memory");
+	return !failed;
+}
+
+/* Clearing is quick only if every hart can do it alike. Harts come up one after the other. */
+static void agree_on_zero_block(const struct hart *hart)
+{
+	static unsigned agreed;
+	unsigned size = isa_has(hart->isa, ISA_zicboz) ? hart->isa->cboz_block_size : 0;
+
+	if (size < 8 || size > 512 || (size & (size - 1)) != 0 || !try_zero_block())
+		size = 0;
+	if (hart == &boot_hart)
+		agreed = size;
+	else if (size != agreed)
+		agreed = 0;
+	page_set_zero_block(agreed);
+}
+
 static void init_this_hart(void)
 {
 	struct hart *hart = this_hart();
 
 	probe_features(hart);
+	agree_on_zero_block(hart);
 	csr_set(CSR_SIE, BIT(IRQ_S_SOFT));
 	csr_write(CSR_SCOUNTEREN, 0);
 	timer_init_hart();

@@ -43,6 +43,7 @@ enum ipi {
 	IPI_HALT = 2, /* stop for good: another hart panicked */
 };
 
+#ifdef __riscv
 static inline struct hart *this_hart(void)
 {
 	struct hart *hart;
@@ -50,6 +51,9 @@ static inline struct hart *this_hart(void)
 	__asm__("mv %0, tp" : "=r"(hart));
 	return hart;
 }
+#else
+struct hart *this_hart(void);
+#endif
 
 /* How many harts run, and the one with an index below that. */
 unsigned hart_count(void);

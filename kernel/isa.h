@@ -11,21 +11,22 @@
 #include "kernel/types.h"
 
 /* X(identifier): the extensions with names of several letters that are known. */
-#define ISA_EXTENSIONS(X)                                                                         \
-	X(zic64b)                                                                                 \
-	X(zicbom)                                                                                 \
-	X(zicbop) X(zicboz) X(ziccamoa) X(ziccif) X(zicclsm) X(ziccrse) X(zicntr) X(zicond)       \
-	    X(zicsr) X(zifencei) X(zihintntl) X(zihintpause) X(zimop) X(zmmul) X(za64rs)          \
-		X(za128rs) X(zaamo) X(zabha) X(zacas) X(zalrsc) X(zawrs) X(zfa) X(zfbfmin) X(zfh) \
-		    X(zfhmin) X(zca) X(zcb) X(zcd) X(zcmop) X(zba) X(zbb) X(zbc) X(zbkb) X(zbkc)  \
-			X(zbkx) X(zbs) X(zk) X(zkn) X(zknd) X(zkne) X(zknh) X(zks) X(zksed)       \
-			    X(zksh) X(zkt) X(ztso) X(zvbb) X(zvbc) X(zve32f) X(zve32x) X(zve64d)  \
-				X(zve64f) X(zve64x) X(zvfbfmin) X(zvfbfwma) X(zvfh) X(zvfhmin)    \
-				    X(zvkb) X(zvkg) X(zvkn) X(zvknc) X(zvkned) X(zvkng) X(zvknha) \
-					X(zvknhb) X(zvks) X(zvksc) X(zvksed) X(zvksg) X(zvksh)    \
-					    X(zvkt) X(ssccptr) X(sscounterenw) X(ssstateen)       \
-						X(smstateen) X(sstc) X(sstvala) X(sstvecd)        \
-						    X(ssu64xl) X(svade) X(svadu) X(svinval)       \
+#define ISA_EXTENSIONS(X)                                                                          \
+	X(zic64b)                                                                                  \
+	X(zicbom)                                                                                  \
+	X(zicbop)                                                                                  \
+	X(zicboz) X(ziccamoa) X(ziccif) X(zicclsm) X(ziccrse) X(zicntr) X(zicond) X(zicsr)         \
+	    X(zifencei) X(zihintntl) X(zihintpause) X(zimop) X(zmmul) X(za64rs) X(za128rs)         \
+		X(zaamo) X(zabha) X(zacas) X(zalrsc) X(zawrs) X(zfa) X(zfbfmin) X(zfh) X(zfhmin)   \
+		    X(zca) X(zcb) X(zcd) X(zcmop) X(zba) X(zbb) X(zbc) X(zbkb) X(zbkc) X(zbkx)     \
+			X(zbs) X(zk) X(zkn) X(zknd) X(zkne) X(zknh) X(zks) X(zksed) X(zksh) X(zkt) \
+			    X(ztso) X(zvbb) X(zvbc) X(zve32f) X(zve32x) X(zve64d) X(zve64f)        \
+				X(zve64x) X(zvfbfmin) X(zvfbfwma) X(zvfh) X(zvfhmin) X(zvkb)       \
+				    X(zvkg) X(zvkn) X(zvknc) X(zvkned) X(zvkng) X(zvknha)          \
+					X(zvknhb) X(zvks) X(zvksc) X(zvksed) X(zvksg) X(zvksh)     \
+					    X(zvkt) X(ssccptr) X(sscounterenw) X(ssstateen)        \
+						X(smstateen) X(sstc) X(sstvala) X(sstvecd)         \
+						    X(ssu64xl) X(svade) X(svadu) X(svinval)        \
 							X(svnapot) X(svpbmt) X(svvptc)
 
 enum isa_extension {

@@ -10,6 +10,7 @@
  */
 
 #include "kernel/types.h"
+#include "riscv/hint.h"
 
 struct spinlock {
 	uint32_t next;  /* the ticket the next comer draws */
@@ -22,12 +23,8 @@ static inline void spin_lock(struct spinlock *lock)
 {
 	uint32_t ticket = __atomic_fetch_add(&lock->next, 1, __ATOMIC_RELAXED);
 
-	while (__atomic_load_n(&lock->owner, __ATOMIC_ACQUIRE) != ticket) {
-#ifdef __riscv
-		/* PAUSE, a hint in the FENCE space: harmless where Zihintpause is missing. */
-		__asm__ volatile(".4byte 0x0100000f");
-#endif
-	}
+	while (__atomic_load_n(&lock->owner, __ATOMIC_ACQUIRE) != ticket)
+		cpu_pause();
 }
 
 static inline bool spin_trylock(struct spinlock *lock)

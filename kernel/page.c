@@ -6,7 +6,9 @@
 #include "kernel/log.h"
 #include "kernel/trap.h"
 
-#define CLEAR_STEP KIB(64)
+/* Of instructions, these take some 11,000 and 9,000. */
+#define CLEAR_STEP       KIB(64)
+#define CLEAR_STEP_BLOCK KIB(256)
 
 /* Free blocks of one order, linked through their first pages' entries. */
 static struct {
@@ -147,26 +149,73 @@ void page_free(void *block, unsigned order)
 	spin_unlock(&allocator.lock);
 }
 
+static unsigned zero_block;
+
+void page_set_zero_block(unsigned bytes)
+{
+	zero_block = bytes;
+}
+
+uint64_t page_clear_step(void)
+{
+	return zero_block ? CLEAR_STEP_BLOCK : CLEAR_STEP;
+}
+
+static inline char *zero_one_block(char *at)
+{
+#ifdef __riscv
+	register char *a0 __asm__("a0") = at;
+
+	__asm__ volatile(".word 0x0045200f" ::"r"(a0) : "memory"); /* cbo.zero (a0) */
+#else
+	for (unsigned i = 0; i < zero_block; i++)
+		at[i] = 0;
+#endif
+	return at + zero_block;
+}
+
+static void clear_by_blocks(char *start, uint64_t size)
+{
+	char *end = start + size;
+
+	/* A block is at most an eighth of a page. */
+	while (start < end) {
+		start = zero_one_block(start);
+		start = zero_one_block(start);
+		start = zero_one_block(start);
+		start = zero_one_block(start);
+		start = zero_one_block(start);
+		start = zero_one_block(start);
+		start = zero_one_block(start);
+		start = zero_one_block(start);
+	}
+}
+
 void page_clear_bytes(void *start, uint64_t size)
 {
-	uint64_t *word = start;
-	uint64_t *end = word + size / sizeof(*word);
+	volatile uint64_t *word = start;
+	volatile uint64_t *end = word + size / sizeof(*word);
 
+	if (zero_block) {
+		clear_by_blocks(start, size);
+		return;
+	}
 	/* Volatile, so that this stays the plain loop whose length is known. */
 	for (; word < end; word += 8) {
-		for (unsigned i = 0; i < 8; i++)
-			((volatile uint64_t *)word)[i] = 0;
+		word[0] = word[1] = word[2] = word[3] = 0;
+		word[4] = word[5] = word[6] = word[7] = 0;
 	}
 }
 
 void page_clear(void *block, unsigned order)
 {
 	uint64_t size = PAGE_SIZE << order;
+	uint64_t step = page_clear_step();
 	char *start = block;
 
-	for (uint64_t done = 0; done < size; done += CLEAR_STEP) {
-		page_clear_bytes(start + done, min_u64(CLEAR_STEP, size - done));
-		if (done + CLEAR_STEP < size)
+	for (uint64_t done = 0; done < size; done += step) {
+		page_clear_bytes(start + done, min_u64(step, size - done));
+		if (done + step < size)
 			preempt_point();
 	}
 }

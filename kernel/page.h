@@ -47,8 +47,18 @@ void page_free(void *block, unsigned order);
 /* Clears 2^order pages, with preemption points if that is more than 64 KiB. */
 void page_clear(void *block, unsigned order);
 
-/* Clears `size` bytes, a multiple of 64, from a 64-byte-aligned address; no preemption point. */
+/*
+ * Clears `size` bytes, a multiple of 4 KiB, from a page's start; no preemption point. What
+ * may be cleared in one stretch of less than 20,000 instructions: page_clear_step() bytes.
+ */
 void page_clear_bytes(void *start, uint64_t size);
+uint64_t page_clear_step(void);
+
+/*
+ * Lets clearing use cbo.zero with blocks of that many bytes (Zicboz), a power of two up to
+ * 512; 0: not. All harts must have it.
+ */
+void page_set_zero_block(unsigned bytes);
 
 /* The entry of an allocated block's first page, its number, and back. */
 struct page *page_of(const void *block);

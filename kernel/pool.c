@@ -6,8 +6,7 @@
 #include "kernel/lock.h"
 #include "kernel/page.h"
 
-#define STOCK_MAX  16
-#define CLEAR_STEP KIB(64)
+#define STOCK_MAX 16
 /* Less than this part of memory free: keep nothing aside. */
 #define SHORT_SHARE 8
 
@@ -35,21 +34,28 @@ void *pool_take_megapage(void)
 	return page;
 }
 
-bool pool_refill_step(void)
+bool pool_wants_refill(void)
 {
 	struct pool *pool = &pools[this_hart()->index];
 
+	return pool->count < STOCK_MAX && page_free_bytes() >= page_total_bytes() / SHORT_SHARE;
+}
+
+bool pool_refill_step(void)
+{
+	struct pool *pool = &pools[this_hart()->index];
+	uint64_t step = page_clear_step();
+
 	if (!pool->clearing) {
-		if (pool->count == STOCK_MAX ||
-		    page_free_bytes() < page_total_bytes() / SHORT_SHARE)
+		if (!pool_wants_refill())
 			return false;
 		pool->clearing = page_alloc(PAGE_ORDER_2M);
 		pool->done = 0;
 		if (!pool->clearing)
 			return false;
 	}
-	page_clear_bytes((char *)pool->clearing + pool->done, CLEAR_STEP);
-	pool->done += CLEAR_STEP;
+	page_clear_bytes((char *)pool->clearing + pool->done, step);
+	pool->done += step;
 	if (pool->done == MEGAPAGE_SIZE) {
 		spin_lock(&pool->lock);
 		pool->cleared[pool->count++] = pool->clearing;

@@ -13,9 +13,12 @@
 void *pool_take_megapage(void);
 
 /*
- * Clears at most 64 KiB towards a full stock. false if the stock is full, or memory is short
- * and better left to those who ask for it.
+ * Whether this hart's stock is not full: unless memory is short, and better left to those who
+ * ask for it.
  */
+bool pool_wants_refill(void);
+
+/* Clears one step's worth towards a full stock. false if that is not wanted. */
 bool pool_refill_step(void);
 
 /* Gives the stocks of all harts back to the page allocator. false if there was nothing. */

@@ -115,6 +115,11 @@ static inline struct sbi_ret sbi_call(uint64_t extension, uint64_t function, uin
 	return (struct sbi_ret){(int64_t)a0, a1};
 }
 
+#else
+
+struct sbi_ret sbi_call(uint64_t extension, uint64_t function, uint64_t arg0, uint64_t arg1,
+			uint64_t arg2, uint64_t arg3, uint64_t arg4);
+
 #endif /* __riscv */
 #endif /* __ASSEMBLER__ */
 #endif

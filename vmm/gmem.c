@@ -3,15 +3,15 @@
 #include "vmm/gmem.h"
 
 #include "kernel/error.h"
+#include "kernel/hart.h"
 #include "kernel/mmu.h"
 #include "kernel/page.h"
 #include "kernel/pool.h"
 #include "vmm/copy.h"
 #include "vmm/vm.h"
 
-#define CLEAR_STEP KIB(64)
-#define LEVEL_4K   0
-#define LEVEL_2M   1
+#define LEVEL_4K 0
+#define LEVEL_2M 1
 
 static void *alloc_block(unsigned order)
 {
@@ -77,8 +77,11 @@ int gmem_fault(struct vcpu *vcpu, gpa_t gpa)
 	if (!vcpu->backing) {
 		void *page = has_small_pages(vm, gpa) ? NULL : pool_take_megapage();
 
-		if (page)
+		if (page) {
+			/* The stock is not full any more: the scheduler decides anew what to trap. */
+			this_hart()->reschedule = 1;
 			return map_for(vcpu, gpa, page, LEVEL_2M);
+		}
 		if (!has_small_pages(vm, gpa))
 			vcpu->backing = alloc_block(PAGE_ORDER_2M);
 		vcpu->backing_done = 0;
@@ -89,8 +92,8 @@ int gmem_fault(struct vcpu *vcpu, gpa_t gpa)
 			return error;
 		}
 	}
-	page_clear_bytes(vcpu->backing + vcpu->backing_done, CLEAR_STEP);
-	vcpu->backing_done += CLEAR_STEP;
+	page_clear_bytes(vcpu->backing + vcpu->backing_done, page_clear_step());
+	vcpu->backing_done += page_clear_step();
 	if (vcpu->backing_done < MEGAPAGE_SIZE)
 		return ERR_AGAIN;
 

@@ -21,6 +21,7 @@ struct run_queue {
 	struct list jobs;
 	struct vcpu *current; /* whose turn it is, or NULL; its hart's alone, as the next two */
 	bool alone;           /* nobody else waits for the hart */
+	bool trap_wfi;        /* something can be done while its vCPU waits */
 	struct vcpu *loaded;  /* whose state is in the hart, or NULL */
 	struct timer slice;
 	unsigned placed; /* vCPUs that have their place here; atomic */
@@ -252,9 +253,11 @@ static void begin_turn(struct run_queue *queue, struct vcpu *vcpu)
 	queue->current = vcpu;
 
 	/*
-	 * Alone, it runs without a tick, and WFI waits in the guest.
+	 * Alone, it runs without a tick, and WFI waits in the guest: once the stock of cleared
+	 * pages, which is filled in the time that guests wait, is full.
 	 */
 	queue->alone = queue->count == 0 && list_empty(&queue->jobs);
+	queue->trap_wfi = !queue->alone || pool_wants_refill();
 	if (!queue->alone)
 		timer_set(&queue->slice, time_now() + platform.timebase / SLICE_PER_SECOND);
 }
@@ -341,7 +344,7 @@ void schedule_run(void)
 
 		/* Returns only if a request came in between. */
 		if (likely(vcpu && !(hart->reschedule | vcpu->mode | vcpu->requests)))
-			vcpu->guest->engine->run(vcpu, !queue->alone);
+			vcpu->guest->engine->run(vcpu, queue->trap_wfi);
 		else
 			turn(queue, vcpu);
 	}

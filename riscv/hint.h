@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef RISCV_HINT_H
+#define RISCV_HINT_H
+
+/* PAUSE, for loops that wait: a hint in the FENCE space, harmless without Zihintpause. */
+static inline void cpu_pause(void)
+{
+#ifdef __riscv
+	__asm__ volatile(".4byte 0x0100000f");
+#endif
+}
+
+#endif
