@@ -39,13 +39,15 @@ void irqoff_end(void)
 
 void irqoff_start_measuring(void)
 {
+	irqoff_begin();
 	irqoff.measuring = true;
 }
 
 void irqoff_report(void)
 {
 	irqoff.measuring = false;
-	log_info("longest stretch with interrupts off: %llu instructions, up to %p",
+	if (irqoff.end)
+		log_info("longest stretch with interrupts off: %llu instructions, up to %p",
 		 (unsigned long long)irqoff.longest, irqoff.end);
 }
 

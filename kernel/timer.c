@@ -7,6 +7,8 @@
 #include "riscv/csr.h"
 #include "riscv/sbi.h"
 
+#define NS_PER_SECOND UINT64_C(1000000000)
+
 /*
  * A pairing heap a hart: insertion is O(1), taking the earliest O(log n) amortized, and all
  * links are in the timers themselves.
@@ -19,20 +21,20 @@ uint64_t time_now(void)
 	return csr_read(CSR_TIME);
 }
 
-/* x * to / from without overflow where the result fits. */
-static uint64_t scale(uint64_t x, uint64_t to, uint64_t from)
-{
-	return x / from * to + x % from * to / from;
-}
-
 uint64_t time_ticks_to_ns(uint64_t ticks)
 {
-	return scale(ticks, 1000000000, platform.timebase);
+	return ticks / platform.timebase * NS_PER_SECOND +
+	       ticks % platform.timebase * NS_PER_SECOND / platform.timebase;
 }
 
 uint64_t time_ns_to_ticks(uint64_t ns)
 {
-	return scale(ns, platform.timebase, 1000000000) + 1;
+	uint64_t seconds = ns / NS_PER_SECOND;
+
+	if (seconds >= TIME_NEVER / platform.timebase)
+		return TIME_NEVER;
+	return seconds * platform.timebase +
+	       (ns % NS_PER_SECOND * platform.timebase + NS_PER_SECOND - 1) / NS_PER_SECOND;
 }
 
 static struct timer *heap_meld(struct timer *a, struct timer *b)

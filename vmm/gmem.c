@@ -10,6 +10,8 @@
 #include "vmm/copy.h"
 #include "vmm/vm.h"
 
+#include <string.h>
+
 #define LEVEL_4K 0
 #define LEVEL_2M 1
 
@@ -186,7 +188,7 @@ static void copy_in(char *guest, uint64_t length, void *argument)
 static void clear_piece(char *guest, uint64_t length, void *argument)
 {
 	(void)argument;
-	clear_bytes(guest, length);
+	memset(guest, 0, length);
 }
 
 int gmem_read(struct vm *vm, gpa_t gpa, void *to, uint64_t size)

@@ -16,7 +16,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define COPY_STEP KIB(32)
+#define COPY_STEP KIB(16)
 #define SEED_SIZE 64
 
 static int plan_images(struct vm *vm);

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef TESTS_UNIT_FAKE_KERNEL_H
+#define TESTS_UNIT_FAKE_KERNEL_H
+
+/*
+ * What kernel code needs of its surroundings, for one source file of a test program: harts,
+ * of which the test chooses the present one, preemption points that are counted, panics that
+ * assert_panics() expects, and host buffers as physical memory.
+ */
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "kernel/error.h"
+#include "kernel/hart.h"
+#include "kernel/log.h"
+#include "kernel/mmu.h"
+#include "kernel/trap.h"
+
+#define FAKE_HARTS   4
+#define PANIC_STATUS 42
+
+static struct hart harts[FAKE_HARTS];
+static struct hart *present_hart = &harts[0];
+static unsigned preemptions;
+static bool expecting_panic;
+static char messages[4096]; /* all that was logged, a line each */
+
+uint64_t direct_map_offset;
+struct platform platform;
+
+struct hart *this_hart(void)
+{
+	return present_hart;
+}
+
+unsigned hart_count(void)
+{
+	return FAKE_HARTS;
+}
+
+struct hart *hart_by_index(unsigned index)
+{
+	return index < FAKE_HARTS ? &harts[index] : NULL;
+}
+
+void preempt_point(void)
+{
+	preemptions++;
+}
+
+void log_at(enum log_level level, const char *format, ...)
+{
+	size_t used = strlen(messages);
+	va_list arguments;
+
+	(void)level;
+	va_start(arguments, format);
+	vsnprintf(messages + used, sizeof(messages) - used, format, arguments);
+	va_end(arguments);
+	strncat(messages, "\n", sizeof(messages) - strlen(messages) - 1);
+}
+
+void panic(const char *format, ...)
+{
+	if (expecting_panic)
+		_exit(PANIC_STATUS);
+	fprintf(stderr, "panic: %s\n", format);
+	abort();
+}
+
+/* A panic leaves locks behind, so that it is tried in a process of its own. */
+#define assert_panics(expression)                                                                 \
+	do {                                                                                      \
+		int status_;                                                                      \
+		pid_t child_ = fork();                                                            \
+                                                                                                  \
+		if (child_ == 0) {                                                                \
+			expecting_panic = true;                                                   \
+			expression;                                                               \
+			_exit(0);                                                                 \
+		}                                                                                 \
+		assert_int_equal(waitpid(child_, &status_, 0), child_);                           \
+		assert_true(WIFEXITED(status_));                                                  \
+		assert_int_equal(WEXITSTATUS(status_), PANIC_STATUS);                             \
+	} while (0)
+
+/* Forgets what the fakes have noted. */
+static inline void fake_reset(void)
+{
+	memset(harts, 0, sizeof(harts));
+	for (unsigned i = 0; i < FAKE_HARTS; i++)
+		harts[i].index = i;
+	present_hart = &harts[0];
+	preemptions = 0;
+	messages[0] = '\0';
+}
+
+/* The same numbers on every run (xorshift64*). */
+static uint64_t fake_random_state = 0x9e3779b97f4a7c15;
+
+static inline uint64_t fake_random(void)
+{
+	fake_random_state ^= fake_random_state >> 12;
+	fake_random_state ^= fake_random_state << 25;
+	fake_random_state ^= fake_random_state >> 27;
+	return fake_random_state * 0x2545f4914f6cdd1d;
+}
+
+static inline unsigned fake_random_below(unsigned limit)
+{
+	return (unsigned)(fake_random() >> 33) % limit;
+}
+
+#endif

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT */
+
+#include "vmm/copy.h"
+
+#include <string.h>
+
+#define WORD  sizeof(uint64_t)
+#define BLOCK 8 /* words a turn */
+
+/* Both aligned to a word. */
+static void copy_aligned(uint64_t *to, const uint64_t *from, uint64_t words)
+{
+	for (; words >= BLOCK; words -= BLOCK, to += BLOCK, from += BLOCK) {
+		uint64_t w0 = from[0], w1 = from[1], w2 = from[2], w3 = from[3];
+		uint64_t w4 = from[4], w5 = from[5], w6 = from[6], w7 = from[7];
+
+		to[0] = w0, to[1] = w1, to[2] = w2, to[3] = w3;
+		to[4] = w4, to[5] = w5, to[6] = w6, to[7] = w7;
+	}
+	for (; words > 0; words--)
+		*to++ = *from++;
+}
+
+/* `to` is aligned; the bytes begin `shift` bits (8 to 56) into the word at `from`. */
+static void copy_shifted(uint64_t *to, const uint64_t *from, unsigned shift, uint64_t words)
+{
+	uint64_t low = *from++;
+
+#define NEXT_WORD                                            \
+	do {                                                 \
+		uint64_t high = *from++;                     \
+		*to++ = low >> shift | high << (64 - shift); \
+		low = high;                                  \
+	} while (0)
+	for (; words >= 4; words -= 4) {
+		NEXT_WORD;
+		NEXT_WORD;
+		NEXT_WORD;
+		NEXT_WORD;
+	}
+	for (; words > 0; words--)
+		NEXT_WORD;
+#undef NEXT_WORD
+}
+
+static void copy_words(uint64_t *to, const char *from, uint64_t words)
+{
+	unsigned shift = 8 * (unsigned)((uintptr_t)from % WORD);
+
+	if (shift == 0)
+		copy_aligned(to, (const uint64_t *)from, words);
+	else
+		copy_shifted(to, (const uint64_t *)align_down((uintptr_t)from, WORD), shift, words);
+}
+
+void copy_bytes(void *to, const void *from, uint64_t size)
+{
+	char *t = to;
+	const char *f = from;
+	uint64_t head = min_u64(-(uintptr_t)t % WORD, size);
+
+	memcpy(t, f, head);
+	t += head;
+	f += head;
+	size -= head;
+
+	/* One less where they are shifted: the last word that is read then holds bytes to copy. */
+	uint64_t words = size / WORD;
+
+	if (words > 0 && (uintptr_t)f % WORD)
+		words--;
+	if (words > 0)
+		copy_words((uint64_t *)t, f, words);
+	t += words * WORD;
+	f += words * WORD;
+	memcpy(t, f, size - words * WORD);
+}
