@@ -15,7 +15,7 @@
  * change of enable bits is signalled at once, which `virt` leaves to the next change.
  */
 
-#define PRIORITY_END   (PLIC_SOURCES * 4)
+#define PRIORITY_END   ((uint64_t)PLIC_SOURCES * 4)
 #define PENDING_BASE   0x1000
 #define PENDING_END    (PENDING_BASE + (PLIC_SOURCES + 31) / 32 * 4)
 #define ENABLE_BASE    0x2000
@@ -374,7 +374,7 @@ int plic_init(struct plic *plic, struct arena *arena, unsigned harts, struct vcp
 	    .context_count = 2 * (size_t)harts,
 	    .hart_words = words,
 	    .vcpus = vcpus,
-	    .contexts = arena_alloc(arena, 2 * harts * sizeof(struct plic_context)),
+	    .contexts = arena_alloc(arena, (size_t)2 * harts * sizeof(struct plic_context)),
 	    .raised = arena_alloc(arena, words * sizeof(uint64_t)),
 	    .enabled_by = arena_alloc(arena, (size_t)PLIC_SOURCES * words * sizeof(uint64_t)),
 	};

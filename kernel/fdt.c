@@ -63,7 +63,7 @@ int fdt_node_reg(const void *fdt, int node, unsigned index, uint64_t *address, u
 
 	if ((uint64_t)length / 4 < (uint64_t)entry * (index + 1))
 		return ERR_NOENT;
-	reg += entry * index;
+	reg += (size_t)entry * index;
 	*address = read_cells(reg, address_cells);
 	*size = read_cells(reg + address_cells, size_cells);
 

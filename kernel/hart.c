@@ -141,11 +141,11 @@ static struct isa *read_isa(int node)
 	if (isa_parse_node(&scratch, platform.fdt, node) != 0)
 		return NULL;
 	/* Most machines have harts of one kind, or a few in a row. */
-	if (last && memcmp(last, &scratch, sizeof(scratch)) == 0)
+	if (last && isa_equal(last, &scratch))
 		return last;
 	last = page_alloc(0);
 	if (last)
-		memcpy(last, &scratch, sizeof(scratch));
+		*last = scratch;
 	return last;
 }
 

@@ -48,7 +48,7 @@ void irqoff_report(void)
 	irqoff.measuring = false;
 	if (irqoff.end)
 		log_info("longest stretch with interrupts off: %llu instructions, up to %p",
-		 (unsigned long long)irqoff.longest, irqoff.end);
+			 (unsigned long long)irqoff.longest, irqoff.end);
 }
 
 #endif

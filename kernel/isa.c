@@ -155,6 +155,16 @@ int isa_parse_node(struct isa *isa, const void *fdt, int node)
 	return 0;
 }
 
+bool isa_equal(const struct isa *a, const struct isa *b)
+{
+	return a->letters == b->letters &&
+	       memcmp(a->extensions, b->extensions, sizeof(a->extensions)) == 0 &&
+	       a->cbom_block_size == b->cbom_block_size &&
+	       a->cboz_block_size == b->cboz_block_size &&
+	       a->cbop_block_size == b->cbop_block_size &&
+	       a->virtual_address_bits == b->virtual_address_bits;
+}
+
 void isa_intersect(struct isa *isa, const struct isa *other)
 {
 	isa->letters &= other->letters;

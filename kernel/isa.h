@@ -11,6 +11,7 @@
 #include "kernel/types.h"
 
 /* X(identifier): the extensions with names of several letters that are known. */
+/* clang-format off */
 #define ISA_EXTENSIONS(X)                                                                          \
 	X(zic64b)                                                                                  \
 	X(zicbom)                                                                                  \
@@ -28,6 +29,7 @@
 						X(smstateen) X(sstc) X(sstvala) X(sstvecd)         \
 						    X(ssu64xl) X(svade) X(svadu) X(svinval)        \
 							X(svnapot) X(svpbmt) X(svvptc)
+/* clang-format on */
 
 enum isa_extension {
 #define ISA_ENUMERATOR(name) ISA_##name,
@@ -76,6 +78,9 @@ void isa_parse_name(struct isa *isa, const char *name, size_t length);
 
 /* Reads a cpu node of a device tree. ERR_INVAL if it describes no RV64I hart. */
 int isa_parse_node(struct isa *isa, const void *fdt, int node);
+
+/* Whether both describe the same hart. */
+bool isa_equal(const struct isa *a, const struct isa *b);
 
 /* Leaves in `isa` what both have. */
 void isa_intersect(struct isa *isa, const struct isa *other);

@@ -280,7 +280,7 @@ char *mmu_map_stack(void)
 {
 	uint64_t base = next_stack + STACK_BYTES;
 
-	next_stack += 2 * STACK_BYTES;
+	next_stack += 2 * (uint64_t)STACK_BYTES;
 	for (uint64_t offset = 0; offset < STACK_BYTES; offset += PAGE_SIZE) {
 		void *page = page_alloc(0);
 

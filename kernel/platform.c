@@ -183,8 +183,9 @@ int platform_plic_context(uint64_t hart_id, uint32_t *context)
 	for (uint32_t i = 0; i < (uint32_t)length / 8; i++) {
 		uint64_t id;
 
-		if (fdt32_to_cpu(entries[2 * i + 1]) != IRQ_S_EXT ||
-		    hart_of_controller(platform.fdt, fdt32_to_cpu(entries[2 * i]), &id) != 0)
+		if (fdt32_to_cpu(entries[2 * (size_t)i + 1]) != IRQ_S_EXT ||
+		    hart_of_controller(platform.fdt, fdt32_to_cpu(entries[2 * (size_t)i]), &id) !=
+			0)
 			continue;
 		if (id == hart_id) {
 			*context = i;

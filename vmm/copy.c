@@ -75,3 +75,22 @@ void copy_bytes(void *to, const void *from, uint64_t size)
 	f += words * WORD;
 	memcpy(t, f, size - words * WORD);
 }
+
+void clear_bytes(void *start, uint64_t size)
+{
+	char *at = start;
+	uint64_t head = min_u64(-(uintptr_t)at % WORD, size);
+
+	memset(at, 0, head);
+	at += head;
+	size -= head;
+
+	/* Volatile, so that this does not become a call of the library's. */
+	volatile uint64_t *word = (volatile uint64_t *)at;
+
+	for (; size >= BLOCK * WORD; size -= BLOCK * WORD, word += BLOCK) {
+		word[0] = word[1] = word[2] = word[3] = 0;
+		word[4] = word[5] = word[6] = word[7] = 0;
+	}
+	memset((void *)(uintptr_t)word, 0, size);
+}

@@ -11,4 +11,7 @@
  */
 void copy_bytes(void *to, const void *from, uint64_t size);
 
+/* Writes zeroes, likewise: about 11 instructions for 64 bytes. */
+void clear_bytes(void *start, uint64_t size);
+
 #endif

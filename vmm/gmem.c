@@ -10,8 +10,6 @@
 #include "vmm/copy.h"
 #include "vmm/vm.h"
 
-#include <string.h>
-
 #define LEVEL_4K 0
 #define LEVEL_2M 1
 
@@ -188,7 +186,7 @@ static void copy_in(char *guest, uint64_t length, void *argument)
 static void clear_piece(char *guest, uint64_t length, void *argument)
 {
 	(void)argument;
-	memset(guest, 0, length);
+	clear_bytes(guest, length);
 }
 
 int gmem_read(struct vm *vm, gpa_t gpa, void *to, uint64_t size)

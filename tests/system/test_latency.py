@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: MIT
+"""How long the hypervisor keeps interrupts off, in instructions."""
+
+import re
+import subprocess
+
+import pytest
+
+from pilae import BUILD, MIB, TOP, Machine
+
+LONGEST = 20_000
+
+
+@pytest.fixture(scope="module")
+def measuring():
+    """Pilae built so that it measures itself."""
+    build = BUILD / "irqoff"
+    subprocess.run(["make", "-s", f"B={build}", "EXTRA_CFLAGS=-DPILAE_MEASURE_IRQOFF",
+                    f"{build}/pilae.bin"], cwd=TOP, check=True)
+    return build / "pilae.bin"
+
+
+# One hart: with several, QEMU's instruction counter is that of all of them.
+@pytest.mark.parametrize("cpu", ["rv64,h=true", "rv64,h=true,zicboz=off,sstc=off"])
+def test_interrupts_off(folder, system, engine, measuring, cpu):
+    system.linux(vcpus=2, memory=512 * MIB, test="load,-n,1")
+    with Machine(folder, engine, system.build(), memory="1G", cpu=cpu, icount=True,
+                 kernel=measuring, limit=400) as machine:
+        machine.expect("load: ok")
+        assert machine.wait_exit() == 0
+        longest = re.search(r"longest stretch with interrupts off: (\d+)", machine.output())
+    assert longest and int(longest[1]) <= LONGEST
