@@ -11,9 +11,12 @@
 #include "kernel/timer.h"
 #include "riscv/sbi.h"
 
+#include <stdio.h>
+
 #define RBR 0
 #define THR 0
 #define IER 1
+#define IIR 2
 #define FCR 2
 #define LSR 5
 
@@ -24,7 +27,8 @@
 #define LSR_THRE 0x20
 
 #define FIFO_SIZE 16
-#define RING_SIZE 16384 /* a power of two */
+#define RING_SIZE 65536 /* a power of two */
+#define BURST     16    /* FIFOs filled in one stretch */
 
 #define POLLS_PER_SECOND 100
 
@@ -36,6 +40,7 @@ static struct {
 	struct spinlock lock; /* guards the rest, THR and IER */
 	unsigned head, tail;  /* free-running; head - tail bytes wait */
 	bool thre_enabled;
+	uint64_t dropped; /* bytes that found no room since that was last told */
 	char bytes[RING_SIZE];
 } ring = {.lock = SPINLOCK_INIT};
 
@@ -60,7 +65,9 @@ static void write_register(unsigned n, uint8_t value)
 /* Sends what the FIFO takes; asks for an interrupt if that is not all. The lock is held. */
 static void send(void)
 {
-	while (ring.head != ring.tail && read_register(LSR) & LSR_THRE) {
+	/* A device that takes everything at once must not keep the hart for all of it. */
+	for (unsigned n = 0; n < BURST && ring.head != ring.tail && read_register(LSR) & LSR_THRE;
+	     n++) {
 		for (unsigned i = 0; i < FIFO_SIZE && ring.head != ring.tail; i++)
 			write_register(THR, (uint8_t)ring.bytes[ring.tail++ % RING_SIZE]);
 	}
@@ -75,6 +82,8 @@ static void send(void)
 
 static void handle_interrupt(void)
 {
+	/* Reading IIR acknowledges what has no other cause. */
+	read_register(IIR);
 	/* As many as a FIFO holds, so that a line that never rests keeps nobody here. */
 	for (unsigned i = 0; i < FIFO_SIZE && read_register(LSR) & LSR_DR; i++)
 		receive(read_register(RBR));
@@ -130,6 +139,18 @@ static void write_to_firmware(const char *bytes, size_t count)
 		sbi_call(SBI_EXT_CONSOLE_PUTCHAR, 0, (uint8_t)bytes[i], 0, 0, 0, 0);
 }
 
+/* Tells how much is missing, where it is missing. The lock is held. */
+static void put_dropped(void)
+{
+	static char text[64];
+	int length = snprintf(text, sizeof(text), "\r\npilae: %llu bytes of output dropped\r\n",
+			      (unsigned long long)ring.dropped);
+
+	for (int i = 0; i < length; i++)
+		ring.bytes[ring.head++ % RING_SIZE] = text[i];
+	ring.dropped = 0;
+}
+
 void host_uart_write(const char *bytes, size_t count)
 {
 	if (!uart) {
@@ -137,11 +158,46 @@ void host_uart_write(const char *bytes, size_t count)
 		return;
 	}
 	spin_lock(&ring.lock);
+	if (ring.dropped && ring.head - ring.tail <= RING_SIZE / 2)
+		put_dropped();
 	for (size_t i = 0; i < count; i++) {
-		while (ring.head - ring.tail == RING_SIZE)
-			send();
-		ring.bytes[ring.head++ % RING_SIZE] = bytes[i];
+		if (ring.dropped || ring.head - ring.tail == RING_SIZE)
+			ring.dropped++;
+		else
+			ring.bytes[ring.head++ % RING_SIZE] = bytes[i];
 	}
 	send();
 	spin_unlock(&ring.lock);
+}
+
+/* Waits at most a second, and takes no lock: who holds it may be stopped. */
+static bool wait_for_room(void)
+{
+	uint64_t end = time_now() + platform.timebase;
+
+	while (!(read_register(LSR) & LSR_THRE)) {
+		if (time_now() > end)
+			return false;
+	}
+	return true;
+}
+
+void host_uart_flush(void)
+{
+	while (uart && ring.head != ring.tail && wait_for_room())
+		write_register(THR, (uint8_t)ring.bytes[ring.tail++ % RING_SIZE]);
+}
+
+void host_uart_write_last(const char *bytes, size_t count)
+{
+	if (!uart) {
+		write_to_firmware(bytes, count);
+		return;
+	}
+	host_uart_flush();
+	for (size_t i = 0; i < count && wait_for_room(); i++) {
+		if (bytes[i] == '\n')
+			write_register(THR, '\r');
+		write_register(THR, (uint8_t)bytes[i]);
+	}
 }

@@ -13,9 +13,16 @@
 void host_uart_init(void (*received)(uint8_t byte));
 
 /*
- * Sends bytes; what the device does not take at once is sent when it can. Waits only when more
- * than 16 KiB are waiting to be sent. Any hart; the caller sees to it that one does at a time.
+ * Sends bytes; what the device does not take at once is sent when it can. Never waits: when
+ * 64 KiB are waiting to be sent, more is dropped, and how much is told later. Any hart.
  */
 void host_uart_write(const char *bytes, size_t count);
+
+/*
+ * For the end of the machine: sends what still waits, and then these bytes, by polling and
+ * without locks. Gives up when the device takes nothing for a second.
+ */
+void host_uart_flush(void);
+void host_uart_write_last(const char *bytes, size_t count);
 
 #endif

@@ -76,7 +76,7 @@ struct engine {
 	/* Sets the guest's timer to expire at `deadline`, as SBI's set_timer does. */
 	void (*set_timer)(struct vcpu *vcpu, uint64_t deadline);
 
-	/* When the guest's timer expires; TIME_NEVER if it does not, or has. */
+	/* When the guest's timer wakes it, if nothing else does; TIME_NEVER: it does not. */
 	uint64_t (*timer_deadline)(struct vcpu *vcpu);
 
 	/* Executes a fence of the guest's own translations; fence.i is the same for all. */

@@ -11,6 +11,12 @@
 struct engine;
 struct vcpu;
 
+/* Who of a guest ran last on a hart, and under which VMID, generation included. */
+struct guest_on_hart {
+	const struct vcpu *vcpu;
+	uint64_t vmid;
+};
+
 struct guest {
 	const struct engine *engine;
 	struct arena *arena;
@@ -21,8 +27,8 @@ struct guest {
 	const uint64_t *sbi_extensions; /* the extension ids it is offered, 0-terminated */
 
 	/* The hext engine's. */
-	uint64_t vmid;          /* with its generation above HGATP_VMID_BITS, 0: none yet */
-	uint32_t *last_vcpu_on; /* by hart index: id + 1 of the vCPU that ran there last */
+	uint64_t vmid;                 /* with its generation above HGATP_VMID_BITS, 0: none yet */
+	struct guest_on_hart *on_hart; /* by hart index */
 };
 
 #endif

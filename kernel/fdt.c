@@ -45,7 +45,7 @@ static int translate_through(const void *fdt, int bus, int parent, uint64_t *add
 	return ERR_INVAL;
 }
 
-int fdt_node_reg(const void *fdt, int node, unsigned index, uint64_t *address, uint64_t *size)
+int fdt_node_cells(const void *fdt, int node, unsigned index, uint64_t *address, uint64_t *size)
 {
 	int parent = fdt_parent_offset(fdt, node);
 	int address_cells = fdt_address_cells(fdt, parent);
@@ -61,17 +61,24 @@ int fdt_node_reg(const void *fdt, int node, unsigned index, uint64_t *address, u
 
 	unsigned entry = (unsigned)(address_cells + size_cells);
 
-	if ((uint64_t)length / 4 < (uint64_t)entry * (index + 1))
+	if ((uint64_t)length / 4 < entry * ((uint64_t)index + 1))
 		return ERR_NOENT;
 	reg += (size_t)entry * index;
 	*address = read_cells(reg, address_cells);
 	*size = read_cells(reg + address_cells, size_cells);
+	return 0;
+}
+
+int fdt_node_reg(const void *fdt, int node, unsigned index, uint64_t *address, uint64_t *size)
+{
+	int parent = fdt_parent_offset(fdt, node);
+	int error = fdt_node_cells(fdt, node, index, address, size);
 
 	/* Without sizes it is a number, such as a hart id, and no address. */
-	for (int bus = parent; size_cells > 0 && (parent = fdt_parent_offset(fdt, bus)) >= 0;
-	     bus = parent) {
-		int error = translate_through(fdt, bus, parent, address);
-
+	if (error || fdt_size_cells(fdt, parent) == 0)
+		return error;
+	for (int bus = parent; (parent = fdt_parent_offset(fdt, bus)) >= 0; bus = parent) {
+		error = translate_through(fdt, bus, parent, address);
 		if (error)
 			return error;
 	}

@@ -236,8 +236,8 @@ void hart_start_all(void (*prepare)(void), void (*run)(void))
 
 		const struct isa *isa = read_isa(node);
 
-		if (!isa) {
-			log_warn("hart %llu: its ISA is not understood; it stays off",
+		if (!isa || isa->virtual_address_bits < mmu_address_bits()) {
+			log_warn("hart %llu: its ISA or MMU does not suffice; it stays off",
 				 (unsigned long long)id);
 			continue;
 		}

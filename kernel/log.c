@@ -28,6 +28,26 @@ void log_set_output(void (*output)(const char *text, size_t length))
 	log_output = output;
 }
 
+static void (*last_output)(const char *text, size_t length) = output_to_firmware;
+static void (*flush_output)(void);
+
+void log_set_last_output(void (*last)(const char *text, size_t length), void (*flush)(void))
+{
+	last_output = last;
+	flush_output = flush;
+}
+
+void log_begin_last(void)
+{
+	log_output = last_output;
+}
+
+void log_flush(void)
+{
+	if (flush_output)
+		flush_output();
+}
+
 void log_at(enum log_level level, const char *format, ...)
 {
 	static const char *const words[] = {"error: ", "warning: ", "", "debug: "};

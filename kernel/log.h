@@ -25,7 +25,15 @@ extern enum log_level log_level;
  */
 void log_set_output(void (*output)(const char *text, size_t length));
 
-/* Prints text as it is, without prefix or newline, even while another hart holds the log. */
+/*
+ * What ends the machine prints by `last`, which takes no lock, from log_begin_last() on; and
+ * log_flush() sees to it that what was printed has been sent.
+ */
+void log_set_last_output(void (*last)(const char *text, size_t length), void (*flush)(void));
+void log_begin_last(void);
+void log_flush(void);
+
+/* Prints text as it is, without prefix or newline, whoever holds the log. */
 void log_raw(const char *format, ...) __printf(1, 2);
 
 /*

@@ -12,7 +12,7 @@
 #define KERNEL_RO (PTE_V | PTE_R | PTE_A | PTE_G)
 #define KERNEL_RX (PTE_V | PTE_R | PTE_X | PTE_A | PTE_G)
 
-#define EARLY_TABLES 24
+#define EARLY_TABLES 48
 
 extern char image_start[], text_end[], rodata_end[], image_end[];
 
@@ -160,6 +160,8 @@ static void map_memory_piece(uint64_t base, uint64_t end)
 
 static void map_memory(void)
 {
+	unsigned kept = 0;
+
 	for (unsigned i = 0; i < platform.memory_count; i++) {
 		struct range *m = &platform.memory[i];
 		uint64_t base = align_up(m->base, MEGAPAGE_SIZE);
@@ -174,8 +176,10 @@ static void map_memory(void)
 		if (base < end)
 			map_memory_piece(base, end);
 		/* Only what is mapped is memory from now on. */
-		*m = (struct range){base, base < end ? end - base : 0};
+		if (base < end)
+			platform.memory[kept++] = (struct range){base, end - base};
 	}
+	platform.memory_count = kept;
 }
 
 bool mmu_is_mapped(hpa_t address, uint64_t size)
@@ -252,6 +256,11 @@ void mmu_init(hpa_t load_address)
 void mmu_use_page_allocator(void)
 {
 	page_allocator_ready = true;
+}
+
+unsigned mmu_address_bits(void)
+{
+	return pte_level_shift(root_level + 1);
 }
 
 uint64_t mmu_satp(void)

@@ -161,33 +161,33 @@ uint64_t page_clear_step(void)
 	return zero_block ? CLEAR_STEP_BLOCK : CLEAR_STEP;
 }
 
-static inline char *zero_one_block(char *at)
+static inline char *zero_one_block(char *at, unsigned size)
 {
 #ifdef __riscv
 	register char *a0 __asm__("a0") = at;
 
 	__asm__ volatile(".word 0x0045200f" ::"r"(a0) : "memory"); /* cbo.zero (a0) */
 #else
-	for (unsigned i = 0; i < zero_block; i++)
+	for (unsigned i = 0; i < size; i++)
 		at[i] = 0;
 #endif
-	return at + zero_block;
+	return at + size;
 }
 
-static void clear_by_blocks(char *start, uint64_t size)
+static void clear_by_blocks(char *start, uint64_t size, unsigned block)
 {
 	char *end = start + size;
 
 	/* A block is at most an eighth of a page. */
 	while (start < end) {
-		start = zero_one_block(start);
-		start = zero_one_block(start);
-		start = zero_one_block(start);
-		start = zero_one_block(start);
-		start = zero_one_block(start);
-		start = zero_one_block(start);
-		start = zero_one_block(start);
-		start = zero_one_block(start);
+		start = zero_one_block(start, block);
+		start = zero_one_block(start, block);
+		start = zero_one_block(start, block);
+		start = zero_one_block(start, block);
+		start = zero_one_block(start, block);
+		start = zero_one_block(start, block);
+		start = zero_one_block(start, block);
+		start = zero_one_block(start, block);
 	}
 }
 
@@ -196,8 +196,10 @@ void page_clear_bytes(void *start, uint64_t size)
 	volatile uint64_t *word = start;
 	volatile uint64_t *end = word + size / sizeof(*word);
 
-	if (zero_block) {
-		clear_by_blocks(start, size);
+	unsigned block = zero_block;
+
+	if (block) {
+		clear_by_blocks(start, size, block);
 		return;
 	}
 	/* Volatile, so that this stays the plain loop whose length is known. */

@@ -29,6 +29,7 @@ void machine_init_end(void)
 void machine_end(bool failure)
 {
 	irqoff_report();
+	log_flush();
 	if (failure && finisher) {
 		uint64_t start = csr_read(CSR_TIME);
 
@@ -81,6 +82,7 @@ static void begin_panic(void)
 			__asm__ volatile("wfi");
 	}
 	ipi_halt_others();
+	log_begin_last();
 }
 
 void panic(const char *format, ...)

@@ -37,6 +37,13 @@ static void add_memory(struct range range)
 {
 	if (range.size == 0 || range.base + range.size < range.base)
 		return;
+	for (unsigned i = 0; i < platform.memory_count; i++) {
+		if (ranges_overlap(range.base, range.size, platform.memory[i].base,
+				   platform.memory[i].size)) {
+			log_warn("/memory: two ranges overlap; the second is not used");
+			return;
+		}
+	}
 	if (platform.memory_count == PLATFORM_MEMORY_MAX) {
 		log_warn("/memory: more than %u ranges; the rest is not used", PLATFORM_MEMORY_MAX);
 		return;
@@ -84,13 +91,14 @@ void platform_for_reserved(const void *fdt, void (*visit)(struct range range, bo
 
 	if (parent < 0)
 		return;
+	/* Its addresses are those of the root, even where it has no `ranges` that says so. */
 	fdt_for_each_subnode(node, fdt, parent)
 	{
 		bool no_map = fdt_getprop(fdt, node, "no-map", NULL) != NULL;
 
 		if (!fdt_node_enabled(fdt, node))
 			continue;
-		for (unsigned i = 0; !fdt_node_reg(fdt, node, i, &range.base, &range.size); i++)
+		for (unsigned i = 0; !fdt_node_cells(fdt, node, i, &range.base, &range.size); i++)
 			visit(range, no_map);
 	}
 }

@@ -165,6 +165,9 @@ void __noreturn kernel_main(uint64_t hart_id, uint64_t fdt_address, uint64_t loa
 	if (platform.timebase == 0)
 		panic("/cpus: no timebase-frequency");
 	set_log_level();
+	if (!platform.rng_seed)
+		log_warn(
+		    "/chosen has no rng-seed: the randomness of guests begins with the time alone");
 	random_init(platform.rng_seed, platform.rng_seed_size, time_now());
 	machine_init_end();
 	change_stack(mmu_map_stack());

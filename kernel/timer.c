@@ -16,6 +16,8 @@
  * A timer's `prev` is its parent if it is the first child, else the sibling before it.
  */
 
+#define EXPIRE_MAX 16 /* timers dealt with in one interrupt */
+
 uint64_t time_now(void)
 {
 	return csr_read(CSR_TIME);
@@ -101,7 +103,7 @@ static void heap_remove(struct timer_queue *queue, struct timer *timer)
 		queue->root = heap_meld(queue->root, rest);
 	}
 	timer->child = timer->next = timer->prev = NULL;
-	timer->queue = NULL;
+	__atomic_store_n(&timer->queue, NULL, __ATOMIC_SEQ_CST);
 }
 
 /* Sets this hart's timer hardware. The queue's lock is held. */
@@ -192,11 +194,14 @@ void timer_interrupt(void)
 	struct timer_queue *queue = &this_hart()->timers;
 
 	spin_lock(&queue->lock);
-	while (queue->root && queue->root->deadline <= time_now()) {
+	/* If there are more, the hardware fires again at once. */
+	for (unsigned n = 0; n < EXPIRE_MAX && queue->root && queue->root->deadline <= time_now();
+	     n++) {
 		struct timer *timer = queue->root;
 
-		heap_remove(queue, timer);
+		/* Before it leaves the queue, for timer_quiesce(). */
 		__atomic_store_n(&queue->expiring, timer, __ATOMIC_SEQ_CST);
+		heap_remove(queue, timer);
 		spin_unlock(&queue->lock);
 		timer->expired(timer);
 		__atomic_store_n(&queue->expiring, NULL, __ATOMIC_SEQ_CST);

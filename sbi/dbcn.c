@@ -32,8 +32,7 @@ static int64_t write(struct vcpu *vcpu, uint64_t *value)
 		return error;
 	if (gmem_read(vm_of(vcpu), GPA(sbi_argument(vcpu, 1)), bytes, count) != 0)
 		return SBI_ERR_FAILED;
-	console_output(vm_of(vcpu), bytes, (unsigned)count);
-	*value = count;
+	*value = count ? console_output(vm_of(vcpu), bytes, (unsigned)count) : 0;
 	return SBI_SUCCESS;
 }
 

@@ -28,7 +28,8 @@ static int64_t start(struct vcpu *vcpu)
 		error = SBI_ERR_FAILED;
 	} else {
 		target->requests = 0;
-		target->irq = 0;
+		/* An external interrupt is the PLIC's to take back. */
+		__atomic_fetch_and(&target->irq, (uint32_t)BIT(IRQ_S_EXT), __ATOMIC_SEQ_CST);
 		target->guest->engine->vcpu_reset(target, address, sbi_argument(vcpu, 2), false);
 		target->hsm_state = SBI_HSM_STARTED;
 		vm->active++;

@@ -49,7 +49,8 @@ static int64_t check_range(uint64_t start, uint64_t size, struct fence *fence)
 		fence->size = UINT64_MAX;
 		return SBI_SUCCESS;
 	}
-	return start + size < start ? SBI_ERR_INVALID_ADDRESS : SBI_SUCCESS;
+	/* A range may end where the address space does. */
+	return size > 0 && start + (size - 1) < start ? SBI_ERR_INVALID_ADDRESS : SBI_SUCCESS;
 }
 
 static int64_t call(struct vcpu *vcpu, uint64_t *value)

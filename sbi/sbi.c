@@ -2,8 +2,11 @@
 
 #include "sbi/sbi.h"
 
+#include "kernel/trap.h"
 #include "vmm/hooks.h"
 #include "vmm/vm.h"
+
+#define HARTS_A_STRETCH 32 /* acted on between preemption points */
 
 static const struct sbi_extension *const extensions[] = {
     &sbi_time, &sbi_ipi, &sbi_rfence, &sbi_hsm, &sbi_dbcn, &sbi_srst, &sbi_base,
@@ -77,5 +80,7 @@ void sbi_for_harts(struct vcpu *vcpu, uint64_t mask, uint64_t base,
 
 		if (__atomic_load_n(&target->mode, __ATOMIC_SEQ_CST) != VCPU_PARKED)
 			each(target, argument);
+		if (id % HARTS_A_STRETCH == HARTS_A_STRETCH - 1)
+			preempt_point();
 	}
 }

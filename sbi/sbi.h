@@ -43,7 +43,10 @@ static inline uint64_t sbi_function(const struct vcpu *vcpu)
  */
 int64_t sbi_check_harts(const struct vcpu *vcpu, uint64_t mask, uint64_t base);
 
-/* Calls `each` for those harts, which have been checked, that are not parked. */
+/*
+ * Calls `each` for those harts, which have been checked, that are not parked. Passes preemption
+ * points.
+ */
 void sbi_for_harts(struct vcpu *vcpu, uint64_t mask, uint64_t base,
 		   void (*each)(struct vcpu *target, const void *argument), const void *argument);
 

@@ -34,7 +34,7 @@ static struct {
 
 /* Bytes typed for the focused VM that its UART had no room for. Boot hart and vCPUs. */
 static struct {
-	struct spinlock lock; /* guards the rest; not held when a UART is called */
+	struct spinlock lock; /* guards the rest; before the locks of a VM's UART */
 	unsigned head, tail;
 	uint8_t bytes[INPUT_MAX];
 } input = {.lock = SPINLOCK_INIT};
@@ -59,10 +59,16 @@ static void put_line_start(void)
 static void put_message(const char *text, size_t length)
 {
 	put_line_start();
-	for (size_t i = 0; i < length; i++) {
-		if (text[i] == '\n')
-			put_raw("\r", 1);
-		put_raw(&text[i], 1);
+	while (length > 0) {
+		const char *end = memchr(text, '\n', length);
+		size_t run = end ? (size_t)(end - text) : length;
+
+		put_raw(text, run);
+		if (!end)
+			return;
+		put_raw("\r\n", 2);
+		text += run + 1;
+		length -= run + 1;
 	}
 }
 
@@ -85,41 +91,48 @@ static void put_pending_line(const struct vm *vm, struct pending_line *line)
 	line->length = 0;
 }
 
-static void put_unfocused(struct vm *vm, const uint8_t *bytes, unsigned count)
+/* How many bytes were taken: a complete line ends the call, so that it is a short one. */
+static unsigned put_unfocused(struct vm *vm, const uint8_t *bytes, unsigned count)
 {
 	struct pending_line *line;
 
 	if (vm->number > VMS_MAX)
-		return;
+		return count;
 	line = &console.lines[vm->number - 1];
 	for (unsigned i = 0; i < count; i++) {
-		if (bytes[i] == '\n' || line->length == LINE_MAX)
+		bool full = line->length == LINE_MAX;
+
+		if (bytes[i] == '\n' || full)
 			put_pending_line(vm, line);
-		if (bytes[i] != '\n' && bytes[i] != '\r')
+		if (bytes[i] != '\r' && bytes[i] != '\n')
 			line->text[line->length++] = (char)bytes[i];
+		if (bytes[i] == '\n' || full)
+			return i + 1;
 	}
+	return count;
 }
 
-void console_output(struct vm *vm, const uint8_t *bytes, unsigned count)
+unsigned console_output(struct vm *vm, const uint8_t *bytes, unsigned count)
 {
 	spin_lock(&console.lock);
 	if (vm->number == console.focus)
 		put_raw((const char *)bytes, count);
 	else
-		put_unfocused(vm, bytes, count);
+		count = put_unfocused(vm, bytes, count);
 	spin_unlock(&console.lock);
+	return count;
 }
 
-/* Offers the focused VM what waits for it, as long as it takes it. */
-static void feed(void)
+/*
+ * Offers the VM what waits for it, if it is the focused one, as long as it takes it. The lock
+ * keeps its devices from being taken down meanwhile: see console_forget().
+ */
+static void feed(struct vm *vm)
 {
-	struct vm *vm = vm_by_number(console.focus);
-
 	spin_lock(&input.lock);
-	while (vm && vm->state == VM_RUNNING && input.head != input.tail) {
-		uint8_t byte = input.bytes[input.tail % INPUT_MAX];
-
-		if (!machine_console_input(vm, byte))
+	while (vm && vm->number == console.focus && vm->state == VM_RUNNING &&
+	       input.head != input.tail) {
+		if (!machine_console_input(vm, input.bytes[input.tail % INPUT_MAX]))
 			break;
 		input.tail++;
 	}
@@ -128,8 +141,15 @@ static void feed(void)
 
 void console_drained(struct vm *vm)
 {
-	if (vm->number == console.focus)
-		feed();
+	feed(vm);
+}
+
+void console_forget(struct vm *vm)
+{
+	(void)vm;
+	/* Who feeds it still has the lock; who comes later sees that it does not run. */
+	spin_lock(&input.lock);
+	spin_unlock(&input.lock);
 }
 
 static void focus(unsigned number)
@@ -181,7 +201,7 @@ static void type(uint8_t byte)
 	if (input.head - input.tail < INPUT_MAX)
 		input.bytes[input.head++ % INPUT_MAX] = byte;
 	spin_unlock(&input.lock);
-	feed();
+	feed(vm_by_number(console.focus));
 }
 
 static void received(uint8_t byte)
@@ -214,4 +234,5 @@ void console_init(const char *command_line)
 	}
 	host_uart_init(received);
 	log_set_output(log_to_console);
+	log_set_last_output(host_uart_write_last, host_uart_flush);
 }

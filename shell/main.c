@@ -39,7 +39,7 @@ static enum vmconfig_engine chosen_engine(void)
 /* Engines that cannot run on this hart say so; the VMs are placed accordingly. */
 static void prepare_hart(void)
 {
-	hext_engine.init_hart();
+	this_hart()->has_h = hext_engine.init_hart();
 	schedule_init_hart();
 }
 

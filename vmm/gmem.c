@@ -78,7 +78,8 @@ int gmem_fault(struct vcpu *vcpu, gpa_t gpa)
 		void *page = has_small_pages(vm, gpa) ? NULL : pool_take_megapage();
 
 		if (page) {
-			/* The stock is not full any more: the scheduler decides anew what to trap. */
+			/* The stock is not full any more: the scheduler decides anew what to trap.
+			 */
 			this_hart()->reschedule = 1;
 			return map_for(vcpu, gpa, page, LEVEL_2M);
 		}
@@ -135,10 +136,14 @@ static int find(struct vm *vm, gpa_t gpa, uint64_t size, char **pointer, uint64_
 {
 	hpa_t hpa;
 	unsigned level;
-	int error = gmem_back(vm, gpa, true);
 
-	if (error || gspace_lookup(&vm->guest.space, gpa, &hpa, &level) != 0)
-		return error ? error : ERR_NOMEM;
+	/* Found missing again, another vCPU's small pages came between: ours is one of these. */
+	while (gspace_lookup(&vm->guest.space, gpa, &hpa, &level) != 0) {
+		int error = gmem_back(vm, gpa, true);
+
+		if (error)
+			return error;
+	}
 
 	uint64_t page_size = level == LEVEL_4K ? PAGE_SIZE : MEGAPAGE_SIZE;
 

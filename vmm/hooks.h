@@ -34,8 +34,13 @@ bool machine_console_input(struct vm *vm, uint8_t byte);
 /* device/machine.c: takes a byte that the guest has not read yet, for SBI calls. */
 bool machine_console_take(struct vm *vm, uint8_t *byte);
 
-/* shell/console.c: the guest's output, and room again after an input byte was refused. */
-void console_output(struct vm *vm, const uint8_t *bytes, unsigned count);
+/*
+ * shell/console.c: the guest's output, of which at least one byte is taken (how many is
+ * returned); room again after an input byte was refused; and the VM's devices are about to be
+ * taken down, its state being none of a running one already.
+ */
+unsigned console_output(struct vm *vm, const uint8_t *bytes, unsigned count);
 void console_drained(struct vm *vm);
+void console_forget(struct vm *vm);
 
 #endif

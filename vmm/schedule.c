@@ -148,6 +148,12 @@ void schedule_block(struct vcpu *vcpu)
 		return;
 	if (deadline != TIME_NEVER)
 		timer_set(&vcpu->timer, deadline);
+
+	/*
+	 * Its turn ends here even if somebody wakes it at once: a waker puts it into the queue,
+	 * and only end_turn() looks there.
+	 */
+	this_hart()->reschedule = 1;
 	__atomic_store_n(&vcpu->mode, VCPU_BLOCKED, __ATOMIC_SEQ_CST);
 
 	/* Who raises something after this looks sees BLOCKED and wakes it; before, we see it. */
@@ -179,7 +185,14 @@ static void park(struct run_queue *queue, struct vcpu *vcpu)
 	__atomic_store_n(&vcpu->requests, 0, __ATOMIC_SEQ_CST);
 	gmem_fault_abandon(vcpu);
 	timer_cancel(&vcpu->timer);
+	spin_lock(&queue->lock);
+	/* It blocked, and was woken again, before its turn ended. */
+	if (!list_empty(&vcpu->run_link)) {
+		list_remove(&vcpu->run_link);
+		queue->count--;
+	}
 	__atomic_store_n(&vcpu->mode, VCPU_PARKED, __ATOMIC_SEQ_CST);
+	spin_unlock(&queue->lock);
 	vm_vcpu_parked(vcpu);
 }
 
@@ -300,6 +313,19 @@ static bool run_job_step(struct run_queue *queue)
 	return true;
 }
 
+/* Jobs have their turns too, as long as a vCPU's at the most. */
+static bool run_jobs(struct run_queue *queue)
+{
+	uint64_t end = time_now() + platform.timebase / SLICE_PER_SECOND;
+	bool worked = false;
+
+	while (time_now() < end && run_job_step(queue)) {
+		worked = true;
+		preempt_point();
+	}
+	return worked;
+}
+
 static void idle(void)
 {
 	if (pool_refill_step())
@@ -314,7 +340,7 @@ static void next_turn(struct run_queue *queue)
 	__atomic_store_n(&this_hart()->reschedule, 0, __ATOMIC_SEQ_CST);
 	preempt_point();
 
-	bool worked = run_job_step(queue);
+	bool worked = run_jobs(queue);
 	struct vcpu *vcpu = take_next(queue);
 
 	if (vcpu)

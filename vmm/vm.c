@@ -145,6 +145,12 @@ static uint64_t kept_bytes(const struct vm *vm)
 	return align_up(sizeof(*vm), PAGE_SIZE) + (vm->arena.pages[ARENA_OBJECTS] << PAGE_SHIFT);
 }
 
+/* What a VM takes at the most: its RAM, tables of 4 KiB pages for all of it, and the rest. */
+static uint64_t commitment(const struct vm *vm)
+{
+	return vm->config.memory + vm->config.memory / 256 + KIB(4) * vm->config.vcpus + KIB(256);
+}
+
 /*
  * Its life.
  */
@@ -155,7 +161,7 @@ static void note_ended(struct vm *vm, bool crashed)
 	spin_lock(&vms.lock);
 	vm->state = crashed ? VM_CRASHED : VM_OFF;
 	vms.any_crashed |= crashed;
-	vms.committed -= vm->config.memory;
+	vms.committed -= commitment(vm);
 
 	bool last = --vms.alive == 0;
 
@@ -176,6 +182,7 @@ static int destroy_step(struct job *job)
 
 static void begin_destroy(struct vm *vm)
 {
+	console_forget(vm);
 	if (vm->machine)
 		machine_reset(vm);
 	timer_quiesce();
@@ -185,7 +192,7 @@ static void begin_destroy(struct vm *vm)
 	}
 	unplace_vcpus(vm);
 	vm->machine = NULL;
-	vm->bus.count = 0;
+	memset(&vm->bus, 0, sizeof(vm->bus));
 	schedule_job(&vm->job, destroy_step);
 }
 
@@ -341,13 +348,12 @@ static bool has_room(struct vm *vm)
 	uint64_t total = page_total_bytes();
 	uint64_t left = total > vms.committed ? total - vms.committed : 0;
 
-	if (vm->config.memory <= left)
+	if (commitment(vm) <= left)
 		return true;
-	log_error(
-	    "%s: pilae,memory: %llu MiB do not fit: the host has %llu MiB, of which other VMs "
-	    "have %llu MiB; give it less, or the host more",
-	    vm->config.path, (unsigned long long)(vm->config.memory >> 20),
-	    (unsigned long long)(total >> 20), (unsigned long long)(vms.committed >> 20));
+	log_error("%s: pilae,memory: %llu MiB do not fit: the host has %llu MiB, of which "
+		  "%llu MiB are taken; give it less, or the host more",
+		  vm->config.path, (unsigned long long)(vm->config.memory >> 20),
+		  (unsigned long long)(total >> 20), (unsigned long long)(vms.committed >> 20));
 	return false;
 }
 
@@ -366,7 +372,7 @@ static bool start(struct vm *vm, enum vmconfig_engine engine)
 			;
 		return false;
 	}
-	vms.committed += vm->config.memory;
+	vms.committed += commitment(vm);
 	vms.alive++;
 	log_info("%s: %s, %u vCPU%s, %llu MiB, %llu KiB kept", vm->config.name,
 		 vm->guest.engine->name, vm->config.vcpus, vm->config.vcpus == 1 ? "" : "s",
@@ -412,6 +418,7 @@ void vm_start_system(const void *system, uint64_t size, enum vmconfig_engine eng
 {
 	bool any_manual = false;
 
+	vms.committed = page_total_bytes() - page_free_bytes();
 	/* What is wrong with the file as a whole has been reported; its VMs may still start. */
 	if (fit_open(&vms.fit, system, size) != 0)
 		machine_end(true);

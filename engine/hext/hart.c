@@ -22,8 +22,8 @@
 #define HIDELEG (BIT(IRQ_VS_SOFT) | BIT(IRQ_VS_TIMER) | BIT(IRQ_VS_EXT))
 
 /* Of henvcfg, what guests are given where the hart and the firmware allow it. */
-#define HENVCFG                                                                  \
-	(ENVCFG_STCE | ENVCFG_PBMTE | ENVCFG_ADUE | ENVCFG_CBZE | ENVCFG_CBCFE | \
+#define HENVCFG                                                   \
+	(ENVCFG_STCE | ENVCFG_ADUE | ENVCFG_CBZE | ENVCFG_CBCFE | \
 	 (1 << 4)) /* CBIE = 1: an invalidation flushes, so that nothing lost reappears */
 
 static struct hext_hart hext_harts[HARTS_MAX];
@@ -79,6 +79,9 @@ bool hext_init_hart(void)
 	csr_write(CSR_HGEIE, 0);
 	csr_write(CSR_HVIP, 0);
 	csr_write(CSR_HTIMEDELTA, 0);
+	csr_write(CSR_VSATP, 0);
+	if (hext->henvcfg & ENVCFG_STCE)
+		csr_write(CSR_VSTIMECMP, UINT64_MAX);
 	csr_write(CSR_HCOUNTEREN, COUNTEREN_CY | COUNTEREN_TM | COUNTEREN_IR);
 	csr_write(CSR_HSTATUS, HSTATUS_VSXL_64);
 	init_state_enables(hext);
@@ -90,8 +93,6 @@ static void limit_to_hart(struct isa *isa, const struct hext_hart *hext)
 {
 	if (!(hext->henvcfg & ENVCFG_STCE))
 		isa_remove(isa, ISA_sstc);
-	if (!(hext->henvcfg & ENVCFG_PBMTE))
-		isa_remove(isa, ISA_svpbmt);
 	if (!(hext->henvcfg & ENVCFG_ADUE))
 		isa_remove(isa, ISA_svadu);
 	if (!(hext->henvcfg & ENVCFG_CBZE))
@@ -100,9 +101,35 @@ static void limit_to_hart(struct isa *isa, const struct hext_hart *hext)
 		isa_remove(isa, ISA_zicbom);
 }
 
+uint32_t hext_common_modes(void)
+{
+	uint32_t modes = UINT32_MAX;
+
+	for (unsigned i = 0; i < hart_count(); i++) {
+		if (hext_harts[i].usable)
+			modes &= hext_harts[i].gspace_modes;
+	}
+	return modes;
+}
+
+static void remove_letter(struct isa *isa, char letter)
+{
+	isa->letters &= ~((uint32_t)1 << (letter - 'a'));
+}
+
 void hext_limit_isa(struct isa *isa)
 {
-	isa->letters &= ~((uint32_t)1 << ('h' - 'a'));
+	remove_letter(isa, 'h');
+	/* State that is not switched is not offered: f without d, and parts of vector. */
+	if (!isa_has_letter(isa, 'd'))
+		remove_letter(isa, 'f');
+	for (unsigned e = ISA_zvbb; e <= ISA_zvkt && !isa_has_letter(isa, 'v'); e++)
+		isa_remove(isa, (enum isa_extension)e);
+	/*
+	 * A guest that reads its memory uncached could see what was there before it was cleared
+	 * through the cache.
+	 */
+	isa_remove(isa, ISA_svpbmt);
 	for (unsigned i = 0; i < hart_count(); i++) {
 		if (hext_harts[i].usable)
 			limit_to_hart(isa, &hext_harts[i]);

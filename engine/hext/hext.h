@@ -26,6 +26,9 @@ struct hext_hart *hext_this_hart(void);
 bool hext_init_hart(void);
 void hext_limit_isa(struct isa *isa);
 
+/* The modes of hgatp that all usable harts have: bit n is mode n. */
+uint32_t hext_common_modes(void);
+
 /* Loading and putting of vCPUs: CSRs, FP and vector state, VMIDs. */
 int hext_guest_init(struct guest *guest, unsigned address_bits);
 int hext_vcpu_init(struct vcpu *vcpu);

@@ -267,7 +267,10 @@ static void set_timer(struct vcpu *vcpu, uint64_t deadline)
 
 static uint64_t timer_deadline(struct vcpu *vcpu)
 {
-	return vcpu->has_sstc ? csr_read(CSR_VSTIMECMP) : TIME_NEVER;
+	/* One that is masked wakes nobody. */
+	bool wakes = vcpu->has_sstc && csr_read(CSR_VSIE) & BIT(IRQ_S_TIMER);
+
+	return wakes ? csr_read(CSR_VSTIMECMP) : TIME_NEVER;
 }
 
 #define FENCE_PAGES_MAX 64
@@ -313,7 +316,10 @@ static void mapped(struct vcpu *vcpu, gpa_t gpa)
 	register uint64_t a0 __asm__("a0") = gpa.v >> 2;
 
 	(void)vcpu;
-	__asm__ volatile(".word 0x62050073" ::"r"(a0) : "memory"); /* hfence.gvma a0, zero */
+	/* hfence.gvma a0, zero; and the page's former code is not to be executed. */
+	__asm__ volatile(".word 0x62050073\n"
+			 "fence.i" ::"r"(a0)
+			 : "memory");
 }
 
 const struct engine hext_engine = {

@@ -35,12 +35,12 @@ static unsigned smallest_level(uint32_t modes, unsigned address_bits)
 
 int hext_guest_init(struct guest *guest, unsigned address_bits)
 {
-	unsigned level = smallest_level(hext_this_hart()->gspace_modes, address_bits);
+	unsigned level = smallest_level(hext_common_modes(), address_bits);
 
 	if (!level)
 		return ERR_RANGE;
-	guest->last_vcpu_on = arena_alloc(guest->arena, HARTS_MAX * sizeof(*guest->last_vcpu_on));
-	if (!guest->last_vcpu_on)
+	guest->on_hart = arena_alloc(guest->arena, HARTS_MAX * sizeof(*guest->on_hart));
+	if (!guest->on_hart)
 		return ERR_NOMEM;
 	return gspace_init(&guest->space, guest->arena, level);
 }
@@ -73,7 +73,7 @@ void hext_vcpu_reset(struct vcpu *vcpu, uint64_t pc, uint64_t argument, bool res
 	vcpu->x[11] = argument;
 	vcpu->pc = pc;
 	vcpu->sstatus = SSTATUS_UXL_64 | SSTATUS_SPP;
-	if (isa_has_letter(isa, 'f'))
+	if (isa_has_letter(isa, 'd'))
 		vcpu->sstatus |= (uint64_t)XS_CLEAN << SSTATUS_FS_SHIFT;
 	if (isa_has_letter(isa, 'v'))
 		vcpu->sstatus |= (uint64_t)XS_CLEAN << SSTATUS_VS_SHIFT;
@@ -109,35 +109,38 @@ static uint64_t take_vmid(struct guest *guest, struct hext_hart *hext)
 	}
 
 	uint64_t generation = vmids.generation;
+	uint64_t vmid = guest->vmid;
 
 	spin_unlock(&vmids.lock);
 	if (hext->vmid_generation != generation) {
 		hext->vmid_generation = generation;
 		__asm__ volatile(".word 0x62000073" ::: "memory"); /* hfence.gvma zero, zero */
 	}
-	return guest->vmid & hext->vmid_mask;
+	return vmid;
 }
 
 static void load_address_space(struct vcpu *vcpu, struct hext_hart *hext)
 {
 	struct guest *guest = vcpu->guest;
-	uint32_t *last = &guest->last_vcpu_on[this_hart()->index];
+	struct guest_on_hart *last = &guest->on_hart[this_hart()->index];
 	uint64_t mode = ATP_MODE_SV39 + guest->space.root_level - 2;
 	uint64_t vmid = take_vmid(guest, hext);
 
-	csr_write(CSR_HGATP, mode << ATP_MODE_SHIFT | vmid << HGATP_VMID_SHIFT |
+	csr_write(CSR_HGATP, mode << ATP_MODE_SHIFT | (vmid & hext->vmid_mask) << HGATP_VMID_SHIFT |
 				 pointer_to_hpa(guest->space.root).v >> PAGE_SHIFT);
 
 	/*
 	 * Translations of another vCPU of this guest, or of this one before it went elsewhere
 	 * and changed them, are not this hart's: guests use an ASID for different spaces on
-	 * different harts (all of them ASID 0, often).
+	 * different harts (all of them ASID 0, often). Under a VMID that is new to the guest
+	 * there may be another guest's, which HFENCE.GVMA need not have flushed.
 	 */
-	if (*last != vcpu->id + 1 || vcpu->last_hart != this_hart()) {
+	if (last->vcpu != vcpu || last->vmid != vmid || vcpu->last_hart != this_hart()) {
 		__asm__ volatile(".word 0x22000073\n" /* hfence.vvma zero, zero */
 				 "fence.i" ::
 				     : "memory");
-		*last = (uint32_t)vcpu->id + 1;
+		last->vcpu = vcpu;
+		last->vmid = vmid;
 		vcpu->last_hart = this_hart();
 	}
 }
@@ -199,14 +202,17 @@ void hext_load(struct vcpu *vcpu)
 	csr_write(CSR_VSEPC, csrs->vsepc);
 	csr_write(CSR_VSCAUSE, csrs->vscause);
 	csr_write(CSR_VSTVAL, csrs->vstval);
-	csr_write(CSR_VSATP, csrs->vsatp);
 	csr_write(CSR_SCOUNTEREN, csrs->scounteren);
 	csr_write(CSR_SENVCFG, csrs->senvcfg);
 	csr_write(CSR_HVIP, csrs->hvip);
+	/* Without Sstc, stimecmp is no register of the guest's. */
+	csr_write(CSR_HENVCFG, hext->henvcfg & (vcpu->has_sstc ? ~UINT64_C(0) : ~ENVCFG_STCE));
 	if (vcpu->has_sstc)
 		csr_write(CSR_VSTIMECMP, csrs->vstimecmp);
 	vcpu->host_tp = (uint64_t)this_hart();
+	/* Priv. 1.13, 18.2.10: vsatp is 0 while hgatp changes, as both are active here. */
 	load_address_space(vcpu, hext);
+	csr_write(CSR_VSATP, csrs->vsatp);
 	restore_fp(vcpu, hext);
 }
 
@@ -222,6 +228,8 @@ void hext_put(struct vcpu *vcpu)
 	csrs->vscause = csr_read(CSR_VSCAUSE);
 	csrs->vstval = csr_read(CSR_VSTVAL);
 	csrs->vsatp = csr_read(CSR_VSATP);
+	csr_write(CSR_VSATP, 0);
+	csr_write(CSR_HGATP, 0);
 	csrs->scounteren = csr_read(CSR_SCOUNTEREN);
 	csrs->senvcfg = csr_read(CSR_SENVCFG);
 	csrs->hvip = csr_read(CSR_HVIP);

@@ -15,7 +15,7 @@
 #define LOAD_FP(funct3, rd)          (0x07U | (funct3) << 12 | (rd) << 7)
 #define STORE(funct3, rs2)           (0x23U | (funct3) << 12 | (rs2) << 20)
 #define STORE_FP(funct3, rs2)        (0x27U | (funct3) << 12 | (rs2) << 20)
-#define AMO(funct5, funct3, rd, rs2) (0x2fU | (funct3) << 12 | (rd) << 7 | (rs2) << 20 | (funct5) << 27)
+#define AMO(funct5, funct3, rd, rs2) (0x2fU | (funct3) << 12 | (rd) << 7 | (rs2) << 20 | (uint32_t)(funct5) << 27)
 #define LR(funct3, rd)               AMO(0x02U, funct3, rd, 0U)
 #define SC(funct3, rd, rs2)          AMO(0x03U, funct3, rd, rs2)
 #define C_LW(rd)                     (0x4000U | ((rd) - 8) << 2)
@@ -33,7 +33,7 @@ static struct {
 
 static struct vm vm;
 static struct vcpu vcpu, *vcpus[1] = {&vcpu};
-static struct exit_access access;
+static struct exit_access exit_access;
 static uint32_t instruction;
 static int fetch_error;
 static unsigned fetches, faults;
@@ -86,7 +86,7 @@ static const struct engine engine = {
 void exit_access_fault(struct vcpu *of, const struct exit_access *what)
 {
 	assert_ptr_equal(of, &vcpu);
-	assert_ptr_equal(what, &access);
+	assert_ptr_equal(what, &exit_access);
 	faults++;
 }
 
@@ -118,8 +118,8 @@ static int setup(void **state)
 static void emulate(uint32_t bits, uint64_t gpa)
 {
 	instruction = bits;
-	access = (struct exit_access){.kind = ACCESS_LOAD, .gpa = GPA(gpa)};
-	mmio_emulate(&vcpu, &access);
+	exit_access = (struct exit_access){.kind = ACCESS_LOAD, .gpa = GPA(gpa)};
+	mmio_emulate(&vcpu, &exit_access);
 }
 
 /* Performs it and wants it to succeed, as an instruction of 4 bytes. */
@@ -349,8 +349,8 @@ static void test_compressed(void **state)
 static void hinted(uint64_t transformed, uint64_t gpa)
 {
 	vcpu.pc = PC;
-	access = (struct exit_access){.gpa = GPA(gpa), .transformed = transformed};
-	mmio_emulate(&vcpu, &access);
+	exit_access = (struct exit_access){.gpa = GPA(gpa), .transformed = transformed};
+	mmio_emulate(&vcpu, &exit_access);
 }
 
 static void test_transformed(void **state)

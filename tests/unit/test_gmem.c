@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: MIT */
+/* unit: vmm/gmem.c engine/gspace.c kernel/arena.c kernel/page.c kernel/pool.c vmm/copy.c */
+#include "tests/unit/fake_kernel.h"
+
+#include "kernel/page.h"
+#include "kernel/pool.h"
+#include "vmm/gmem.h"
+#include "vmm/vm.h"
+
+#define MEGAPAGES 16
+#define COUNT     (MEGAPAGES << PAGE_ORDER_2M)
+#define RAM_BASE  UINT64_C(0x80000000)
+#define RAM_SIZE  MIB(8)
+
+static struct page pages[COUNT];
+static char *memory;
+static struct vm vm;
+static struct vcpu vcpu;
+static uint8_t model[RAM_SIZE]; /* what the guest's RAM holds */
+static unsigned mapped_calls;
+static uint64_t mapped_last;
+
+static void note_mapped(struct vcpu *of, gpa_t gpa)
+{
+	assert_ptr_equal(of, &vcpu);
+	mapped_calls++;
+	mapped_last = gpa.v;
+}
+
+static const struct engine engine = {.mapped = note_mapped};
+
+static int setup(void **state)
+{
+	(void)state;
+	fake_reset();
+	memory = aligned_alloc(MEGAPAGE_SIZE, COUNT * PAGE_SIZE);
+	memset(memory, 0xdb, COUNT * PAGE_SIZE);
+	page_init(memory, COUNT, pages);
+	page_add(memory, COUNT);
+	memset(&vm, 0, sizeof(vm));
+	memset(&vcpu, 0, sizeof(vcpu));
+	memset(model, 0, sizeof(model));
+	arena_init(&vm.arena);
+	vm.guest.engine = &engine;
+	vm.ram_base = RAM_BASE;
+	vm.ram_size = RAM_SIZE;
+	vcpu.guest = &vm.guest;
+	mapped_calls = 0;
+	assert_int_equal(gspace_init(&vm.guest.space, &vm.arena, 2), 0);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	pool_reclaim();
+	while (arena_destroy_step(&vm.arena) == ERR_AGAIN)
+		;
+	assert_int_equal(page_free_bytes(), page_total_bytes());
+	free(memory);
+	return 0;
+}
+
+static void check_all(void)
+{
+	static uint8_t found[RAM_SIZE];
+
+	for (uint64_t done = 0; done < RAM_SIZE; done += KIB(64))
+		assert_int_equal(gmem_read(&vm, GPA(RAM_BASE + done), found + done, KIB(64)), 0);
+	assert_memory_equal(found, model, RAM_SIZE);
+}
+
+/* At any alignment, and often across the ends of pages. */
+static void random_accesses(void)
+{
+	static uint8_t bytes[KIB(64)];
+
+	for (unsigned i = 0; i < 2000; i++) {
+		uint64_t size = fake_random_below(i % 10 ? 200 : KIB(64));
+		uint64_t offset = fake_random_below(RAM_SIZE / MEGAPAGE_SIZE + 1) * MEGAPAGE_SIZE;
+
+		offset = offset + fake_random_below(400) - 200;
+		if (i % 2)
+			offset = fake_random() % RAM_SIZE;
+		if (!range_within(offset, size, 0, RAM_SIZE))
+			continue;
+		switch (fake_random_below(3)) {
+		case 0:
+			for (unsigned n = 0; n < size; n++)
+				bytes[n] = (uint8_t)fake_random();
+			assert_int_equal(gmem_write(&vm, GPA(RAM_BASE + offset), bytes, size), 0);
+			memcpy(model + offset, bytes, size);
+			break;
+		case 1:
+			assert_int_equal(gmem_clear(&vm, GPA(RAM_BASE + offset), size), 0);
+			memset(model + offset, 0, size);
+			break;
+		default:
+			assert_int_equal(gmem_read(&vm, GPA(RAM_BASE + offset), bytes, size), 0);
+			assert_memory_equal(bytes, model + offset, size);
+			break;
+		}
+	}
+	check_all();
+}
+
+static void test_random_accesses(void **state)
+{
+	(void)state;
+	random_accesses();
+	assert_int_equal(vm.arena.pages[ARENA_RAM], RAM_SIZE >> PAGE_SHIFT);
+}
+
+static void test_range(void **state)
+{
+	static const struct {
+		uint64_t address, size;
+	} bad[] = {
+	    {RAM_BASE - 1, 1},
+	    {RAM_BASE + RAM_SIZE, 1},
+	    {RAM_BASE + RAM_SIZE - 1, 2},
+	    {RAM_BASE, RAM_SIZE + 1},
+	    {RAM_BASE + 1, UINT64_MAX},
+	    {UINT64_MAX, 1},
+	    {0, 1},
+	};
+	char bytes[8] = "kept";
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_SIZE(bad); i++) {
+		gpa_t gpa = GPA(bad[i].address);
+
+		assert_int_equal(gmem_read(&vm, gpa, bytes, bad[i].size), ERR_RANGE);
+		assert_int_equal(gmem_write(&vm, gpa, bytes, bad[i].size), ERR_RANGE);
+		assert_int_equal(gmem_clear(&vm, gpa, bad[i].size), ERR_RANGE);
+	}
+	assert_string_equal(bytes, "kept");
+	assert_int_equal(vm.arena.pages[ARENA_RAM], 0);
+	assert_int_equal(gmem_write(&vm, GPA(RAM_BASE + RAM_SIZE - 4), "end", 4), 0);
+	assert_int_equal(gmem_read(&vm, GPA(RAM_BASE + RAM_SIZE - 4), bytes, 4), 0);
+	assert_string_equal(bytes, "end");
+}
+
+/* Faults until the page is there. */
+static unsigned fault(uint64_t gpa)
+{
+	unsigned steps = 1;
+	int error;
+
+	while ((error = gmem_fault(&vcpu, GPA(gpa))) == ERR_AGAIN) {
+		assert_int_equal(mapped_calls, 0);
+		steps++;
+	}
+	assert_int_equal(error, 0);
+	assert_int_equal(mapped_calls, 1);
+	assert_int_equal(mapped_last, gpa);
+	mapped_calls = 0;
+	assert_null(vcpu.backing);
+	return steps;
+}
+
+static void test_fault(void **state)
+{
+	(void)state;
+	assert_int_equal(fault(RAM_BASE + 0x1234), MEGAPAGE_SIZE / page_clear_step());
+	assert_int_equal(vm.arena.pages[ARENA_RAM], MEGAPAGE_SIZE >> PAGE_SHIFT);
+	/* Another vCPU was quicker. */
+	assert_int_equal(fault(RAM_BASE + 0x5678), 1);
+	while (pool_refill_step())
+		;
+	assert_int_equal(fault(RAM_BASE + MEGAPAGE_SIZE), 1);
+	assert_int_equal(vm.arena.pages[ARENA_RAM], 2 * MEGAPAGE_SIZE >> PAGE_SHIFT);
+	check_all();
+}
+
+static void test_abandoned_fault(void **state)
+{
+	uint64_t before = page_free_bytes();
+
+	(void)state;
+	assert_int_equal(gmem_fault(&vcpu, GPA(RAM_BASE)), ERR_AGAIN);
+	assert_true(page_free_bytes() < before);
+	gmem_fault_abandon(&vcpu);
+	assert_int_equal(page_free_bytes(), before);
+	gmem_fault_abandon(&vcpu);
+	assert_int_equal(page_free_bytes(), before);
+	assert_int_equal(fault(RAM_BASE), MEGAPAGE_SIZE / page_clear_step());
+}
+
+/* The page was mapped by somebody else while a vCPU was clearing its own. */
+static void test_race(void **state)
+{
+	uint64_t before;
+
+	(void)state;
+	assert_int_equal(gmem_fault(&vcpu, GPA(RAM_BASE)), ERR_AGAIN);
+	before = page_free_bytes();
+	assert_int_equal(gmem_back(&vm, GPA(RAM_BASE), true), 0);
+	assert_true(page_free_bytes() < before);
+	assert_int_equal(gmem_fault(&vcpu, GPA(RAM_BASE)), 0);
+	assert_int_equal(mapped_calls, 1);
+	assert_int_equal(vm.arena.pages[ARENA_RAM], MEGAPAGE_SIZE >> PAGE_SHIFT);
+	check_all();
+	/* What it had begun is used for the next page, or given back when it stops. */
+	gmem_fault_abandon(&vcpu);
+}
+
+/* No 2 MiB in one piece: small pages do. */
+static void test_small_pages(void **state)
+{
+	static void *taken[COUNT];
+	unsigned count = 0;
+
+	(void)state;
+	while ((taken[count] = page_alloc(0)) != NULL)
+		count++;
+	/* Of every two pages, one: no two are together, and enough for all of the RAM. */
+	for (unsigned i = 0; i < count; i += 2) {
+		page_free(taken[i], 0);
+		taken[i] = NULL;
+	}
+	fault(RAM_BASE + 0x1234);
+	assert_int_equal(vm.arena.pages[ARENA_RAM], 1);
+	random_accesses();
+	assert_int_equal(vm.arena.pages[ARENA_RAM], RAM_SIZE >> PAGE_SHIFT);
+	for (unsigned i = 0; i < count; i++) {
+		if (taken[i])
+			page_free(taken[i], 0);
+	}
+}
+
+static void test_no_memory(void **state)
+{
+	static void *taken[COUNT];
+	unsigned count = 0;
+	char byte = 1;
+
+	(void)state;
+	/* A page of a guest's table that is there already, and one in the pool. */
+	assert_int_equal(gmem_back(&vm, GPA(RAM_BASE), true), 0);
+	for (uint64_t done = 0; done < MEGAPAGE_SIZE; done += page_clear_step())
+		assert_true(pool_refill_step());
+	while ((taken[count] = page_alloc(0)) != NULL)
+		count++;
+	/* What the pool keeps is used before anything fails. */
+	assert_int_equal(gmem_write(&vm, GPA(RAM_BASE + MEGAPAGE_SIZE), &byte, 1), 0);
+	assert_int_equal(gmem_write(&vm, GPA(RAM_BASE + 2 * MEGAPAGE_SIZE), &byte, 1), ERR_NOMEM);
+	assert_int_equal(gmem_fault(&vcpu, GPA(RAM_BASE + 2 * MEGAPAGE_SIZE)), ERR_NOMEM);
+	assert_int_equal(gmem_fault(&vcpu, GPA(RAM_BASE + MEGAPAGE_SIZE)), 0);
+	while (count)
+		page_free(taken[--count], 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test_setup_teardown(test_random_accesses, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_range, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_fault, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_abandoned_fault, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_race, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_small_pages, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_no_memory, setup, teardown),
+	};
+
+	return cmocka_run_group_tests_name("gmem", tests, NULL, NULL);
+}
