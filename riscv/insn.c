@@ -48,7 +48,7 @@ static int decode_fp(uint32_t bits, struct insn *insn, enum insn_kind kind)
 
 	if (funct3 < 1 || funct3 > 3)
 		return ERR_NOSYS;
-	insn->kind = kind;
+	insn->kind = (uint8_t)kind;
 	insn->size = (uint8_t)(1U << funct3);
 	return 0;
 }
@@ -101,7 +101,7 @@ static int decode_full(uint32_t bits, struct insn *insn)
 
 static int set_compressed(struct insn *insn, enum insn_kind kind, uint8_t size, uint8_t reg)
 {
-	insn->kind = kind;
+	insn->kind = (uint8_t)kind;
 	insn->size = size;
 	insn->is_signed = true;
 	insn->rd = insn->rs2 = reg;

@@ -3,7 +3,6 @@
 #include "vmm/gmem.h"
 
 #include "kernel/error.h"
-#include "kernel/hart.h"
 #include "kernel/mmu.h"
 #include "kernel/page.h"
 #include "kernel/pool.h"
@@ -78,9 +77,8 @@ int gmem_fault(struct vcpu *vcpu, gpa_t gpa)
 		void *page = has_small_pages(vm, gpa) ? NULL : pool_take_megapage();
 
 		if (page) {
-			/* The stock is not full any more: the scheduler decides anew what to trap.
-			 */
-			this_hart()->reschedule = 1;
+			/* The stock is not full any more: there is something to do while it waits. */
+			schedule_trap_wfi();
 			return map_for(vcpu, gpa, page, LEVEL_2M);
 		}
 		if (!has_small_pages(vm, gpa))

@@ -77,6 +77,11 @@ static void enqueue(struct run_queue *queue, struct vcpu *vcpu)
 	queue->count++;
 }
 
+void schedule_trap_wfi(void)
+{
+	this_hart()->run_queue->trap_wfi = true;
+}
+
 void schedule_job(struct job *job, int (*step)(struct job *job))
 {
 	struct run_queue *queue = &queues[0];

@@ -33,6 +33,9 @@ void schedule_init_hart(void);
  */
 void schedule_run(void) __attribute__((noreturn));
 
+/* Lets WFI of the vCPU whose turn it is on this hart come here, for the rest of its turn. */
+void schedule_trap_wfi(void);
+
 /* Queues a job on the boot hart, which does all of them. Any hart, any lock but a queue's. */
 void schedule_job(struct job *job, int (*step)(struct job *job));
 
