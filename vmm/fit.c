@@ -29,6 +29,14 @@ static int check_header(const void *data, size_t bound)
 			  fdt_totalsize(data), bound);
 		return ERR_CORRUPT;
 	}
+	/* fdt_check_full() reads NULL as the root's name in trees of an older version. */
+	if (fdt_version(data) < 16) {
+		log_error(
+		    "system file: of version %u, which is too old: make it again with mkimage "
+		    "or dtc",
+		    fdt_version(data));
+		return ERR_CORRUPT;
+	}
 	return 0;
 }
 

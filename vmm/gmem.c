@@ -77,7 +77,8 @@ int gmem_fault(struct vcpu *vcpu, gpa_t gpa)
 		void *page = has_small_pages(vm, gpa) ? NULL : pool_take_megapage();
 
 		if (page) {
-			/* The stock is not full any more: there is something to do while it waits. */
+			/* The stock is not full any more: there is something to do while it waits.
+			 */
 			schedule_trap_wfi();
 			return map_for(vcpu, gpa, page, LEVEL_2M);
 		}

@@ -149,6 +149,14 @@ static void preempt(const struct guest_fdt_info *info)
 		info->preempt();
 }
 
+static int check_tree(const void *fdt, size_t size)
+{
+	if (size < sizeof(struct fdt_header))
+		return -FDT_ERR_TRUNCATED;
+	/* fdt_check_full() reads NULL as the root's name in trees of an older version. */
+	return fdt_version(fdt) < 16 ? -FDT_ERR_BADVERSION : fdt_check_full(fdt, size);
+}
+
 int guest_fdt_patch(void *buf, size_t size, const void *fdt, size_t fdt_size,
 		    const struct guest_fdt_info *info)
 {
@@ -158,7 +166,7 @@ int guest_fdt_patch(void *buf, size_t size, const void *fdt, size_t fdt_size,
 		return report_patch(info, -FDT_ERR_NOSPACE);
 	memmove(buf, fdt, fdt_size);
 	preempt(info);
-	error = fdt_check_full(buf, fdt_size);
+	error = check_tree(buf, fdt_size);
 	preempt(info);
 	if (!error)
 		error = fdt_open_into(buf, buf, (int)size);

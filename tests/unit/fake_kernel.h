@@ -79,19 +79,19 @@ void panic(const char *format, ...)
 }
 
 /* A panic leaves locks behind, so that it is tried in a process of its own. */
-#define assert_panics(expression)                                                                 \
-	do {                                                                                      \
-		int status_;                                                                      \
-		pid_t child_ = fork();                                                            \
-                                                                                                  \
-		if (child_ == 0) {                                                                \
-			expecting_panic = true;                                                   \
-			expression;                                                               \
-			_exit(0);                                                                 \
-		}                                                                                 \
-		assert_int_equal(waitpid(child_, &status_, 0), child_);                           \
-		assert_true(WIFEXITED(status_));                                                  \
-		assert_int_equal(WEXITSTATUS(status_), PANIC_STATUS);                             \
+#define assert_panics(expression)                                       \
+	do {                                                            \
+		int status_;                                            \
+		pid_t child_ = fork();                                  \
+                                                                        \
+		if (child_ == 0) {                                      \
+			expecting_panic = true;                         \
+			expression;                                     \
+			_exit(0);                                       \
+		}                                                       \
+		assert_int_equal(waitpid(child_, &status_, 0), child_); \
+		assert_true(WIFEXITED(status_));                        \
+		assert_int_equal(WEXITSTATUS(status_), PANIC_STATUS);   \
 	} while (0)
 
 /* Forgets what the fakes have noted. */

@@ -59,8 +59,8 @@ static void test_objects(void **state)
 	for (unsigned i = 0; i < 100; i++) {
 		sizes[i] = 1 + fake_random_below(i % 10 ? 600 : 6000);
 		objects[i] = arena_alloc(&arena, sizes[i]);
-		assert_true(is_aligned((uintptr_t)objects[i],
-				       sizes[i] >= PAGE_SIZE ? PAGE_SIZE : 16));
+		assert_true(
+		    is_aligned((uintptr_t)objects[i], sizes[i] >= PAGE_SIZE ? PAGE_SIZE : 16));
 		check_cleared(objects[i], sizes[i]);
 		memset(objects[i], (int)i + 1, sizes[i]);
 	}

@@ -16,8 +16,8 @@ static void set_cells(const char *path, const char *name, const uint32_t *cells,
 	set_bytes(path, name, big_endian, count * 4);
 }
 
-#define CELLS(path, name, ...)                                                        \
-	set_cells(path, name, (const uint32_t[]){__VA_ARGS__},                        \
+#define CELLS(path, name, ...)                                 \
+	set_cells(path, name, (const uint32_t[]){__VA_ARGS__}, \
 		  sizeof((const uint32_t[]){__VA_ARGS__}) / sizeof(uint32_t))
 
 static void set_sizes(const char *path, uint32_t address_cells, uint32_t size_cells)

@@ -17,10 +17,18 @@ static const struct {
 	uint32_t bits;
 	struct insn insn;
 } assembled[] = {
-    {"lb x31,-5(x7)", 0xffb38f83, {.kind = INSN_LOAD, .length = 4, .size = 1, .is_signed = true, .rd = 31}},
-    {"lh x31,-5(x7)", 0xffb39f83, {.kind = INSN_LOAD, .length = 4, .size = 2, .is_signed = true, .rd = 31}},
-    {"lw x31,-5(x7)", 0xffb3af83, {.kind = INSN_LOAD, .length = 4, .size = 4, .is_signed = true, .rd = 31}},
-    {"ld x31,-5(x7)", 0xffb3bf83, {.kind = INSN_LOAD, .length = 4, .size = 8, .is_signed = true, .rd = 31}},
+    {"lb x31,-5(x7)",
+     0xffb38f83,
+     {.kind = INSN_LOAD, .length = 4, .size = 1, .is_signed = true, .rd = 31}},
+    {"lh x31,-5(x7)",
+     0xffb39f83,
+     {.kind = INSN_LOAD, .length = 4, .size = 2, .is_signed = true, .rd = 31}},
+    {"lw x31,-5(x7)",
+     0xffb3af83,
+     {.kind = INSN_LOAD, .length = 4, .size = 4, .is_signed = true, .rd = 31}},
+    {"ld x31,-5(x7)",
+     0xffb3bf83,
+     {.kind = INSN_LOAD, .length = 4, .size = 8, .is_signed = true, .rd = 31}},
     {"lbu x31,-5(x7)", 0xffb3cf83, {.kind = INSN_LOAD, .length = 4, .size = 1, .rd = 31}},
     {"lhu x31,-5(x7)", 0xffb3df83, {.kind = INSN_LOAD, .length = 4, .size = 2, .rd = 31}},
     {"lwu x31,-5(x7)", 0xffb3ef83, {.kind = INSN_LOAD, .length = 4, .size = 4, .rd = 31}},
@@ -34,36 +42,196 @@ static const struct {
     {"fsh f17,12(x9)", 0x01149627, {.kind = INSN_STORE_FP, .length = 4, .size = 2, .rs2 = 17}},
     {"fsw f17,12(x9)", 0x0114a627, {.kind = INSN_STORE_FP, .length = 4, .size = 4, .rs2 = 17}},
     {"fsd f17,12(x9)", 0x0114b627, {.kind = INSN_STORE_FP, .length = 4, .size = 8, .rs2 = 17}},
-    {"lr.w.aqrl x5,(x6)", 0x160322af, {.kind = INSN_LR, .length = 4, .size = 4, .is_signed = true, .rd = 5}},
-    {"sc.w.rl x5,x19,(x6)", 0x1b3322af, {.kind = INSN_SC, .length = 4, .size = 4, .rd = 5, .rs2 = 19}},
-    {"amoswap.w.aq x27,x13,(x4)", 0x0cd22daf, {.kind = INSN_AMO, .length = 4, .size = 4, .is_signed = true, .rd = 27, .rs2 = 13, .operation = AMO_SWAP}},
-    {"amoadd.w.aq x27,x13,(x4)", 0x04d22daf, {.kind = INSN_AMO, .length = 4, .size = 4, .is_signed = true, .rd = 27, .rs2 = 13, .operation = AMO_ADD}},
-    {"amoxor.w.aq x27,x13,(x4)", 0x24d22daf, {.kind = INSN_AMO, .length = 4, .size = 4, .is_signed = true, .rd = 27, .rs2 = 13, .operation = AMO_XOR}},
-    {"amoand.w.aq x27,x13,(x4)", 0x64d22daf, {.kind = INSN_AMO, .length = 4, .size = 4, .is_signed = true, .rd = 27, .rs2 = 13, .operation = AMO_AND}},
-    {"amoor.w.aq x27,x13,(x4)", 0x44d22daf, {.kind = INSN_AMO, .length = 4, .size = 4, .is_signed = true, .rd = 27, .rs2 = 13, .operation = AMO_OR}},
-    {"amomin.w.aq x27,x13,(x4)", 0x84d22daf, {.kind = INSN_AMO, .length = 4, .size = 4, .is_signed = true, .rd = 27, .rs2 = 13, .operation = AMO_MIN}},
-    {"amomax.w.aq x27,x13,(x4)", 0xa4d22daf, {.kind = INSN_AMO, .length = 4, .size = 4, .is_signed = true, .rd = 27, .rs2 = 13, .operation = AMO_MAX}},
-    {"amominu.w.aq x27,x13,(x4)", 0xc4d22daf, {.kind = INSN_AMO, .length = 4, .size = 4, .is_signed = true, .rd = 27, .rs2 = 13, .operation = AMO_MINU}},
-    {"amomaxu.w.aq x27,x13,(x4)", 0xe4d22daf, {.kind = INSN_AMO, .length = 4, .size = 4, .is_signed = true, .rd = 27, .rs2 = 13, .operation = AMO_MAXU}},
-    {"lr.d.aqrl x5,(x6)", 0x160332af, {.kind = INSN_LR, .length = 4, .size = 8, .is_signed = true, .rd = 5}},
-    {"sc.d.rl x5,x19,(x6)", 0x1b3332af, {.kind = INSN_SC, .length = 4, .size = 8, .rd = 5, .rs2 = 19}},
-    {"amoswap.d.aq x27,x13,(x4)", 0x0cd23daf, {.kind = INSN_AMO, .length = 4, .size = 8, .is_signed = true, .rd = 27, .rs2 = 13, .operation = AMO_SWAP}},
-    {"amoadd.d.aq x27,x13,(x4)", 0x04d23daf, {.kind = INSN_AMO, .length = 4, .size = 8, .is_signed = true, .rd = 27, .rs2 = 13, .operation = AMO_ADD}},
-    {"amoxor.d.aq x27,x13,(x4)", 0x24d23daf, {.kind = INSN_AMO, .length = 4, .size = 8, .is_signed = true, .rd = 27, .rs2 = 13, .operation = AMO_XOR}},
-    {"amoand.d.aq x27,x13,(x4)", 0x64d23daf, {.kind = INSN_AMO, .length = 4, .size = 8, .is_signed = true, .rd = 27, .rs2 = 13, .operation = AMO_AND}},
-    {"amoor.d.aq x27,x13,(x4)", 0x44d23daf, {.kind = INSN_AMO, .length = 4, .size = 8, .is_signed = true, .rd = 27, .rs2 = 13, .operation = AMO_OR}},
-    {"amomin.d.aq x27,x13,(x4)", 0x84d23daf, {.kind = INSN_AMO, .length = 4, .size = 8, .is_signed = true, .rd = 27, .rs2 = 13, .operation = AMO_MIN}},
-    {"amomax.d.aq x27,x13,(x4)", 0xa4d23daf, {.kind = INSN_AMO, .length = 4, .size = 8, .is_signed = true, .rd = 27, .rs2 = 13, .operation = AMO_MAX}},
-    {"amominu.d.aq x27,x13,(x4)", 0xc4d23daf, {.kind = INSN_AMO, .length = 4, .size = 8, .is_signed = true, .rd = 27, .rs2 = 13, .operation = AMO_MINU}},
-    {"amomaxu.d.aq x27,x13,(x4)", 0xe4d23daf, {.kind = INSN_AMO, .length = 4, .size = 8, .is_signed = true, .rd = 27, .rs2 = 13, .operation = AMO_MAXU}},
-    {"c.lw x8,4(x15)", 0x43c0, {.kind = INSN_LOAD, .length = 2, .size = 4, .is_signed = true, .rd = 8}},
-    {"c.ld x15,248(x8)", 0x7c7c, {.kind = INSN_LOAD, .length = 2, .size = 8, .is_signed = true, .rd = 15}},
+    {"lr.w.aqrl x5,(x6)",
+     0x160322af,
+     {.kind = INSN_LR, .length = 4, .size = 4, .is_signed = true, .rd = 5}},
+    {"sc.w.rl x5,x19,(x6)",
+     0x1b3322af,
+     {.kind = INSN_SC, .length = 4, .size = 4, .rd = 5, .rs2 = 19}},
+    {"amoswap.w.aq x27,x13,(x4)",
+     0x0cd22daf,
+     {.kind = INSN_AMO,
+      .length = 4,
+      .size = 4,
+      .is_signed = true,
+      .rd = 27,
+      .rs2 = 13,
+      .operation = AMO_SWAP}},
+    {"amoadd.w.aq x27,x13,(x4)",
+     0x04d22daf,
+     {.kind = INSN_AMO,
+      .length = 4,
+      .size = 4,
+      .is_signed = true,
+      .rd = 27,
+      .rs2 = 13,
+      .operation = AMO_ADD}},
+    {"amoxor.w.aq x27,x13,(x4)",
+     0x24d22daf,
+     {.kind = INSN_AMO,
+      .length = 4,
+      .size = 4,
+      .is_signed = true,
+      .rd = 27,
+      .rs2 = 13,
+      .operation = AMO_XOR}},
+    {"amoand.w.aq x27,x13,(x4)",
+     0x64d22daf,
+     {.kind = INSN_AMO,
+      .length = 4,
+      .size = 4,
+      .is_signed = true,
+      .rd = 27,
+      .rs2 = 13,
+      .operation = AMO_AND}},
+    {"amoor.w.aq x27,x13,(x4)",
+     0x44d22daf,
+     {.kind = INSN_AMO,
+      .length = 4,
+      .size = 4,
+      .is_signed = true,
+      .rd = 27,
+      .rs2 = 13,
+      .operation = AMO_OR}},
+    {"amomin.w.aq x27,x13,(x4)",
+     0x84d22daf,
+     {.kind = INSN_AMO,
+      .length = 4,
+      .size = 4,
+      .is_signed = true,
+      .rd = 27,
+      .rs2 = 13,
+      .operation = AMO_MIN}},
+    {"amomax.w.aq x27,x13,(x4)",
+     0xa4d22daf,
+     {.kind = INSN_AMO,
+      .length = 4,
+      .size = 4,
+      .is_signed = true,
+      .rd = 27,
+      .rs2 = 13,
+      .operation = AMO_MAX}},
+    {"amominu.w.aq x27,x13,(x4)",
+     0xc4d22daf,
+     {.kind = INSN_AMO,
+      .length = 4,
+      .size = 4,
+      .is_signed = true,
+      .rd = 27,
+      .rs2 = 13,
+      .operation = AMO_MINU}},
+    {"amomaxu.w.aq x27,x13,(x4)",
+     0xe4d22daf,
+     {.kind = INSN_AMO,
+      .length = 4,
+      .size = 4,
+      .is_signed = true,
+      .rd = 27,
+      .rs2 = 13,
+      .operation = AMO_MAXU}},
+    {"lr.d.aqrl x5,(x6)",
+     0x160332af,
+     {.kind = INSN_LR, .length = 4, .size = 8, .is_signed = true, .rd = 5}},
+    {"sc.d.rl x5,x19,(x6)",
+     0x1b3332af,
+     {.kind = INSN_SC, .length = 4, .size = 8, .rd = 5, .rs2 = 19}},
+    {"amoswap.d.aq x27,x13,(x4)",
+     0x0cd23daf,
+     {.kind = INSN_AMO,
+      .length = 4,
+      .size = 8,
+      .is_signed = true,
+      .rd = 27,
+      .rs2 = 13,
+      .operation = AMO_SWAP}},
+    {"amoadd.d.aq x27,x13,(x4)",
+     0x04d23daf,
+     {.kind = INSN_AMO,
+      .length = 4,
+      .size = 8,
+      .is_signed = true,
+      .rd = 27,
+      .rs2 = 13,
+      .operation = AMO_ADD}},
+    {"amoxor.d.aq x27,x13,(x4)",
+     0x24d23daf,
+     {.kind = INSN_AMO,
+      .length = 4,
+      .size = 8,
+      .is_signed = true,
+      .rd = 27,
+      .rs2 = 13,
+      .operation = AMO_XOR}},
+    {"amoand.d.aq x27,x13,(x4)",
+     0x64d23daf,
+     {.kind = INSN_AMO,
+      .length = 4,
+      .size = 8,
+      .is_signed = true,
+      .rd = 27,
+      .rs2 = 13,
+      .operation = AMO_AND}},
+    {"amoor.d.aq x27,x13,(x4)",
+     0x44d23daf,
+     {.kind = INSN_AMO,
+      .length = 4,
+      .size = 8,
+      .is_signed = true,
+      .rd = 27,
+      .rs2 = 13,
+      .operation = AMO_OR}},
+    {"amomin.d.aq x27,x13,(x4)",
+     0x84d23daf,
+     {.kind = INSN_AMO,
+      .length = 4,
+      .size = 8,
+      .is_signed = true,
+      .rd = 27,
+      .rs2 = 13,
+      .operation = AMO_MIN}},
+    {"amomax.d.aq x27,x13,(x4)",
+     0xa4d23daf,
+     {.kind = INSN_AMO,
+      .length = 4,
+      .size = 8,
+      .is_signed = true,
+      .rd = 27,
+      .rs2 = 13,
+      .operation = AMO_MAX}},
+    {"amominu.d.aq x27,x13,(x4)",
+     0xc4d23daf,
+     {.kind = INSN_AMO,
+      .length = 4,
+      .size = 8,
+      .is_signed = true,
+      .rd = 27,
+      .rs2 = 13,
+      .operation = AMO_MINU}},
+    {"amomaxu.d.aq x27,x13,(x4)",
+     0xe4d23daf,
+     {.kind = INSN_AMO,
+      .length = 4,
+      .size = 8,
+      .is_signed = true,
+      .rd = 27,
+      .rs2 = 13,
+      .operation = AMO_MAXU}},
+    {"c.lw x8,4(x15)",
+     0x43c0,
+     {.kind = INSN_LOAD, .length = 2, .size = 4, .is_signed = true, .rd = 8}},
+    {"c.ld x15,248(x8)",
+     0x7c7c,
+     {.kind = INSN_LOAD, .length = 2, .size = 8, .is_signed = true, .rd = 15}},
     {"c.sw x9,124(x10)", 0xdd64, {.kind = INSN_STORE, .length = 2, .size = 4, .rs2 = 9}},
     {"c.sd x14,8(x10)", 0xe518, {.kind = INSN_STORE, .length = 2, .size = 8, .rs2 = 14}},
     {"c.fld f12,8(x10)", 0x2510, {.kind = INSN_LOAD_FP, .length = 2, .size = 8, .rd = 12}},
     {"c.fsd f13,8(x10)", 0xa514, {.kind = INSN_STORE_FP, .length = 2, .size = 8, .rs2 = 13}},
-    {"c.lwsp x31,252(x2)", 0x5ffe, {.kind = INSN_LOAD, .length = 2, .size = 4, .is_signed = true, .rd = 31}},
-    {"c.ldsp x1,504(x2)", 0x70fe, {.kind = INSN_LOAD, .length = 2, .size = 8, .is_signed = true, .rd = 1}},
+    {"c.lwsp x31,252(x2)",
+     0x5ffe,
+     {.kind = INSN_LOAD, .length = 2, .size = 4, .is_signed = true, .rd = 31}},
+    {"c.ldsp x1,504(x2)",
+     0x70fe,
+     {.kind = INSN_LOAD, .length = 2, .size = 8, .is_signed = true, .rd = 1}},
     {"c.swsp x30,4(x2)", 0xc27a, {.kind = INSN_STORE, .length = 2, .size = 4, .rs2 = 30}},
     {"c.sdsp x17,504(x2)", 0xffc6, {.kind = INSN_STORE, .length = 2, .size = 8, .rs2 = 17}},
     {"c.fldsp f27,8(x2)", 0x2da2, {.kind = INSN_LOAD_FP, .length = 2, .size = 8, .rd = 27}},
@@ -74,8 +242,8 @@ static const struct {
 /* Fields that the kind of instruction has no use for may be anything. */
 static void check_insn(const struct insn *insn, const struct insn *expected)
 {
-	bool loads = expected->kind == INSN_LOAD || expected->kind == INSN_AMO ||
-		     expected->kind == INSN_LR;
+	bool loads =
+	    expected->kind == INSN_LOAD || expected->kind == INSN_AMO || expected->kind == INSN_LR;
 	bool has_rd = loads || expected->kind == INSN_LOAD_FP || expected->kind == INSN_SC;
 	bool has_rs2 = expected->kind == INSN_STORE || expected->kind == INSN_STORE_FP ||
 		       expected->kind == INSN_AMO || expected->kind == INSN_SC;
@@ -120,51 +288,44 @@ struct encoding {
 	struct insn insn;
 };
 
-#define LOAD(n, bytes, sign)                                                                     \
-	{                                                                                        \
-		0x707f, 0x0003 | (n) << 12,                                                      \
-		{                                                                                \
-			.kind = INSN_LOAD, .length = 4, .size = (bytes), .is_signed = (sign),    \
-			.rd = 7                                                                  \
-		}                                                                                \
+#define LOAD(n, bytes, sign) \
+	{0x707f,             \
+	 0x0003 | (n) << 12, \
+	 {.kind = INSN_LOAD, .length = 4, .size = (bytes), .is_signed = (sign), .rd = 7}}
+#define STORE(n, bytes) \
+	{0x707f, 0x0023 | (n) << 12, {.kind = INSN_STORE, .length = 4, .size = (bytes), .rs2 = 20}}
+#define FP(n, bytes)                                                                 \
+	{0x707f,                                                                     \
+	 0x0007 | (n) << 12,                                                         \
+	 {.kind = INSN_LOAD_FP, .length = 4, .size = (bytes), .rd = 7}},             \
+	{                                                                            \
+		0x707f, 0x0027 | (n) << 12,                                          \
+		    {.kind = INSN_STORE_FP, .length = 4, .size = (bytes), .rs2 = 20} \
 	}
-#define STORE(n, bytes)                                                                          \
-	{                                                                                        \
-		0x707f, 0x0023 | (n) << 12,                                                      \
-		{                                                                                \
-			.kind = INSN_STORE, .length = 4, .size = (bytes), .rs2 = 20              \
-		}                                                                                \
-	}
-#define FP(n, bytes)                                                                             \
-	{0x707f,                                                                                 \
-	 0x0007 | (n) << 12,                                                                     \
-	 {.kind = INSN_LOAD_FP, .length = 4, .size = (bytes), .rd = 7}},                         \
-	    {0x707f, 0x0027 | (n) << 12, {                                                       \
-		     .kind = INSN_STORE_FP, .length = 4, .size = (bytes), .rs2 = 20              \
-	     }}
-#define AMO_SIZE(op, n, bytes)                                                                   \
-	{                                                                                        \
-		0xf800707f, 0x2fU | (n) << 12 | (uint32_t)(op) << 27,                            \
-		{                                                                                \
-			.kind = INSN_AMO, .length = 4, .size = (bytes), .is_signed = true,       \
-			.rd = 7, .rs2 = 20, .operation = (op)                                    \
-		}                                                                                \
+#define AMO_SIZE(op, n, bytes)                                                             \
+	{                                                                                  \
+		0xf800707f, 0x2fU | (n) << 12 | (uint32_t)(op) << 27,                      \
+		{                                                                          \
+			.kind = INSN_AMO, .length = 4, .size = (bytes), .is_signed = true, \
+			.rd = 7, .rs2 = 20, .operation = (op)                              \
+		}                                                                          \
 	}
 #define AMO(op) AMO_SIZE(op, 0, 1), AMO_SIZE(op, 1, 2), AMO_SIZE(op, 2, 4), AMO_SIZE(op, 3, 8)
-#define LRSC(n, bytes)                                                                           \
-	{0xf800707f,                                                                             \
-	 0x1000002f | (n) << 12,                                                                 \
-	 {.kind = INSN_LR, .length = 4, .size = (bytes), .is_signed = true, .rd = 7}},           \
-	    {0xf800707f, 0x1800002f | (n) << 12, {                                               \
-		     .kind = INSN_SC, .length = 4, .size = (bytes), .rd = 7, .rs2 = 20           \
-	     }}
-#define C(mask_, match_, kind_, bytes, sign, rd_, rs2_)                                          \
-	{                                                                                        \
-		mask_, match_,                                                                   \
-		{                                                                                \
-			.kind = (kind_), .length = 2, .size = (bytes), .is_signed = (sign),      \
-			.rd = (rd_), .rs2 = (rs2_)                                               \
-		}                                                                                \
+#define LRSC(n, bytes)                                                                  \
+	{0xf800707f,                                                                    \
+	 0x1000002f | (n) << 12,                                                        \
+	 {.kind = INSN_LR, .length = 4, .size = (bytes), .is_signed = true, .rd = 7}},  \
+	{                                                                               \
+		0xf800707f, 0x1800002f | (n) << 12,                                     \
+		    {.kind = INSN_SC, .length = 4, .size = (bytes), .rd = 7, .rs2 = 20} \
+	}
+#define C(mask_, match_, kind_, bytes, sign, rd_, rs2_)                                     \
+	{                                                                                   \
+		mask_, match_,                                                              \
+		{                                                                           \
+			.kind = (kind_), .length = 2, .size = (bytes), .is_signed = (sign), \
+			.rd = (rd_), .rs2 = (rs2_)                                          \
+		}                                                                           \
 	}
 
 static const struct encoding encodings[] = {
@@ -215,8 +376,8 @@ static const struct encoding encodings[] = {
 
 static uint8_t register_at(const struct encoding *encoding, uint32_t bits, uint8_t shift)
 {
-	bool near = (encoding->mask & 3) == 3 && encoding->insn.length == 2 &&
-		    (encoding->match & 3) == 0;
+	bool near =
+	    (encoding->mask & 3) == 3 && encoding->insn.length == 2 && (encoding->match & 3) == 0;
 
 	return (uint8_t)(near ? 8 + (bits >> shift & 7) : bits >> shift & 31);
 }
@@ -311,8 +472,8 @@ static void test_not_transformed(void **state)
 {
 	/* Nothing, pseudoinstructions of page-table walks, custom and unknown values. */
 	static const uint64_t values[] = {
-	    0, 0x2000, 0x2020, 0x3000, 0x3020, 0x100002003, UINT64_C(0x8000000000002003), 0x7003,
-	    0x4023, 0x0033, 0x0013,
+	    0,      0x2000, 0x2020, 0x3000, 0x3020, 0x100002003, UINT64_C(0x8000000000002003),
+	    0x7003, 0x4023, 0x0033, 0x0013,
 	};
 	struct insn insn;
 
@@ -406,10 +567,10 @@ static void test_amo_results(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_assembled),   cmocka_unit_test(test_all_compressed),
-	    cmocka_unit_test(test_all_full),    cmocka_unit_test(test_transformed),
+	    cmocka_unit_test(test_assembled),       cmocka_unit_test(test_all_compressed),
+	    cmocka_unit_test(test_all_full),        cmocka_unit_test(test_transformed),
 	    cmocka_unit_test(test_not_transformed), cmocka_unit_test(test_plain),
-	    cmocka_unit_test(test_extend),      cmocka_unit_test(test_amo_results),
+	    cmocka_unit_test(test_extend),          cmocka_unit_test(test_amo_results),
 	};
 
 	return cmocka_run_group_tests_name("insn", tests, NULL, NULL);

@@ -76,8 +76,8 @@ static void test_versions(void **state)
 
 static void test_bad_strings(void **state)
 {
-	static const char *const bad[] = {"",	    "r",      "rv64",	"rv32imac", "rv128i",
-					  "rv64m",  "rv64e",  "rv64_i", "64imac",   " rv64i"};
+	static const char *const bad[] = {"",      "r",     "rv64",   "rv32imac", "rv128i",
+					  "rv64m", "rv64e", "rv64_i", "64imac",   " rv64i"};
 
 	(void)state;
 	for (unsigned i = 0; i < ARRAY_SIZE(bad); i++)
@@ -154,7 +154,7 @@ static void test_node_with_string(void **state)
 		const char *type;
 		unsigned bits;
 	} types[] = {{"riscv,sv39", 39}, {"riscv,sv48", 48}, {"riscv,sv57", 57},
-		     {"riscv,none", 0},	 {"riscv,sv32", 0},  {"riscv,sv4", 0}};
+		     {"riscv,none", 0},  {"riscv,sv32", 0},  {"riscv,sv4", 0}};
 
 	(void)state;
 	assert_int_equal(isa_parse_node(&isa, tree, node_at("/cpu")), ERR_INVAL);

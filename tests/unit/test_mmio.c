@@ -11,15 +11,16 @@
 #define FRESH UINT64_C(0x1111111111111111) /* in every register before */
 
 /* Instructions, with their registers; rs1 is x0 and the immediate 0. */
-#define LOAD(funct3, rd)             (0x03U | (funct3) << 12 | (rd) << 7)
-#define LOAD_FP(funct3, rd)          (0x07U | (funct3) << 12 | (rd) << 7)
-#define STORE(funct3, rs2)           (0x23U | (funct3) << 12 | (rs2) << 20)
-#define STORE_FP(funct3, rs2)        (0x27U | (funct3) << 12 | (rs2) << 20)
-#define AMO(funct5, funct3, rd, rs2) (0x2fU | (funct3) << 12 | (rd) << 7 | (rs2) << 20 | (uint32_t)(funct5) << 27)
-#define LR(funct3, rd)               AMO(0x02U, funct3, rd, 0U)
-#define SC(funct3, rd, rs2)          AMO(0x03U, funct3, rd, rs2)
-#define C_LW(rd)                     (0x4000U | ((rd) - 8) << 2)
-#define C_SD(rs2)                    (0xe000U | ((rs2) - 8) << 2)
+#define LOAD(funct3, rd)      (0x03U | (funct3) << 12 | (rd) << 7)
+#define LOAD_FP(funct3, rd)   (0x07U | (funct3) << 12 | (rd) << 7)
+#define STORE(funct3, rs2)    (0x23U | (funct3) << 12 | (rs2) << 20)
+#define STORE_FP(funct3, rs2) (0x27U | (funct3) << 12 | (rs2) << 20)
+#define AMO(funct5, funct3, rd, rs2) \
+	(0x2fU | (funct3) << 12 | (rd) << 7 | (rs2) << 20 | (uint32_t)(funct5) << 27)
+#define LR(funct3, rd)      AMO(0x02U, funct3, rd, 0U)
+#define SC(funct3, rd, rs2) AMO(0x03U, funct3, rd, rs2)
+#define C_LW(rd)            (0x4000U | ((rd) - 8) << 2)
+#define C_SD(rs2)           (0xe000U | ((rs2) - 8) << 2)
 
 #define W 2U
 #define D 3U
@@ -162,9 +163,13 @@ static void put(unsigned offset, unsigned size, uint64_t value)
 static void test_loads(void **state)
 {
 	static const uint64_t values[] = {
-	    UINT64_C(0xffffffffffffff81), UINT64_C(0xffffffffffff8281),
-	    UINT64_C(0xffffffff84838281), UINT64_C(0x8887868584838281),
-	    0x81, 0x8281, 0x84838281,
+	    UINT64_C(0xffffffffffffff81),
+	    UINT64_C(0xffffffffffff8281),
+	    UINT64_C(0xffffffff84838281),
+	    UINT64_C(0x8887868584838281),
+	    0x81,
+	    0x8281,
+	    0x84838281,
 	};
 
 	(void)state;
@@ -379,9 +384,13 @@ static void test_transformed(void **state)
 static void test_quick_access(void **state)
 {
 	static const uint64_t values[] = {
-	    UINT64_C(0xffffffffffffff88), UINT64_C(0xffffffffffff8988),
-	    UINT64_C(0xffffffff8b8a8988), UINT64_C(0x8f8e8d8c8b8a8988),
-	    0x88, 0x8988, 0x8b8a8988,
+	    UINT64_C(0xffffffffffffff88),
+	    UINT64_C(0xffffffffffff8988),
+	    UINT64_C(0xffffffff8b8a8988),
+	    UINT64_C(0x8f8e8d8c8b8a8988),
+	    0x88,
+	    0x8988,
+	    0x8b8a8988,
 	};
 
 	(void)state;

@@ -152,8 +152,7 @@ static void test_random_operations(void **state)
 
 		for (unsigned i = 0; i < 400; i++) {
 			if (fake_random_below(10) < bias)
-				allocate(fake_random_below(ORDER_TRY + 1) *
-					 fake_random_below(2));
+				allocate(fake_random_below(ORDER_TRY + 1) * fake_random_below(2));
 			else if (block_count)
 				release(fake_random_below(block_count));
 			assert_int_equal(page_free_bytes(), free_count * PAGE_SIZE);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* unit: sbi/sbi.c sbi/base.c sbi/time.c sbi/ipi.c sbi/rfence.c sbi/hsm.c sbi/dbcn.c sbi/srst.c sbi/legacy.c engine/vcpu.c */
+/* unit: sbi/sbi.c sbi/base.c sbi/time.c sbi/ipi.c sbi/rfence.c sbi/hsm.c sbi/dbcn.c sbi/srst.c
+ * sbi/legacy.c engine/vcpu.c */
 #include "tests/unit/fake_kernel.h"
 
 #include "engine/engine.h"
@@ -266,10 +267,25 @@ static void test_base(void **state)
 static void test_probe(void **state)
 {
 	static const uint64_t present[] = {
-	    SBI_EXT_BASE, SBI_EXT_TIME, SBI_EXT_IPI, SBI_EXT_RFENCE, SBI_EXT_HSM, SBI_EXT_SRST,
-	    SBI_EXT_DBCN, 0, 1, 2, 3, 4, 5, 6, 7, 8,
+	    SBI_EXT_BASE,
+	    SBI_EXT_TIME,
+	    SBI_EXT_IPI,
+	    SBI_EXT_RFENCE,
+	    SBI_EXT_HSM,
+	    SBI_EXT_SRST,
+	    SBI_EXT_DBCN,
+	    0,
+	    1,
+	    2,
+	    3,
+	    4,
+	    5,
+	    6,
+	    7,
+	    8,
 	};
-	static const uint64_t absent[] = {9, 15, 0x11, SBI_EXT_PMU, UINT64_MAX, BIT(32) | SBI_EXT_HSM};
+	static const uint64_t absent[] = {9,           15,         0x11,
+					  SBI_EXT_PMU, UINT64_MAX, BIT(32) | SBI_EXT_HSM};
 
 	(void)state;
 	for (unsigned i = 0; i < ARRAY_SIZE(present); i++)
@@ -308,8 +324,8 @@ static void test_time(void **state)
 static void check_ipis(unsigned count, uint64_t mask, uint64_t base)
 {
 	for (unsigned i = 0; i < HARTS; i++) {
-		bool chosen = base == UINT64_MAX ||
-			      (i >= base && i - base < 64 && mask >> (i - base) & 1);
+		bool chosen =
+		    base == UINT64_MAX || (i >= base && i - base < 64 && mask >> (i - base) & 1);
 		bool expected = chosen && i < count && i != 3;
 
 		assert_int_equal(vcpus[i].irq, expected ? 1U << IRQ_S_SOFT : 0);
@@ -333,7 +349,8 @@ static void test_hart_masks(void **state)
 		unsigned n = counts[i];
 
 		set_up(n);
-		/* -1 is everybody, whatever the mask; an empty mask is nobody, whatever the base. */
+		/* -1 is everybody, whatever the mask; an empty mask is nobody, whatever the base.
+		 */
 		send(n, 0, UINT64_MAX, true);
 		send(n, UINT64_MAX, UINT64_MAX, true);
 		send(n, 0, 0, true);
@@ -387,8 +404,7 @@ static void check_fence(uint64_t function, uint64_t start, uint64_t size, const 
 	fence = taken(VCPU_FENCE_VMA);
 	assert_int_equal(fence.start, want->start);
 	assert_int_equal(fence.size, want->size);
-	assert_int_equal(fence.asid,
-			 function == SBI_RFENCE_SFENCE_VMA_ASID ? 7 : FENCE_ALL_ASIDS);
+	assert_int_equal(fence.asid, function == SBI_RFENCE_SFENCE_VMA_ASID ? 7 : FENCE_ALL_ASIDS);
 }
 
 static void test_rfence(void **state)
@@ -412,8 +428,7 @@ static void test_rfence(void **state)
 				 SBI_ERR_INVALID_ADDRESS);
 	}
 	for (uint64_t f = 0; f <= SBI_RFENCE_SFENCE_VMA_ASID; f++)
-		assert_int_equal(call5(SBI_EXT_RFENCE, f, 0x11, 0, 0, 0, 0),
-				 SBI_ERR_INVALID_PARAM);
+		assert_int_equal(call5(SBI_EXT_RFENCE, f, 0x11, 0, 0, 0, 0), SBI_ERR_INVALID_PARAM);
 	for (unsigned i = 0; i < 4; i++)
 		assert_int_equal(vcpus[i].requests | vcpus[i].fence_count, 0);
 }
@@ -502,8 +517,9 @@ static void test_suspend(void **state)
 	assert_null(reset);
 
 	/* The type has 32 bits. */
-	assert_int_equal(call(SBI_EXT_HSM, SBI_HSM_HART_SUSPEND, UINT64_C(0xffffffff80000000), PC, 5),
-			 SBI_SUCCESS);
+	assert_int_equal(
+	    call(SBI_EXT_HSM, SBI_HSM_HART_SUSPEND, UINT64_C(0xffffffff80000000), PC, 5),
+	    SBI_SUCCESS);
 	assert_int_equal(suspends, 2);
 	vcpu_resume(caller);
 	assert_ptr_equal(reset, caller);
@@ -573,8 +589,9 @@ static void test_console_write(void **state)
 		ram[i] = (uint8_t)(i * 7);
 	/* A call may write less than all. */
 	while (done < 1000) {
-		assert_int_equal(call(SBI_EXT_DBCN, SBI_DBCN_WRITE, 1000 - done, RAM_BASE + done, 0),
-				 SBI_SUCCESS);
+		assert_int_equal(
+		    call(SBI_EXT_DBCN, SBI_DBCN_WRITE, 1000 - done, RAM_BASE + done, 0),
+		    SBI_SUCCESS);
 		assert_in_range(caller->x[11], 1, 1000 - done);
 		done += caller->x[11];
 	}
@@ -721,8 +738,7 @@ static void test_legacy_fences(void **state)
 	assert_int_equal(fence.asid, 3);
 	/* Everything, and what makes no sense. */
 	for (unsigned i = 0; i < 3; i++) {
-		static const uint64_t ranges[][2] = {
-		    {0, 0}, {0, UINT64_MAX}, {UINT64_MAX, 0x1000}};
+		static const uint64_t ranges[][2] = {{0, 0}, {0, UINT64_MAX}, {UINT64_MAX, 0x1000}};
 
 		legacy(SBI_EXT_REMOTE_SFENCE_VMA_ASID, 0x1000, ranges[i][0], ranges[i][1], 3);
 		fence = taken(VCPU_FENCE_VMA);
