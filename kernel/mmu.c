@@ -258,11 +258,6 @@ void mmu_use_page_allocator(void)
 	page_allocator_ready = true;
 }
 
-unsigned mmu_address_bits(void)
-{
-	return pte_level_shift(root_level + 1);
-}
-
 uint64_t mmu_satp(void)
 {
 	return satp;

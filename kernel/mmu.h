@@ -39,9 +39,6 @@ void mmu_use_page_allocator(void);
 /* Turns the same tables on, on a hart that has just started: the value for its satp. */
 uint64_t mmu_satp(void);
 
-/* Virtual address bits of the mode that all harts use: 39, 48 or 57. */
-unsigned mmu_address_bits(void);
-
 /* Whether the range, host-physical, lies in the direct map. */
 bool mmu_is_mapped(hpa_t address, uint64_t size);
 

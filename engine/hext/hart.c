@@ -73,6 +73,9 @@ bool hext_init_hart(void)
 
 	csr_write(CSR_HENVCFG, HENVCFG);
 	hext->henvcfg = csr_read(CSR_HENVCFG) & HENVCFG;
+	/* QEMU 7.2 lets STCE be set without Sstc. */
+	if (!hart->has_sstc)
+		hext->henvcfg &= ~ENVCFG_STCE;
 	csr_write(CSR_HEDELEG, HEDELEG);
 	csr_write(CSR_HIDELEG, HIDELEG);
 	csr_write(CSR_HIE, 0);
