@@ -32,6 +32,7 @@
 static struct hart harts[FAKE_HARTS];
 static struct hart *present_hart = &harts[0];
 static unsigned preemptions;
+static void (*preempt_hook)(void); /* what happens at the next one, or NULL */
 static bool expecting_panic;
 static char messages[4096]; /* all that was logged, a line each */
 
@@ -55,7 +56,12 @@ struct hart *hart_by_index(unsigned index)
 
 void preempt_point(void)
 {
+	void (*hook)(void) = preempt_hook;
+
 	preemptions++;
+	preempt_hook = NULL;
+	if (hook)
+		hook();
 }
 
 void log_at(enum log_level level, const char *format, ...)
@@ -102,6 +108,7 @@ static inline void fake_reset(void)
 		harts[i].index = i;
 	present_hart = &harts[0];
 	preemptions = 0;
+	preempt_hook = NULL;
 	messages[0] = '\0';
 }
 

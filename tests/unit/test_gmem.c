@@ -17,7 +17,7 @@ static char *memory;
 static struct vm vm;
 static struct vcpu vcpu;
 static uint8_t model[RAM_SIZE]; /* what the guest's RAM holds */
-static unsigned mapped_calls;
+static unsigned mapped_calls, trapped_wfi;
 static uint64_t mapped_last;
 
 static void note_mapped(struct vcpu *of, gpa_t gpa)
@@ -25,6 +25,11 @@ static void note_mapped(struct vcpu *of, gpa_t gpa)
 	assert_ptr_equal(of, &vcpu);
 	mapped_calls++;
 	mapped_last = gpa.v;
+}
+
+void schedule_trap_wfi(void)
+{
+	trapped_wfi++;
 }
 
 static const struct engine engine = {.mapped = note_mapped};
@@ -45,7 +50,7 @@ static int setup(void **state)
 	vm.ram_base = RAM_BASE;
 	vm.ram_size = RAM_SIZE;
 	vcpu.guest = &vm.guest;
-	mapped_calls = 0;
+	mapped_calls = trapped_wfi = 0;
 	assert_int_equal(gspace_init(&vm.guest.space, &vm.arena, 2), 0);
 	return 0;
 }
@@ -168,7 +173,10 @@ static void test_fault(void **state)
 	assert_int_equal(fault(RAM_BASE + 0x5678), 1);
 	while (pool_refill_step())
 		;
+	assert_int_equal(trapped_wfi, 0);
 	assert_int_equal(fault(RAM_BASE + MEGAPAGE_SIZE), 1);
+	/* The pool can be filled up while the vCPU waits. */
+	assert_int_equal(trapped_wfi, 1);
 	assert_int_equal(vm.arena.pages[ARENA_RAM], 2 * MEGAPAGE_SIZE >> PAGE_SHIFT);
 	check_all();
 }
@@ -203,6 +211,24 @@ static void test_race(void **state)
 	check_all();
 	/* What it had begun is used for the next page, or given back when it stops. */
 	gmem_fault_abandon(&vcpu);
+}
+
+static void back_meanwhile(void)
+{
+	assert_int_equal(gmem_back(&vm, GPA(RAM_BASE + 0x3000), true), 0);
+	memset(model, 0x77, 16);
+	assert_int_equal(gmem_write(&vm, GPA(RAM_BASE), model, 16), 0);
+}
+
+/* The page is mapped by somebody else between the look and the mapping: that one stays. */
+static void test_race_while_clearing(void **state)
+{
+	(void)state;
+	preempt_hook = back_meanwhile;
+	assert_int_equal(gmem_back(&vm, GPA(RAM_BASE), true), 0);
+	assert_null(preempt_hook);
+	assert_int_equal(vm.arena.pages[ARENA_RAM], MEGAPAGE_SIZE >> PAGE_SHIFT);
+	check_all();
 }
 
 /* No 2 MiB in one piece: small pages do. */
@@ -259,6 +285,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_fault, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_abandoned_fault, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_race, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_race_while_clearing, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_small_pages, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_no_memory, setup, teardown),
 	};
