@@ -69,3 +69,14 @@ def test_two_clean_ends(folder, engine, system):
     system.vm("two", kernel="good", memory=0x400000)
     with Machine(folder, engine, system.build(), limit=30) as m:
         assert m.wait_exit() == 0
+
+
+@pytest.mark.parametrize("harts", [1, 2])
+def test_restart_while_sleeping(folder, engine, system, harts):
+    """A restart at any moment of a hart's sleep leaves nothing of its former life."""
+    system.image("restart", assemble(folder, "restart.S", ROUNDS=300))
+    system.vm("restart", kernel="restart", vcpus=2, memory=0x400000)
+    with Machine(folder, engine, system.build(), harts=harts, limit=120) as m:
+        m.expect("every hart came up anew")
+        assert m.wait_exit() == 0
+        assert m.output().count("restart: restarts") == 300
