@@ -19,7 +19,10 @@
 #include <string.h>
 
 static const char *const known_options[] = {
-    "pilae.engine", "pilae.loglevel", "pilae.color", "pilae.escape", "pilae.system",
+    "pilae.engine",
+    "pilae.loglevel",
+    "pilae.color",
+    "pilae.escape",
 };
 
 static enum vmconfig_engine chosen_engine(void)

@@ -30,10 +30,12 @@ static void set_register(struct vcpu *vcpu, unsigned n, uint64_t value)
 		vcpu->x[n] = value;
 }
 
-static int load(struct vcpu *vcpu, struct bus *bus, gpa_t gpa, const struct insn *insn)
+/* Loads and stores tell how many bytes they performed: the fault is at the next one. */
+static int load(struct vcpu *vcpu, struct bus *bus, gpa_t gpa, const struct insn *insn,
+		unsigned *done)
 {
 	uint64_t value;
-	int error = bus_read(bus, gpa, insn->size, &value);
+	int error = bus_read_pieces(bus, gpa, insn->size, &value, done);
 
 	if (error)
 		return error;
@@ -79,7 +81,7 @@ static int store_conditional(struct vcpu *vcpu, struct bus *bus, gpa_t gpa, cons
 	return error;
 }
 
-static int perform(struct vcpu *vcpu, gpa_t gpa, const struct insn *insn)
+static int perform(struct vcpu *vcpu, gpa_t gpa, const struct insn *insn, unsigned *done)
 {
 	struct bus *bus = &vm_of(vcpu)->bus;
 
@@ -89,17 +91,17 @@ static int perform(struct vcpu *vcpu, gpa_t gpa, const struct insn *insn)
 	switch ((enum insn_kind)insn->kind) {
 	case INSN_LOAD:
 	case INSN_LOAD_FP:
-		return load(vcpu, bus, gpa, insn);
+		return load(vcpu, bus, gpa, insn, done);
 	case INSN_STORE:
-		return bus_write(bus, gpa, insn->size, vcpu->x[insn->rs2]);
+		return bus_write_pieces(bus, gpa, insn->size, vcpu->x[insn->rs2], done);
 	case INSN_STORE_FP:
-		return bus_write(bus, gpa, insn->size,
-				 vcpu->guest->engine->read_fp(vcpu, insn->rs2));
+		return bus_write_pieces(bus, gpa, insn->size,
+					vcpu->guest->engine->read_fp(vcpu, insn->rs2), done);
 	case INSN_AMO:
 		return amo(vcpu, bus, gpa, insn);
 	case INSN_LR:
 		vcpu->mmio_reservation = gpa.v;
-		return load(vcpu, bus, gpa, insn);
+		return load(vcpu, bus, gpa, insn, done);
 	case INSN_SC:
 		return store_conditional(vcpu, bus, gpa, insn);
 	}
@@ -108,17 +110,21 @@ static int perform(struct vcpu *vcpu, gpa_t gpa, const struct insn *insn)
 
 void mmio_emulate(struct vcpu *vcpu, const struct exit_access *access)
 {
+	struct exit_access fault = *access;
 	struct insn insn;
+	unsigned done = 0;
 	int error = decode(vcpu, access, &insn);
 
 	if (error == ERR_AGAIN)
 		return;
 	if (!error)
-		error = perform(vcpu, access->gpa, &insn);
-	if (error)
-		exit_access_fault(vcpu, access);
-	else
+		error = perform(vcpu, access->gpa, &insn, &done);
+	if (!error) {
 		vcpu->pc += insn.length;
+		return;
+	}
+	fault.gva.v += done;
+	exit_access_fault(vcpu, &fault);
 }
 
 /* Kept short: this is most of what drivers do. */

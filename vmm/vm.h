@@ -40,7 +40,7 @@ struct vm {
 
 	struct vcpu **vcpus;
 	struct bus bus;
-	struct machine *machine; /* its devices; device/machine.h */
+	struct machine *machine; /* its devices; device/machine.c */
 	uint64_t ram_base, ram_size;
 
 	struct loader loader; /* while it is LOADING */
@@ -60,7 +60,7 @@ static inline bool vm_is_ram(const struct vm *vm, gpa_t gpa, uint64_t size)
 
 /*
  * Takes in all VMs of the system file and starts those that are not manual: what is wrong is
- * reported, and the other VMs start. On the boot hart, before the harts run guests. `options`:
+ * reported, and the other VMs start. On the boot hart, before the harts run guests. `engine`:
  * the engine for VMs that leave it open.
  */
 void vm_start_system(const void *system, uint64_t size, enum vmconfig_engine engine);
@@ -76,8 +76,8 @@ void vm_end(struct vm *vm, enum vm_end end);
 void vm_crash(struct vm *vm, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /*
- * Called by the run loop when a vCPU has been parked (not by HSM), and when HSM stops one or
- * starts one: the last active vCPU of a VM that is stopping sets its end going.
+ * Called by the run loop when a vCPU has been parked: the last active one of a VM that is
+ * stopping sets its end going.
  */
 void vm_vcpu_parked(struct vcpu *vcpu);
 

@@ -210,7 +210,7 @@ void hext_load(struct vcpu *vcpu)
 	if (vcpu->has_sstc)
 		csr_write(CSR_VSTIMECMP, csrs->vstimecmp);
 	vcpu->host_tp = (uint64_t)this_hart();
-	/* Priv. 1.13, 18.2.10: vsatp is 0 while hgatp changes, as both are active here. */
+	/* Priv. 1.13, "Memory-Management Fences": vsatp is 0 while hgatp changes. */
 	load_address_space(vcpu, hext);
 	csr_write(CSR_VSATP, csrs->vsatp);
 	restore_fp(vcpu, hext);

@@ -38,6 +38,7 @@ static struct exit_access exit_access;
 static uint32_t instruction;
 static int fetch_error;
 static unsigned fetches, faults;
+static uint64_t fault_offset; /* of the faulting byte in the access */
 static uint64_t fp[32];
 
 static int ram_read(struct mmio_device *device, uint64_t offset, unsigned size, uint64_t *value)
@@ -87,7 +88,9 @@ static const struct engine engine = {
 void exit_access_fault(struct vcpu *of, const struct exit_access *what)
 {
 	assert_ptr_equal(of, &vcpu);
-	assert_ptr_equal(what, &exit_access);
+	assert_int_equal(what->kind, exit_access.kind);
+	assert_int_equal(what->gpa.v, exit_access.gpa.v);
+	fault_offset = what->gva.v - exit_access.gva.v;
 	faults++;
 }
 
@@ -312,6 +315,11 @@ static void test_faults(void **state)
 	refuse(LOAD(7U, 9U), BASE);
 	refuse(0x0001, BASE);
 	refuse(LOAD(W, 9U), BASE + PAGE_SIZE - 2);
+	assert_int_equal(fault_offset, 0);
+	/* One that is not aligned: the part before the fault has been performed. */
+	refuse(STORE(W, 9U), BASE + 62);
+	assert_int_equal(fault_offset, 2);
+	assert_int_equal(ram.bytes[62], FRESH & 0xff);
 	/* A failing SC has lost the reservation all the same. */
 	execute(LR(D, 0U), 64);
 	refuse(SC(D, 9U, 8U), BASE + 64);
