@@ -64,7 +64,6 @@ void hart_init_boot(uint64_t id)
 {
 	boot_hart.id = id;
 	boot_hart.emergency_stack_top = boot_emergency_stack + sizeof(boot_emergency_stack);
-	boot_hart.online = true;
 	harts[0] = &boot_hart;
 	harts_online = 1;
 }
@@ -122,7 +121,6 @@ static void init_this_hart(void)
 	csr_write(CSR_SCOUNTEREN, 0);
 	timer_init_hart();
 	prepare_hart();
-	hart->online = true;
 }
 
 void __noreturn hart_secondary_main(void)

@@ -28,8 +28,7 @@ struct hart {
 	const struct isa *isa;     /* what its device-tree node says it can do */
 	bool has_h;                /* the H extension, found by trying as well */
 	bool has_sstc;             /* stimecmp (and vstimecmp, with H) */
-	bool online;
-	uint32_t ipi; /* enum ipi bits, set by anyone */
+	uint32_t ipi;              /* enum ipi bits, set by anyone */
 	struct timer_queue timers;
 	char *stack_top;
 	volatile uint32_t reschedule;  /* the guest is to be left for the run loop; atomic */

@@ -44,4 +44,4 @@ static int64_t call(struct vcpu *vcpu, uint64_t *value)
 	}
 }
 
-const struct sbi_extension sbi_base = {SBI_EXT_BASE, SBI_EXT_BASE, call};
+const struct sbi_extension sbi_base = {SBI_EXT_BASE, call};

@@ -70,4 +70,4 @@ static int64_t call(struct vcpu *vcpu, uint64_t *value)
 	}
 }
 
-const struct sbi_extension sbi_dbcn = {SBI_EXT_DBCN, SBI_EXT_DBCN, call};
+const struct sbi_extension sbi_dbcn = {SBI_EXT_DBCN, call};

@@ -121,4 +121,4 @@ static int64_t call(struct vcpu *vcpu, uint64_t *value)
 	}
 }
 
-const struct sbi_extension sbi_hsm = {SBI_EXT_HSM, SBI_EXT_HSM, call};
+const struct sbi_extension sbi_hsm = {SBI_EXT_HSM, call};

@@ -30,4 +30,4 @@ static int64_t call(struct vcpu *vcpu, uint64_t *value)
 	return error;
 }
 
-const struct sbi_extension sbi_ipi = {SBI_EXT_IPI, SBI_EXT_IPI, call};
+const struct sbi_extension sbi_ipi = {SBI_EXT_IPI, call};

@@ -77,4 +77,4 @@ static int64_t call(struct vcpu *vcpu, uint64_t *value)
 	return SBI_SUCCESS;
 }
 
-const struct sbi_extension sbi_rfence = {SBI_EXT_RFENCE, SBI_EXT_RFENCE, call};
+const struct sbi_extension sbi_rfence = {SBI_EXT_RFENCE, call};

@@ -45,7 +45,7 @@ void sbi_handle(struct vcpu *vcpu)
 		return;
 	}
 	for (unsigned i = 0; i < ARRAY_SIZE(extensions); i++) {
-		if (id == extensions[i]->first_id) {
+		if (id == extensions[i]->id) {
 			error = extensions[i]->call(vcpu, &value);
 			break;
 		}

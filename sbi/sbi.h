@@ -11,7 +11,7 @@
 #include "riscv/sbi.h"
 
 struct sbi_extension {
-	uint64_t first_id, last_id; /* one id, or the range of the legacy calls */
+	uint64_t id;
 	/*
 	 * Answers the call that the vCPU is at (a6 = function, a0 to a5 = arguments), on its
 	 * hart, with no lock held. Returns one of SBI_SUCCESS, SBI_ERR_… and sets *value, 0

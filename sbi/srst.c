@@ -30,4 +30,4 @@ static int64_t call(struct vcpu *vcpu, uint64_t *value)
 	return SBI_SUCCESS;
 }
 
-const struct sbi_extension sbi_srst = {SBI_EXT_SRST, SBI_EXT_SRST, call};
+const struct sbi_extension sbi_srst = {SBI_EXT_SRST, call};

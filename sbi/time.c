@@ -14,4 +14,4 @@ static int64_t call(struct vcpu *vcpu, uint64_t *value)
 	return SBI_SUCCESS;
 }
 
-const struct sbi_extension sbi_time = {SBI_EXT_TIME, SBI_EXT_TIME, call};
+const struct sbi_extension sbi_time = {SBI_EXT_TIME, call};

@@ -56,8 +56,13 @@ static void init_state_enables(struct hext_hart *hext)
 
 	/* Closed but for what has no state of its own to hide: envcfg and fcsr. */
 	hext->has_hstateen = csr_try_read(CSR_HSTATEEN0, &value);
-	if (hext->has_hstateen)
+	if (hext->has_hstateen) {
 		csr_write(CSR_HSTATEEN0, STATEEN0_SE0 | STATEEN0_ENVCFG);
+		/* Closed by the firmware already where they cannot be written. */
+		csr_try_write(CSR_HSTATEEN1, 0);
+		csr_try_write(CSR_HSTATEEN2, 0);
+		csr_try_write(CSR_HSTATEEN3, 0);
+	}
 }
 
 bool hext_init_hart(void)
