@@ -184,8 +184,12 @@ static bool wait_for_room(void)
 
 void host_uart_flush(void)
 {
-	while (uart && ring.head != ring.tail && wait_for_room())
+	unsigned left = ring.head - ring.tail;
+
+	/* A hart that was stopped while it sent may have gone on for a moment. */
+	for (left = left <= RING_SIZE ? left : 0; uart && left > 0 && wait_for_room(); left--)
 		write_register(THR, (uint8_t)ring.bytes[ring.tail++ % RING_SIZE]);
+	ring.tail = ring.head;
 }
 
 void host_uart_write_last(const char *bytes, size_t count)

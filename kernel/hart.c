@@ -251,6 +251,11 @@ void hart_start_all(void (*prepare)(void), void (*run)(void))
 	}
 }
 
+void hart_fence_i_all(void)
+{
+	sbi_call(SBI_EXT_RFENCE, SBI_RFENCE_FENCE_I, 0, UINT64_MAX, 0, 0, 0);
+}
+
 void ipi_send(struct hart *hart, enum ipi reason)
 {
 	/* Who set the first bit sends; until it is taken the interrupt is still to come. */

@@ -71,6 +71,9 @@ void hart_init_boot(uint64_t id);
  */
 void hart_start_all(void (*prepare)(void), void (*run)(void));
 
+/* FENCE.I on every hart, through the firmware (SBI RFENCE). */
+void hart_fence_i_all(void);
+
 /* Makes that hart take a software interrupt (SBI sPI). Any context. */
 void ipi_send(struct hart *hart, enum ipi reason);
 

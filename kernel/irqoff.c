@@ -47,8 +47,8 @@ void irqoff_report(void)
 {
 	irqoff.measuring = false;
 	if (irqoff.end)
-		log_info("longest stretch with interrupts off: %llu instructions, up to %p",
-			 (unsigned long long)irqoff.longest, irqoff.end);
+		log_raw("pilae: longest stretch with interrupts off: %llu instructions, up to %p\n",
+			(unsigned long long)irqoff.longest, irqoff.end);
 }
 
 #endif

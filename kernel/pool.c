@@ -20,6 +20,13 @@ struct pool {
 
 static struct pool pools[HARTS_MAX];
 
+static bool begun;
+
+void pool_begin(void)
+{
+	__atomic_store_n(&begun, true, __ATOMIC_RELEASE);
+}
+
 void *pool_take_megapage(void)
 {
 	struct pool *pool = &pools[this_hart()->index];
@@ -38,7 +45,8 @@ bool pool_wants_refill(void)
 {
 	struct pool *pool = &pools[this_hart()->index];
 
-	return pool->count < STOCK_MAX && page_free_bytes() >= page_total_bytes() / SHORT_SHARE;
+	return __atomic_load_n(&begun, __ATOMIC_RELAXED) && pool->count < STOCK_MAX &&
+	       page_free_bytes() >= page_total_bytes() / SHORT_SHARE;
 }
 
 bool pool_refill_step(void)

@@ -9,6 +9,9 @@
 
 #include "kernel/types.h"
 
+/* Lets the stocks be filled: once memory has been promised to the VMs. Boot hart. */
+void pool_begin(void);
+
 /* A cleared 2 MiB page from this hart's stock, or NULL if it is empty. */
 void *pool_take_megapage(void);
 

@@ -73,13 +73,10 @@ void sbi_for_harts(struct vcpu *vcpu, uint64_t mask, uint64_t base,
 	uint64_t end = base == UINT64_MAX ? guest->vcpu_count : base + 64;
 
 	for (uint64_t id = first; id < end && (base == UINT64_MAX || mask >> (id - base)); id++) {
-		if (base != UINT64_MAX && !(mask >> (id - base) & 1))
-			continue;
+		bool named = base == UINT64_MAX || mask >> (id - base) & 1;
 
-		struct vcpu *target = guest->vcpus[id];
-
-		if (__atomic_load_n(&target->mode, __ATOMIC_SEQ_CST) != VCPU_PARKED)
-			each(target, argument);
+		if (named && guest->vcpus[id]->mode != VCPU_PARKED)
+			each(guest->vcpus[id], argument);
 		if (id % HARTS_A_STRETCH == HARTS_A_STRETCH - 1)
 			preempt_point();
 	}

@@ -8,6 +8,7 @@
 #include "kernel/log.h"
 #include "kernel/page.h"
 #include "kernel/panic.h"
+#include "kernel/pool.h"
 #include "riscv/sbi.h"
 #include "vmm/gmem.h"
 #include "vmm/hooks.h"
@@ -183,6 +184,8 @@ static int destroy_step(struct job *job)
 static void begin_destroy(struct vm *vm)
 {
 	console_forget(vm);
+	/* Its code is not to be found in an instruction cache when its pages are another's. */
+	hart_fence_i_all();
 	if (vm->machine)
 		machine_reset(vm);
 	timer_quiesce();
@@ -218,6 +221,8 @@ static int load_job_step(struct job *job)
 	vm->active = 1;
 	schedule_start(boot);
 	spin_unlock(&vm->lock);
+	/* What has been typed for it before. */
+	console_drained(vm);
 	return 0;
 }
 
@@ -435,5 +440,6 @@ void vm_start_system(const void *system, uint64_t size, enum vmconfig_engine eng
 		log_error("no VM could be started");
 		machine_end(true);
 	}
+	pool_begin();
 	irqoff_start_measuring();
 }

@@ -42,6 +42,7 @@ static int setup(void **state)
 	memset(memory, 0xdb, COUNT * PAGE_SIZE);
 	page_init(memory, COUNT, pages);
 	page_add(memory, COUNT);
+	pool_begin();
 	memset(&vm, 0, sizeof(vm));
 	memset(&vcpu, 0, sizeof(vcpu));
 	memset(model, 0, sizeof(model));

@@ -11,6 +11,8 @@
 static struct page pages[COUNT];
 static char *memory;
 
+static bool begun;
+
 static int setup(void **state)
 {
 	(void)state;
@@ -18,6 +20,11 @@ static int setup(void **state)
 	memory = aligned_alloc(MEGAPAGE_SIZE, COUNT * PAGE_SIZE);
 	page_init(memory, COUNT, pages);
 	page_add(memory, COUNT);
+	/* Before memory has been promised to VMs nothing is kept aside. */
+	if (!begun)
+		assert_false(pool_wants_refill());
+	begun = true;
+	pool_begin();
 	return 0;
 }
 
