@@ -18,11 +18,20 @@ struct engine {
 	/* Prepares this hart. false if it cannot run this engine's guests. */
 	bool (*init_hart)(void);
 
+	/* Whether init_hart() said yes there. Any hart. */
+	bool (*can_use)(const struct hart *hart);
+
 	/* Takes from `isa` what this engine cannot give a guest on the harts there are. */
 	void (*limit_isa)(struct isa *isa);
 
 	/*
-	 * Readies a guest whose arena, isa and vcpus are set, so that guest-physical addresses
+	 * How many bytes a guest with so much RAM and so many vCPUs takes at most for tables and
+	 * the like, besides its RAM. Any hart.
+	 */
+	uint64_t (*overhead)(uint64_t ram_size, uint32_t vcpus);
+
+	/*
+	 * Readies a guest whose arena, isa, ram_size and vcpus are set, so that guest-physical addresses
 	 * below 2^address_bits can be mapped. ERR_NOMEM, ERR_RANGE. Any hart.
 	 */
 	int (*guest_init)(struct guest *guest, unsigned address_bits);
@@ -82,8 +91,18 @@ struct engine {
 	/* Executes a fence of the guest's own translations; fence.i is the same for all. */
 	void (*fence)(struct vcpu *vcpu, const struct fence *fence);
 
+	/* Does what VCPU_FLUSH asks for. NULL where nobody asks. */
+	void (*flush)(struct vcpu *vcpu);
+
 	/* A page of the guest's space has been mapped that was not. */
 	void (*mapped)(struct vcpu *vcpu, gpa_t gpa);
+
+	/*
+	 * The hypervisor is going to write to these bytes of guest RAM: what is derived from
+	 * them (decoded code) is dropped first. Any hart, no lock held, no vCPU of it in the guest
+	 * there. NULL where nothing is.
+	 */
+	void (*will_write)(struct guest *guest, gpa_t gpa, uint64_t size);
 
 	/* The guest's f register n, as 64 bits (NaN-boxed where narrower). */
 	uint64_t (*read_fp)(struct vcpu *vcpu, unsigned n);
@@ -91,6 +110,7 @@ struct engine {
 };
 
 extern const struct engine hext_engine;
+extern const struct engine soft_engine;
 
 /*
  * For engines, before an exit: performs a plain load or store (riscv/insn.h: insn_is_plain) at

@@ -14,6 +14,11 @@ unsigned gspace_address_bits(unsigned root_level)
 	return pte_level_shift(root_level + 1) + 2;
 }
 
+uint64_t gspace_table_bytes(uint64_t size)
+{
+	return size / 256 + KIB(64);
+}
+
 int gspace_init(struct gspace *space, struct arena *arena, unsigned root_level)
 {
 	space->lock = (struct spinlock)SPINLOCK_INIT;

@@ -23,6 +23,9 @@ struct gspace {
 /* How many guest-physical address bits a root level translates: 41, 50 or 59. */
 unsigned gspace_address_bits(unsigned root_level);
 
+/* Bytes of tables that map so much memory in 4 KiB pages, at most, the root included. */
+uint64_t gspace_table_bytes(uint64_t size);
+
 /* ERR_NOMEM. */
 int gspace_init(struct gspace *space, struct arena *arena, unsigned root_level);
 

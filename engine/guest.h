@@ -8,6 +8,7 @@
 #include "kernel/isa.h"
 #include "kernel/types.h"
 
+struct code;
 struct engine;
 struct vcpu;
 
@@ -21,6 +22,7 @@ struct guest {
 	const struct engine *engine;
 	struct arena *arena;
 	struct gspace space;
+	uint64_t ram_size;         /* bytes */
 	struct isa isa;            /* what its harts can do; decides what is opened to it */
 	struct vcpu *const *vcpus; /* constant once the guest runs */
 	uint32_t vcpu_count;
@@ -29,6 +31,9 @@ struct guest {
 	/* The hext engine's. */
 	uint64_t vmid;                 /* with its generation above HGATP_VMID_BITS, 0: none yet */
 	struct guest_on_hart *on_hart; /* by hart index */
+
+	/* The soft engine's. */
+	struct code *code; /* rewritten pages */
 };
 
 #endif

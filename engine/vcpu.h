@@ -16,6 +16,7 @@
 
 struct guest;
 struct hart;
+struct soft_vcpu;
 
 /* Where a vCPU is. Changed by the hart it runs on, except BLOCKED to HOST by a waker. */
 enum vcpu_mode {
@@ -31,6 +32,7 @@ enum vcpu_request {
 	VCPU_FENCE_I = 1 << 0,
 	VCPU_FENCE_VMA = 1 << 1, /* the fences in vcpu->fences */
 	VCPU_LEAVE = 1 << 2,     /* it is not to run any more: its VM stops */
+	VCPU_FLUSH = 1 << 5,     /* forget what was derived from the guest's tables and memory */
 	/* Set by itself, for HSM. */
 	VCPU_PARK = 1 << 3,      /* it stopped */
 	VCPU_SUSPENDED = 1 << 4, /* it waits for an interrupt, and then resumes */
@@ -91,6 +93,7 @@ struct vcpu {
 	struct timer timer; /* wakes it, or raises STIP where there is no Sstc */
 
 	struct hext_csrs csrs;
+	struct soft_vcpu *soft; /* the soft engine's part */
 	struct fp_state fp;
 	struct vector_state vector;
 	struct hart *fp_hart;      /* whose registers hold this vCPU's FP and vector state */

@@ -11,8 +11,10 @@
  *	0xffffffffe0000000	device registers
  *	0xfffffffff0000000	the device tree, until all memory is mapped
  *
- * Below it, all RAM is mapped in one piece (the direct map), from 0xffffffc000000000 on in
- * Sv39 (255 GiB) and from 0xffff800000000000 on in Sv48 and Sv57 (127 TiB).
+ * Below it, all RAM is mapped in one piece (the direct map): from 0xffffffc000000000 on in
+ * Sv39 (255 GiB), from 0xffff800000000000 on in Sv48 and from 0xff00000000000000 on in Sv57
+ * (127 TiB): in these two, outside the addresses of the next smaller mode, which are a guest's
+ * when the soft engine runs it.
  * Usable from assembly.
  */
 
@@ -27,6 +29,7 @@
 #define DIRECT_MAP_SV39_SIZE 0x3fc0000000
 #define DIRECT_MAP_SV48      0xffff800000000000
 #define DIRECT_MAP_SV48_SIZE 0x7f0000000000
+#define DIRECT_MAP_SV57      0xff00000000000000
 
 #define MEGAPAGE_BYTES 0x200000
 

@@ -8,9 +8,10 @@
 #include "riscv/csr.h"
 #include "riscv/pte.h"
 
-#define KERNEL_RW (PTE_V | PTE_R | PTE_W | PTE_A | PTE_D | PTE_G)
-#define KERNEL_RO (PTE_V | PTE_R | PTE_A | PTE_G)
-#define KERNEL_RX (PTE_V | PTE_R | PTE_X | PTE_A | PTE_G)
+/* Not G: a guest on shadow tables may have something else at these addresses. */
+#define KERNEL_RW (PTE_V | PTE_R | PTE_W | PTE_A | PTE_D)
+#define KERNEL_RO (PTE_V | PTE_R | PTE_A)
+#define KERNEL_RX (PTE_V | PTE_R | PTE_X | PTE_A)
 
 #define EARLY_TABLES 48
 
@@ -241,7 +242,8 @@ void mmu_init(hpa_t load_address)
 	root_level = probe_root_level();
 	root = new_table();
 
-	uint64_t base = root_level == 2 ? DIRECT_MAP_SV39 : DIRECT_MAP_SV48;
+	static const uint64_t bases[] = {DIRECT_MAP_SV39, DIRECT_MAP_SV48, DIRECT_MAP_SV57};
+	uint64_t base = bases[root_level - 2];
 
 	direct_map_first = align_down(platform.memory[0].base, GIGAPAGE_SIZE);
 	direct_map_size = root_level == 2 ? DIRECT_MAP_SV39_SIZE : DIRECT_MAP_SV48_SIZE;
@@ -261,6 +263,17 @@ void mmu_use_page_allocator(void)
 uint64_t mmu_satp(void)
 {
 	return satp;
+}
+
+const uint64_t *mmu_root(unsigned *level)
+{
+	*level = root_level;
+	return root;
+}
+
+const uint64_t *mmu_table(uint64_t entry)
+{
+	return table_pointer(pte_address(entry));
 }
 
 volatile void *mmu_map_registers(hpa_t address, uint64_t size)

@@ -39,6 +39,12 @@ void mmu_use_page_allocator(void);
 /* Turns the same tables on, on a hart that has just started: the value for its satp. */
 uint64_t mmu_satp(void);
 
+/* The root of these tables, and its level: 2, 3, 4 in Sv39, Sv48, Sv57. */
+const uint64_t *mmu_root(unsigned *level);
+
+/* The table that an entry of one of these tables points to. */
+const uint64_t *mmu_table(uint64_t entry);
+
 /* Whether the range, host-physical, lies in the direct map. */
 bool mmu_is_mapped(hpa_t address, uint64_t size);
 

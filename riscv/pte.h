@@ -21,6 +21,7 @@
 #include "kernel/types.h"
 
 #define PTE_PPN_MASK   BITS(53, 10)
+#define PTE_N          BIT(63) /* Svnapot */
 #define PTE_ENTRIES    512
 #define PTE_LEVELS_MAX 5
 

@@ -42,7 +42,8 @@ static enum vmconfig_engine chosen_engine(void)
 /* Engines that cannot run on this hart say so; the VMs are placed accordingly. */
 static void prepare_hart(void)
 {
-	this_hart()->has_h = hext_engine.init_hart();
+	hext_engine.init_hart();
+	soft_engine.init_hart();
 	schedule_init_hart();
 }
 

@@ -198,12 +198,22 @@ int gmem_read(struct vm *vm, gpa_t gpa, void *to, uint64_t size)
 	return for_pieces(vm, gpa, size, copy_out, &to);
 }
 
+static void will_write(struct vm *vm, gpa_t gpa, uint64_t size)
+{
+	struct guest *guest = &vm->guest;
+
+	if (guest->engine->will_write)
+		guest->engine->will_write(guest, gpa, size);
+}
+
 int gmem_write(struct vm *vm, gpa_t gpa, const void *from, uint64_t size)
 {
+	will_write(vm, gpa, size);
 	return for_pieces(vm, gpa, size, copy_in, &from);
 }
 
 int gmem_clear(struct vm *vm, gpa_t gpa, uint64_t size)
 {
+	will_write(vm, gpa, size);
 	return for_pieces(vm, gpa, size, clear_piece, NULL);
 }

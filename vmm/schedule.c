@@ -101,7 +101,8 @@ struct hart *schedule_place(const struct vm *vm)
 		struct run_queue *queue = &queues[i];
 		const struct hart *hart = hart_of(queue);
 
-		if (!vmconfig_allows_cpu(&vm->config, hart->id) || !hart->has_h)
+		if (!vmconfig_allows_cpu(&vm->config, hart->id) ||
+		    !vm->guest.engine->can_use(hart))
 			continue;
 		if (!best || queue->placed < best->placed)
 			best = queue;
@@ -234,13 +235,15 @@ static bool is_leaving(const struct vcpu *vcpu)
 /* Does what is requested. false: the vCPU is not to be entered now, or not any more. */
 static bool prepare(struct vcpu *vcpu)
 {
-	const uint32_t fences = VCPU_FENCE_I | VCPU_FENCE_VMA;
+	const uint32_t fences = VCPU_FENCE_I | VCPU_FENCE_VMA | VCPU_FLUSH;
 	uint32_t requests = __atomic_fetch_and(&vcpu->requests, ~fences, __ATOMIC_SEQ_CST);
 
 	if (requests & VCPU_FENCE_I)
 		__asm__ volatile("fence.i" ::: "memory");
 	if (requests & VCPU_FENCE_VMA)
 		do_fences(vcpu);
+	if (requests & VCPU_FLUSH)
+		vcpu->guest->engine->flush(vcpu);
 	if (is_leaving(vcpu))
 		return false;
 	return !(requests & VCPU_SUSPENDED) || resume(vcpu);

@@ -119,6 +119,7 @@ static int build(struct vm *vm)
 	find_isa(vm);
 	vm->ram_base = vm->config.ram_base;
 	vm->ram_size = vm->config.memory;
+	guest->ram_size = vm->ram_size;
 	vm->vcpus = arena_alloc(&vm->arena, count * sizeof(*vm->vcpus));
 	if (!vm->vcpus)
 		return ERR_NOMEM;
@@ -146,10 +147,13 @@ static uint64_t kept_bytes(const struct vm *vm)
 	return align_up(sizeof(*vm), PAGE_SIZE) + (vm->arena.pages[ARENA_OBJECTS] << PAGE_SHIFT);
 }
 
-/* What a VM takes at the most: its RAM, tables of 4 KiB pages for all of it, and the rest. */
+/* What a VM takes at the most: its RAM, its engine's tables, and the rest. */
 static uint64_t commitment(const struct vm *vm)
 {
-	return vm->config.memory + vm->config.memory / 256 + KIB(4) * vm->config.vcpus + KIB(256);
+	const struct vmconfig *config = &vm->config;
+
+	return config->memory + vm->guest.engine->overhead(config->memory, config->vcpus) +
+	       KIB(4) * config->vcpus + KIB(256);
 }
 
 /*
@@ -320,32 +324,38 @@ void vm_crash(struct vm *vm, const char *format, ...)
  * Taking in the system.
  */
 
-static bool choose_engine(struct vm *vm, enum vmconfig_engine otherwise)
+/* Whether some hart that the VM may use can run this engine's guests. */
+static bool is_usable(const struct vm *vm, const struct engine *engine)
 {
-	enum vmconfig_engine wanted = vm->config.engine;
-	bool has_h = false;
-
-	if (wanted == VMCONFIG_ENGINE_AUTO)
-		wanted = otherwise;
 	for (unsigned i = 0; i < hart_count(); i++) {
 		const struct hart *hart = hart_by_index(i);
 
-		has_h |= hart->has_h && vmconfig_allows_cpu(&vm->config, hart->id);
+		if (vmconfig_allows_cpu(&vm->config, hart->id) && engine->can_use(hart))
+			return true;
 	}
-	if (wanted == VMCONFIG_ENGINE_SOFT) {
-		log_error("%s: the soft engine is not in this build; use engine hext",
-			  vm->config.path);
-		return false;
-	}
-	if (!has_h) {
+	return false;
+}
+
+static bool choose_engine(struct vm *vm, enum vmconfig_engine otherwise)
+{
+	enum vmconfig_engine wanted = vm->config.engine;
+
+	if (wanted == VMCONFIG_ENGINE_AUTO)
+		wanted = otherwise;
+	vm->guest.engine = wanted == VMCONFIG_ENGINE_HEXT   ? &hext_engine
+			   : wanted == VMCONFIG_ENGINE_SOFT ? &soft_engine
+			   : is_usable(vm, &hext_engine)    ? &hext_engine
+							    : &soft_engine;
+	if (is_usable(vm, vm->guest.engine))
+		return true;
+	if (wanted == VMCONFIG_ENGINE_HEXT)
 		log_error("%s: engine hext needs harts with the H extension, and this machine's "
 			  "have none that it may use; give it harts that have, in pilae,cpus or "
-			  "QEMU's -cpu rv64,h=true",
+			  "QEMU's -cpu rv64,h=true, or let it use engine soft",
 			  vm->config.path);
-		return false;
-	}
-	vm->guest.engine = &hext_engine;
-	return true;
+	else
+		log_error("%s: pilae,cpus: none of these harts can run it", vm->config.path);
+	return false;
 }
 
 static bool has_room(struct vm *vm)

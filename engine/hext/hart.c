@@ -73,8 +73,6 @@ bool hext_init_hart(void)
 	if (!hart->has_h)
 		return false;
 	probe_hgatp(hext);
-	hext->has_fp = isa_has_letter(hart->isa, 'd');
-	hext->has_vector = isa_has_letter(hart->isa, 'v');
 
 	csr_write(CSR_HENVCFG, HENVCFG);
 	hext->henvcfg = csr_read(CSR_HENVCFG) & HENVCFG;
@@ -95,6 +93,11 @@ bool hext_init_hart(void)
 	init_state_enables(hext);
 	hext->usable = hext->gspace_modes & BIT(ATP_MODE_SV39);
 	return hext->usable;
+}
+
+bool hext_can_use(const struct hart *hart)
+{
+	return hext_harts[hart->index].usable;
 }
 
 static void limit_to_hart(struct isa *isa, const struct hext_hart *hext)

@@ -13,29 +13,28 @@ struct hext_hart {
 	bool usable;
 	uint64_t henvcfg; /* the bits that can be set, of those guests are given */
 	bool has_hstateen;
-	bool has_vector, has_fp;
 	uint32_t gspace_modes;    /* bit n: hgatp takes mode n */
 	uint64_t vmid_mask;       /* VMIDLEN ones */
 	uint64_t vmid_generation; /* the one whose VMIDs this hart's TLB may hold */
-	struct vcpu *fp_owner;    /* whose FP and vector state the registers hold, or NULL */
 };
 
 struct hext_hart *hext_this_hart(void);
 
 /* Probing, and the CSRs that are the same for all guests. */
 bool hext_init_hart(void);
+bool hext_can_use(const struct hart *hart);
 void hext_limit_isa(struct isa *isa);
 
 /* The modes of hgatp that all usable harts have: bit n is mode n. */
 uint32_t hext_common_modes(void);
 
 /* Loading and putting of vCPUs: CSRs, FP and vector state, VMIDs. */
+uint64_t hext_overhead(uint64_t ram_size, uint32_t vcpus);
 int hext_guest_init(struct guest *guest, unsigned address_bits);
 int hext_vcpu_init(struct vcpu *vcpu);
 void hext_vcpu_reset(struct vcpu *vcpu, uint64_t pc, uint64_t argument, bool resumed);
 void hext_load(struct vcpu *vcpu);
 void hext_put(struct vcpu *vcpu);
-uint64_t hext_read_fp(struct vcpu *vcpu, unsigned n);
 void hext_write_fp(struct vcpu *vcpu, unsigned n, uint64_t value);
 
 /* Where hext_enter() leads: `scause` is why the guest stopped running. */
@@ -47,11 +46,7 @@ void hext_exited(struct vcpu *vcpu, uint64_t scause) __noreturn;
  */
 int hext_quick_access(struct vcpu *vcpu);
 
-/* engine/hext/switch.S, fp.S */
+/* engine/hext/switch.S */
 void hext_enter(struct vcpu *vcpu) __noreturn;
-void fp_save(struct fp_state *state);
-void fp_restore(const struct fp_state *state);
-void vector_save(struct vector_state *state, void *registers);
-void vector_restore(const struct vector_state *state, const void *registers);
 
 #endif

@@ -2,6 +2,7 @@
 
 /* Running a vCPU, and what the engine deals with itself. */
 
+#include "engine/fp.h"
 #include "engine/hext/hext.h"
 #include "engine/hext/quick.h"
 #include "kernel/error.h"
@@ -325,7 +326,9 @@ static void mapped(struct vcpu *vcpu, gpa_t gpa)
 const struct engine hext_engine = {
     .name = "hext",
     .init_hart = hext_init_hart,
+    .can_use = hext_can_use,
     .limit_isa = hext_limit_isa,
+    .overhead = hext_overhead,
     .guest_init = hext_guest_init,
     .vcpu_init = hext_vcpu_init,
     .vcpu_reset = hext_vcpu_reset,
@@ -341,6 +344,6 @@ const struct engine hext_engine = {
     .timer_deadline = timer_deadline,
     .fence = fence,
     .mapped = mapped,
-    .read_fp = hext_read_fp,
+    .read_fp = fp_read,
     .write_fp = hext_write_fp,
 };

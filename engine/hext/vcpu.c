@@ -2,6 +2,7 @@
 
 /* A vCPU's way into a hart and out of it. */
 
+#include "engine/fp.h"
 #include "engine/hext/hext.h"
 #include "kernel/error.h"
 #include "kernel/hart.h"
@@ -33,6 +34,12 @@ static unsigned smallest_level(uint32_t modes, unsigned address_bits)
 	return 0;
 }
 
+uint64_t hext_overhead(uint64_t ram_size, uint32_t vcpus)
+{
+	(void)vcpus;
+	return gspace_table_bytes(ram_size);
+}
+
 int hext_guest_init(struct guest *guest, unsigned address_bits)
 {
 	unsigned level = smallest_level(hext_common_modes(), address_bits);
@@ -50,17 +57,7 @@ int hext_vcpu_init(struct vcpu *vcpu)
 	struct isa *isa = &vcpu->guest->isa;
 
 	vcpu->has_sstc = isa_has(isa, ISA_sstc);
-	if (isa_has_letter(isa, 'v')) {
-		csr_set(CSR_SSTATUS, (uint64_t)XS_INITIAL << SSTATUS_VS_SHIFT);
-
-		uint64_t size = 32 * csr_read(CSR_VLENB);
-
-		csr_clear(CSR_SSTATUS, SSTATUS_VS);
-		vcpu->vector.registers = arena_alloc(vcpu->guest->arena, size);
-		if (!vcpu->vector.registers)
-			return ERR_NOMEM;
-	}
-	return 0;
+	return fp_init(vcpu);
 }
 
 void hext_vcpu_reset(struct vcpu *vcpu, uint64_t pc, uint64_t argument, bool resumed)
@@ -88,10 +85,7 @@ void hext_vcpu_reset(struct vcpu *vcpu, uint64_t pc, uint64_t argument, bool res
 		vcpu->irq_loaded = 0;
 	/* The next load flushes what translations of its former life may be left. */
 	vcpu->last_hart = NULL;
-	vcpu->fp = (struct fp_state){.fcsr = 0};
-	vcpu->vector.vstart = vcpu->vector.vcsr = vcpu->vector.vl = 0;
-	vcpu->vector.vtype = BIT(63); /* vill */
-	vcpu->fp_hart = NULL;
+	fp_reset(vcpu);
 	vcpu->mmio_reservation = UINT64_MAX;
 }
 
@@ -146,23 +140,6 @@ static void load_address_space(struct vcpu *vcpu, struct hext_hart *hext)
 }
 
 /*
- * FS and VS are turned on in the hypervisor's sstatus for the moment, whatever the guest's
- * state is; HS-level code uses neither, so nothing else depends on it.
- */
-static void restore_fp(struct vcpu *vcpu, struct hext_hart *hext)
-{
-	if (hext->fp_owner == vcpu && vcpu->fp_hart == this_hart())
-		return;
-	hext->fp_owner = vcpu;
-	vcpu->fp_hart = this_hart();
-	csr_set(CSR_SSTATUS, SSTATUS_FS | SSTATUS_VS);
-	if (hext->has_fp)
-		fp_restore(&vcpu->fp);
-	if (hext->has_vector && vcpu->vector.registers)
-		vector_restore(&vcpu->vector, vcpu->vector.registers);
-}
-
-/*
  * Either level's field says that the state was written: both should (Priv. 1.13, 18.2.1), but
  * on QEMU, writes to fcsr, vcsr and the like only mark the guest's own.
  */
@@ -177,17 +154,20 @@ static void set_clean(struct vcpu *vcpu, unsigned shift)
 	vcpu->sstatus &= ~((uint64_t)(XS_DIRTY ^ XS_CLEAN) << shift);
 }
 
-static void save_fp(struct vcpu *vcpu, struct hext_hart *hext)
+static void save_fp(struct vcpu *vcpu)
 {
-	csr_set(CSR_SSTATUS, SSTATUS_FS | SSTATUS_VS);
-	if (hext->has_fp && is_dirty(vcpu, SSTATUS_FS_SHIFT)) {
-		fp_save(&vcpu->fp);
+	uint64_t dirty = 0;
+
+	if (is_dirty(vcpu, SSTATUS_FS_SHIFT)) {
+		dirty |= SSTATUS_FS;
 		set_clean(vcpu, SSTATUS_FS_SHIFT);
 	}
-	if (vcpu->vector.registers && is_dirty(vcpu, SSTATUS_VS_SHIFT)) {
-		vector_save(&vcpu->vector, vcpu->vector.registers);
+	if (is_dirty(vcpu, SSTATUS_VS_SHIFT)) {
+		dirty |= SSTATUS_VS;
 		set_clean(vcpu, SSTATUS_VS_SHIFT);
 	}
+	if (dirty)
+		fp_save(vcpu, dirty);
 }
 
 void hext_load(struct vcpu *vcpu)
@@ -213,7 +193,7 @@ void hext_load(struct vcpu *vcpu)
 	/* Priv. 1.13, "Memory-Management Fences": vsatp is 0 while hgatp changes. */
 	load_address_space(vcpu, hext);
 	csr_write(CSR_VSATP, csrs->vsatp);
-	restore_fp(vcpu, hext);
+	fp_load(vcpu);
 }
 
 void hext_put(struct vcpu *vcpu)
@@ -238,22 +218,12 @@ void hext_put(struct vcpu *vcpu)
 		/* The hart's comparator belongs to nobody now. */
 		csr_write(CSR_VSTIMECMP, TIME_NEVER);
 	}
-	save_fp(vcpu, hext_this_hart());
-}
-
-uint64_t hext_read_fp(struct vcpu *vcpu, unsigned n)
-{
-	csr_set(CSR_SSTATUS, SSTATUS_FS);
-	fp_save(&vcpu->fp);
-	return vcpu->fp.f[n];
+	save_fp(vcpu);
 }
 
 void hext_write_fp(struct vcpu *vcpu, unsigned n, uint64_t value)
 {
-	csr_set(CSR_SSTATUS, SSTATUS_FS);
-	fp_save(&vcpu->fp);
-	vcpu->fp.f[n] = value;
-	fp_restore(&vcpu->fp);
+	fp_write(vcpu, n, value);
 	vcpu->sstatus |= SSTATUS_FS;
 	/* Both levels' FS say so, as if the guest's own instruction had done it. */
 	csr_set(CSR_VSSTATUS, SSTATUS_FS);

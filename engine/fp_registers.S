@@ -11,9 +11,9 @@
 	.option	arch, +f, +d
 	.text
 
-/* void fp_save(struct fp_state *state) */
-	.globl	fp_save
-fp_save:
+/* void fp_registers_save(struct fp_state *state) */
+	.globl	fp_registers_save
+fp_registers_save:
 	.irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31
 	fsd	f\n, 8 * \n(a0)
 	.endr
@@ -21,9 +21,9 @@ fp_save:
 	sd	a1, 8 * 32(a0)
 	ret
 
-/* void fp_restore(const struct fp_state *state) */
-	.globl	fp_restore
-fp_restore:
+/* void fp_registers_restore(const struct fp_state *state) */
+	.globl	fp_registers_restore
+fp_registers_restore:
 	.irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31
 	fld	f\n, 8 * \n(a0)
 	.endr
@@ -34,9 +34,9 @@ fp_restore:
 
 	.option	push
 	.option	arch, +v
-/* void vector_save(struct vector_state *state, void *registers) */
-	.globl	vector_save
-vector_save:
+/* void vector_registers_save(struct vector_state *state, void *registers) */
+	.globl	vector_registers_save
+vector_registers_save:
 	csrr	t0, vstart
 	csrr	t1, vcsr
 	csrr	t2, vl
@@ -57,9 +57,9 @@ vector_save:
 	vs8r.v	v24, (a1)
 	ret
 
-/* void vector_restore(const struct vector_state *state, const void *registers) */
-	.globl	vector_restore
-vector_restore:
+/* void vector_registers_restore(const struct vector_state *state, const void *registers) */
+	.globl	vector_registers_restore
+vector_registers_restore:
 	csrw	vstart, zero
 	csrr	t4, vlenb
 	slli	t4, t4, 3

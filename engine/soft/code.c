@@ -1,0 +1,426 @@
+/* SPDX-License-Identifier: MIT */
+
+#include "engine/soft/code.h"
+
+#include "engine/soft/soft.h"
+#include "engine/vcpu.h"
+#include "kernel/arena.h"
+#include "kernel/error.h"
+#include "kernel/mmu.h"
+#include "riscv/hint.h"
+
+#include <string.h>
+
+#define BUCKETS    1024 /* a power of two */
+#define PAGES_MIN  64   /* that may have copies, even in the smallest VM */
+#define PAGES_MOST 8192 /* and in the largest */
+#define TRAPS      2    /* privileged instructions trapped in a page before it is worth a copy */
+#define READS_MAX  64   /* of the original: then a copy does not pay */
+
+/* After n drops it takes 2^n times as many traps; writes alone get no further than the first. */
+#define DROPS_WRITTEN 6
+#define DROPS_NEVER   10
+
+#define C_EBREAK 0x9002
+
+enum code_state {
+	CODE_NONE,   /* no copy: traps are counted */
+	CODE_MAKING, /* protected; vCPUs are forgetting their writable translations */
+	CODE_READY,  /* protected; the copy may be mapped */
+	CODE_DYING,  /* protected; vCPUs are forgetting the copy */
+};
+
+struct code_page {
+	struct code_page *next; /* in its bucket */
+	uint64_t frame;         /* number of the guest's page */
+	uint8_t state;          /* enum code_state */
+	uint8_t drops;
+	uint16_t reads;
+	uint32_t traps;
+	uint16_t *copy; /* in states READY and DYING */
+};
+
+/* Filters by hashed frame number: for what is not in one there is nothing to look up. */
+#define FILTER 4096
+
+struct code {
+	struct spinlock lock; /* guards all but the filters, whose members are atomic */
+	struct arena *arena;
+	uint64_t epoch;
+	unsigned copies, copies_max;
+	unsigned known, known_max;
+	struct code_page *buckets[BUCKETS];
+	struct code_page *pages; /* known_max of them, `known` in use */
+	unsigned hand;           /* index in pages: where the search for one to give up goes on */
+	uint32_t protected_4k[FILTER], protected_2m[FILTER]; /* how many are */
+	uint8_t writable_4k[FILTER], writable_2m[FILTER];    /* somebody may have a translation */
+};
+
+static unsigned filter_4k(gpa_t gpa)
+{
+	uint64_t frame = gpa.v >> PAGE_SHIFT;
+
+	return (unsigned)(frame ^ frame >> 12) & (FILTER - 1);
+}
+
+static unsigned filter_2m(gpa_t gpa)
+{
+	return filter_4k(GPA(gpa.v >> 9));
+}
+
+/* Two sides look at each other's flag after setting their own: one of them sees the other's. */
+static bool is_set(const uint32_t *count)
+{
+	return __atomic_load_n(count, __ATOMIC_SEQ_CST) != 0;
+}
+
+int code_init(struct guest *guest)
+{
+	unsigned copies = (unsigned)(soft_table_pages(guest) / 4);
+	unsigned order = 0;
+	struct code *code;
+
+	while (PAGE_SIZE << order < sizeof(*code))
+		order++;
+	code = arena_alloc_pages(guest->arena, order, ARENA_TABLES);
+	if (!code)
+		return ERR_NOMEM;
+	code->arena = guest->arena;
+	code->copies_max = copies < PAGES_MIN    ? PAGES_MIN
+			   : copies > PAGES_MOST ? PAGES_MOST
+						 : copies;
+	order = 0;
+	while (PAGE_SIZE << order < 2 * code->copies_max * sizeof(*code->pages))
+		order++;
+	code->pages = arena_alloc_pages(guest->arena, order, ARENA_TABLES);
+	if (!code->pages)
+		return ERR_NOMEM;
+	code->known_max = (unsigned)((PAGE_SIZE << order) / sizeof(*code->pages));
+	guest->code = code;
+	return 0;
+}
+
+uint64_t code_epoch(const struct guest *guest)
+{
+	return __atomic_load_n(&guest->code->epoch, __ATOMIC_RELAXED);
+}
+
+static struct code_page **bucket_of(struct code *code, uint64_t frame)
+{
+	return &code->buckets[(frame ^ frame >> 10) & (BUCKETS - 1)];
+}
+
+static struct code_page *find(struct code *code, gpa_t gpa)
+{
+	uint64_t frame = gpa.v >> PAGE_SHIFT;
+	struct code_page *page = *bucket_of(code, frame);
+
+	while (page && page->frame != frame)
+		page = page->next;
+	return page;
+}
+
+bool code_is_protected(const struct guest *guest, gpa_t gpa)
+{
+	struct code *code = guest->code;
+
+	if (likely(!is_set(&code->protected_4k[filter_4k(gpa)])))
+		return false;
+	spin_lock(&code->lock);
+
+	const struct code_page *page = find(code, gpa);
+	bool protected = page && page->state != CODE_NONE;
+
+	spin_unlock(&code->lock);
+	return protected;
+}
+
+bool code_is_protected_2m(const struct guest *guest, gpa_t gpa)
+{
+	return is_set(&guest->code->protected_2m[filter_2m(gpa)]);
+}
+
+void code_note_writable(struct guest *guest, gpa_t gpa, unsigned level)
+{
+	struct code *code = guest->code;
+	uint8_t *flag =
+	    level ? &code->writable_2m[filter_2m(gpa)] : &code->writable_4k[filter_4k(gpa)];
+
+	__atomic_store_n(flag, 1, __ATOMIC_SEQ_CST);
+}
+
+bool code_find_copy(const struct guest *guest, gpa_t gpa, hpa_t *copy)
+{
+	struct code *code = guest->code;
+
+	spin_lock(&code->lock);
+
+	const struct code_page *page = find(code, gpa);
+	bool found = page && page->state == CODE_READY;
+
+	if (found)
+		*copy = pointer_to_hpa(page->copy);
+	spin_unlock(&code->lock);
+	return found;
+}
+
+bool code_note_read(struct guest *guest, gpa_t gpa)
+{
+	struct code *code = guest->code;
+	bool too_often = false;
+
+	spin_lock(&code->lock);
+
+	struct code_page *page = find(code, gpa);
+
+	if (page && page->state == CODE_READY)
+		too_often = ++page->reads > READS_MAX;
+	spin_unlock(&code->lock);
+	return too_often;
+}
+
+/* Takes a page that has no copy out of its bucket, for another one to be known. */
+static struct code_page *reuse(struct code *code)
+{
+	for (unsigned i = 0; i < code->known_max; i++) {
+		struct code_page *page = &code->pages[code->hand++ % code->known_max];
+		struct code_page **link = bucket_of(code, page->frame);
+
+		if (page->state != CODE_NONE)
+			continue;
+		while (*link != page)
+			link = &(*link)->next;
+		*link = page->next;
+		return page;
+	}
+	return NULL;
+}
+
+/* There are twice as many as may have copies, so one can always be found. */
+static struct code_page *find_or_add(struct code *code, gpa_t gpa)
+{
+	struct code_page *page = find(code, gpa);
+	struct code_page **bucket = bucket_of(code, gpa.v >> PAGE_SHIFT);
+
+	if (page)
+		return page;
+	page = code->known < code->known_max ? &code->pages[code->known++] : reuse(code);
+	if (page) {
+		*page = (struct code_page){.frame = gpa.v >> PAGE_SHIFT, .next = *bucket};
+		*bucket = page;
+	}
+	return page;
+}
+
+static void replace(struct code_page *page, gpa_t gpa)
+{
+	__atomic_store_n(&page->copy[(gpa.v & (PAGE_SIZE - 1)) / 2], C_EBREAK, __ATOMIC_RELEASE);
+}
+
+bool code_replace(struct guest *guest, gpa_t gpa, bool *wanted)
+{
+	struct code *code = guest->code;
+	bool replaced = false;
+
+	spin_lock(&code->lock);
+
+	struct code_page *page = find_or_add(code, gpa);
+
+	if (page && page->state == CODE_READY) {
+		replace(page, gpa);
+		replaced = true;
+	} else if (page && page->state == CODE_NONE && page->drops < DROPS_NEVER) {
+		*wanted = ++page->traps >= (uint32_t)TRAPS << page->drops;
+	}
+	spin_unlock(&code->lock);
+	return replaced;
+}
+
+/*
+ * Makes every vCPU forget its translations, before it executes one more instruction. Those that
+ * are not in the guest do it before they enter it.
+ */
+static void forget_translations(struct guest *guest, struct vcpu *self)
+{
+	for (unsigned i = 0; i < guest->vcpu_count; i++) {
+		if (guest->vcpus[i] && guest->vcpus[i] != self)
+			vcpu_request(guest->vcpus[i], VCPU_FLUSH);
+	}
+	if (self)
+		guest->engine->flush(self);
+	for (unsigned i = 0; i < guest->vcpu_count; i++) {
+		if (guest->vcpus[i] && guest->vcpus[i] != self)
+			vcpu_wait_request(guest->vcpus[i], VCPU_FLUSH);
+	}
+}
+
+static void protect(struct code *code, gpa_t gpa, int change)
+{
+	__atomic_fetch_add(&code->protected_4k[filter_4k(gpa)], (uint32_t)change, __ATOMIC_SEQ_CST);
+	__atomic_fetch_add(&code->protected_2m[filter_2m(gpa)], (uint32_t)change, __ATOMIC_SEQ_CST);
+}
+
+static bool may_be_writable(const struct code *code, gpa_t gpa)
+{
+	return __atomic_load_n(&code->writable_4k[filter_4k(gpa)], __ATOMIC_SEQ_CST) ||
+	       __atomic_load_n(&code->writable_2m[filter_2m(gpa)], __ATOMIC_SEQ_CST);
+}
+
+/* Some page with a copy, in turn. */
+static bool choose_victim(struct code *code, gpa_t *gpa)
+{
+	for (unsigned i = 0; i < code->known; i++) {
+		const struct code_page *page = &code->pages[code->hand++ % code->known];
+
+		if (page->state == CODE_READY) {
+			*gpa = GPA(page->frame << PAGE_SHIFT);
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Makes room for one more copy. */
+static void make_room(struct guest *guest, struct vcpu *self)
+{
+	struct code *code = guest->code;
+	bool full;
+	gpa_t victim;
+
+	spin_lock(&code->lock);
+	full = code->copies >= code->copies_max && choose_victim(code, &victim);
+	spin_unlock(&code->lock);
+	if (full)
+		code_drop(guest, victim, self, CODE_EVICTED);
+}
+
+void code_create(struct guest *guest, gpa_t gpa, hpa_t original, struct vcpu *self)
+{
+	struct code *code = guest->code;
+	struct code_page *page;
+	bool writable;
+
+	make_room(guest, self);
+	spin_lock(&code->lock);
+	page = find(code, gpa);
+	if (!page || page->state != CODE_NONE || code->copies >= code->copies_max) {
+		spin_unlock(&code->lock);
+		return;
+	}
+	page->state = CODE_MAKING;
+	code->copies++;
+	protect(code, gpa, 1);
+	writable = may_be_writable(code, gpa);
+	if (writable) {
+		/* Nobody has any writable translation afterwards. */
+		memset(code->writable_4k, 0, sizeof(code->writable_4k));
+		memset(code->writable_2m, 0, sizeof(code->writable_2m));
+		__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	}
+	spin_unlock(&code->lock);
+	if (writable)
+		forget_translations(guest, self);
+
+	uint16_t *copy = arena_alloc_pages(code->arena, 0, ARENA_TABLES);
+
+	if (copy)
+		memcpy(copy, hpa_to_pointer(original), PAGE_SIZE);
+	spin_lock(&code->lock);
+	page->copy = copy;
+	page->reads = 0;
+	page->state = copy ? CODE_READY : CODE_NONE;
+	if (copy) {
+		replace(page, gpa);
+	} else {
+		code->copies--;
+		protect(code, gpa, -1);
+	}
+	spin_unlock(&code->lock);
+}
+
+/* Waits until nobody else is making or dropping the page's copy; whether there is one. */
+static struct code_page *await_copy(struct code *code, gpa_t gpa)
+{
+	struct code_page *page = find(code, gpa);
+
+	while (page && (page->state == CODE_MAKING || page->state == CODE_DYING)) {
+		spin_unlock(&code->lock);
+		cpu_pause();
+		spin_lock(&code->lock);
+		page = find(code, gpa);
+	}
+	return page && page->state == CODE_READY ? page : NULL;
+}
+
+static void note_drop(struct code_page *page, enum code_reason reason)
+{
+	unsigned drops = page->drops;
+
+	if (reason == CODE_READ)
+		drops += 2;
+	else if (reason == CODE_WRITTEN && drops < DROPS_WRITTEN)
+		drops++;
+	page->drops = (uint8_t)(drops < DROPS_NEVER ? drops : DROPS_NEVER);
+	page->traps = 0;
+}
+
+void code_drop(struct guest *guest, gpa_t gpa, struct vcpu *self, enum code_reason reason)
+{
+	struct code *code = guest->code;
+	struct code_page *page;
+
+	spin_lock(&code->lock);
+	page = await_copy(code, gpa);
+	if (!page) {
+		spin_unlock(&code->lock);
+		return;
+	}
+	page->state = CODE_DYING;
+	__atomic_fetch_add(&code->epoch, 1, __ATOMIC_RELAXED);
+	spin_unlock(&code->lock);
+	forget_translations(guest, self);
+
+	spin_lock(&code->lock);
+
+	uint16_t *copy = page->copy;
+
+	page->copy = NULL;
+	page->state = CODE_NONE;
+	note_drop(page, reason);
+	code->copies--;
+	protect(code, gpa, -1);
+	spin_unlock(&code->lock);
+	arena_free_pages(code->arena, copy, 0, ARENA_TABLES);
+}
+
+/* Of many pages: looks at all that are known instead. */
+static void drop_all_within(struct guest *guest, gpa_t gpa, uint64_t size)
+{
+	struct code *code = guest->code;
+
+	for (unsigned i = 0; i < code->known; i++) {
+		gpa_t page = GPA(code->pages[i].frame << PAGE_SHIFT);
+
+		if (ranges_overlap(page.v, PAGE_SIZE, gpa.v, size))
+			code_drop(guest, page, NULL, CODE_WRITTEN);
+	}
+}
+
+void code_will_write(struct guest *guest, gpa_t gpa, uint64_t size)
+{
+	uint64_t first = gpa.v >> PAGE_SHIFT;
+	uint64_t last = (gpa.v + size - 1) >> PAGE_SHIFT;
+
+	if (size == 0)
+		return;
+	if (last - first >= FILTER) {
+		drop_all_within(guest, gpa, size);
+		return;
+	}
+	for (uint64_t frame = first; frame <= last; frame++) {
+		gpa_t page = GPA(frame << PAGE_SHIFT);
+
+		if (code_is_protected(guest, page))
+			code_drop(guest, page, NULL, CODE_WRITTEN);
+	}
+}

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: MIT */
+
+/* Privileged instructions of the guest's S-mode, alone and in runs. */
+
+#include "engine/soft/block.h"
+#include "engine/soft/code.h"
+#include "engine/soft/interp.h"
+#include "engine/soft/soft.h"
+#include "engine/soft/walk.h"
+#include "kernel/mmu.h"
+#include "riscv/csr.h"
+
+/* Blocks that are run after one trap, at most: they may be a guest's endless loop. */
+#define BLOCKS_MAX 8
+
+#define INSN_EBREAK   0x00100073
+#define INSN_C_EBREAK 0x9002
+
+static enum step step_behind(struct vcpu *vcpu, const struct uop *uop)
+{
+	vcpu->pc += uop->length;
+	return STEP_MOVED;
+}
+
+/* An instruction at pc has been executed, with these effects, and goes on at vcpu->pc. */
+static void apply(struct vcpu *vcpu, unsigned effects)
+{
+	uint64_t interrupt;
+
+	if (effects & EFFECT_INTERRUPTS && (interrupt = soft_pending_interrupt(vcpu)))
+		soft_trap_enter(vcpu, interrupt, 0);
+	soft_update(vcpu);
+}
+
+static enum step execute_csr(struct vcpu *vcpu, const struct uop *uop)
+{
+	unsigned effects = 0;
+
+	if (soft_csr_instruction(vcpu, (uint32_t)uop->imm, &effects) != 0)
+		return STEP_REFUSE;
+	if (!effects)
+		return STEP_NEXT;
+	if (effects & EFFECT_INTERRUPTS && soft_pending_interrupt(vcpu)) {
+		step_behind(vcpu, uop);
+		apply(vcpu, effects);
+		return STEP_MOVED;
+	}
+	soft_update(vcpu);
+	return STEP_NEXT;
+}
+
+static enum step execute_sret(struct vcpu *vcpu)
+{
+	unsigned effects = 0;
+
+	soft_sret(vcpu, &effects);
+	apply(vcpu, effects);
+	return STEP_MOVED;
+}
+
+static enum step execute_wfi(struct vcpu *vcpu, const struct uop *uop)
+{
+	vcpu->pc += uop->length;
+	/* It ends when an interrupt is pending and enabled in sie, whatever sstatus.SIE says. */
+	if (!(vcpu->irq & vcpu->soft->csrs.sie))
+		vcpu->soft->waits = true;
+	return STEP_STOP;
+}
+
+static enum step execute_sfence(struct vcpu *vcpu, const struct uop *uop)
+{
+	struct shadow_fence fence = {
+	    .all_addresses = uop->rs1 == 0,
+	    .all_asids = uop->rs2 == 0,
+	    .address = GVA(vcpu->x[uop->rs1]),
+	    .asid = vcpu->x[uop->rs2] & SOFT_ASID_MASK,
+	};
+
+	shadow_fence(&vcpu->soft->shadow, &fence);
+	if (fence.all_addresses)
+		soft_update_after_flush(vcpu);
+	return STEP_NEXT;
+}
+
+enum step privileged_execute(struct vcpu *vcpu, const struct uop *uop)
+{
+	switch (uop->kind) {
+	case UOP_CSR:
+		return execute_csr(vcpu, uop);
+	case UOP_SRET:
+		return execute_sret(vcpu);
+	case UOP_WFI:
+		return execute_wfi(vcpu, uop);
+	case UOP_SFENCE_VMA:
+		return execute_sfence(vcpu, uop);
+	case UOP_SFENCE_ORDER:
+		/* SINVAL.VMA is as strong as SFENCE.VMA here: nothing is left to be ordered. */
+		return STEP_NEXT;
+	default:
+		return STEP_REFUSE;
+	}
+}
+
+static void leave_if_waiting(struct vcpu *vcpu)
+{
+	struct exit exit = {.reason = EXIT_WFI};
+
+	if (vcpu->soft->waits) {
+		vcpu->soft->waits = false;
+		soft_leave(vcpu, &exit);
+	}
+}
+
+/* Runs a block. true: something was executed; *stop: nothing more is to be interpreted. */
+static bool run_block(struct vcpu *vcpu, const struct block *block, bool *stop)
+{
+	uint64_t pc = vcpu->pc;
+
+	*stop = interp_run(vcpu, block);
+	return !*stop || vcpu->pc != pc;
+}
+
+/* Executes one privileged instruction. false: it is none of the guest's. */
+static bool execute(struct vcpu *vcpu, uint32_t bits)
+{
+	struct block block;
+	bool stop, executed;
+
+	block_build(&block, vcpu->pc, (const uint8_t *)&bits, sizeof(bits));
+	if (!block.count)
+		return false;
+	executed = run_block(vcpu, &block, &stop);
+	leave_if_waiting(vcpu);
+	return executed;
+}
+
+bool soft_run_blocks(struct vcpu *vcpu)
+{
+	bool executed = false;
+	bool stop = false;
+
+	csr_set(CSR_SSTATUS, SSTATUS_SUM);
+	for (unsigned i = 0; i < BLOCKS_MAX && !stop && vcpu->soft->privilege == SOFT_S; i++) {
+		const struct block *block = block_find(vcpu, vcpu->pc);
+
+		if (!block || !block->count)
+			break;
+		executed |= run_block(vcpu, block, &stop);
+	}
+	csr_clear(CSR_SSTATUS, SSTATUS_SUM);
+	leave_if_waiting(vcpu);
+	return executed;
+}
+
+/* A privileged instruction was trapped at pc: the next time it is to be a breakpoint. */
+static void rewrite(struct vcpu *vcpu, uint64_t pc, const struct walk *walk, hpa_t hpa)
+{
+	const uint64_t leaf = PTE_V | PTE_U | PTE_A | PTE_D | PTE_X | SHADOW_CODE;
+	struct guest *guest = vcpu->guest;
+	bool wanted = false;
+	hpa_t copy;
+
+	if (code_replace(guest, walk->gpa, &wanted)) {
+		__asm__ volatile("fence.i" ::: "memory");
+		/* This vCPU may have fetched from the original. */
+		if (code_find_copy(guest, walk->gpa, &copy))
+			shadow_map(&vcpu->soft->shadow, GVA(pc), 0, pte_make(copy, leaf),
+				   walk->global);
+	} else if (wanted) {
+		__atomic_store_n(&vcpu->mode, VCPU_HOST, __ATOMIC_RELEASE);
+		code_create(guest, walk->gpa, HPA(align_down(hpa.v, PAGE_SIZE)), vcpu);
+		soft_leave_for_nothing(vcpu);
+	}
+}
+
+/*
+ * The instruction at pc, where the guest was allowed to fetch it: its first two bytes at *hpa.
+ * false: this is not so any more.
+ */
+static bool find_code(struct vcpu *vcpu, struct walk *walk, hpa_t *hpa)
+{
+	struct walk_context context = soft_walk_context(vcpu);
+	unsigned level;
+
+	return walk_address(&context, GVA(vcpu->pc), ACCESS_FETCH, false, walk) == WALK_DONE &&
+	       gspace_lookup(&vcpu->guest->space, walk->gpa, hpa, &level) == 0;
+}
+
+void soft_illegal_instruction(struct vcpu *vcpu, uint64_t value)
+{
+	uint64_t pc = vcpu->pc;
+	uint64_t satp = vcpu->soft->csrs.satp;
+	struct walk walk;
+	uint32_t bits;
+	hpa_t hpa;
+
+	/* Fetched, as stval may be 0. What cannot be fetched (any more) is found out again. */
+	if (vcpu->soft->privilege != SOFT_S) {
+		soft_inject(vcpu, EXC_ILLEGAL_INSN, value);
+		soft_run_blocks(vcpu);
+		return;
+	}
+	if (soft_fetch(vcpu, &bits) != 0 || !find_code(vcpu, &walk, &hpa))
+		return;
+	if (!execute(vcpu, bits))
+		soft_inject(vcpu, EXC_ILLEGAL_INSN, value);
+	else if (vcpu->soft->privilege == SOFT_S && vcpu->soft->csrs.satp == satp)
+		rewrite(vcpu, pc, &walk, hpa);
+}
+
+/* What the guest wrote at pc, where a breakpoint was fetched and there is nothing to interpret. */
+static void emulate_replaced(struct vcpu *vcpu, uint64_t value)
+{
+	uint32_t bits;
+
+	if (soft_fetch(vcpu, &bits) != 0)
+		return;
+	if (bits == INSN_EBREAK || (bits & 0xffff) == INSN_C_EBREAK)
+		soft_inject(vcpu, EXC_BREAKPOINT, value);
+	else if (!execute(vcpu, bits))
+		soft_inject(vcpu, EXC_ILLEGAL_INSN, bits);
+}
+
+void soft_breakpoint(struct vcpu *vcpu, uint64_t value)
+{
+	if (vcpu->soft->privilege == SOFT_S && block_find(vcpu, vcpu->pc)) {
+		if (!soft_run_blocks(vcpu))
+			emulate_replaced(vcpu, value);
+	} else {
+		soft_inject(vcpu, EXC_BREAKPOINT, value);
+		soft_run_blocks(vcpu);
+	}
+}

@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: MIT */
+
+/* Page faults of the guest: filling its shadow tables, or letting it have the fault. */
+
+#include "engine/soft/code.h"
+#include "engine/soft/soft.h"
+#include "engine/soft/walk.h"
+#include "kernel/error.h"
+#include "kernel/layout.h"
+#include "kernel/mmu.h"
+#include "riscv/csr.h"
+
+#define LEAF (PTE_V | PTE_U | PTE_A | PTE_D)
+
+/* How many entries beside the one that is missing are entered along with it. */
+#define PREFILL 8
+
+/* CBO.INVAL, CLEAN and FLUSH need a page that can be loaded from or stored to (Zicbom). */
+#define INSN_CBO_MASK 0xffc07fff
+#define INSN_CBO      0x0000200f
+
+struct walk_context soft_walk_context(const struct vcpu *vcpu)
+{
+	const struct soft_vcpu *soft = vcpu->soft;
+
+	return (struct walk_context){
+	    .guest = vcpu->guest,
+	    .satp = soft->csrs.satp,
+	    .user = soft->privilege == SOFT_U,
+	    .sum = soft->csrs.sstatus & SSTATUS_SUM,
+	    .mxr = soft->csrs.sstatus & SSTATUS_MXR,
+	    .svnapot = isa_has(&vcpu->guest->isa, ISA_svnapot),
+	};
+}
+
+static void __noreturn leave_for_access(struct vcpu *vcpu, enum access_kind kind, gpa_t gpa,
+					gva_t gva, bool walk)
+{
+	struct exit exit = {
+	    .reason = EXIT_ACCESS,
+	    .access = {.kind = kind, .walk = walk, .gpa = gpa, .gva = gva},
+	};
+
+	soft_leave(vcpu, &exit);
+}
+
+/* What the view allows of a guest's leaf: R, W and X of the shadow leaf. */
+static uint64_t allowed(const struct walk_context *context, uint64_t entry)
+{
+	uint64_t rights = entry & (PTE_R | PTE_W | PTE_X);
+
+	if (context->mxr && rights & PTE_X)
+		rights |= PTE_R;
+	/* Not before D is set may there be a store that does not come by here. */
+	if (!(entry & PTE_D))
+		rights &= ~(uint64_t)PTE_W;
+	if (!context->user && entry & PTE_U)
+		rights &= ~(uint64_t)PTE_X;
+	return rights;
+}
+
+/*
+ * The shadow leaf for the 4 KiB page at `gpa`, which lies at `hpa`. A page with rewritten code is
+ * fetched from its copy and read where it is, never both through one translation.
+ */
+static uint64_t page_leaf(struct vcpu *vcpu, gpa_t gpa, hpa_t hpa, uint64_t rights,
+			  enum access_kind kind)
+{
+	struct guest *guest = vcpu->guest;
+	hpa_t copy;
+
+	/* Code that is written to now and then is best not opened for it before. */
+	if (rights & PTE_X && kind != ACCESS_STORE)
+		rights &= ~(uint64_t)PTE_W;
+	if (rights & PTE_W)
+		code_note_writable(guest, gpa, 0);
+	if (!code_is_protected(guest, gpa))
+		return pte_make(hpa, LEAF | rights);
+	rights &= ~(uint64_t)PTE_W;
+	if (vcpu->soft->privilege == SOFT_S && rights & PTE_X) {
+		if (kind == ACCESS_FETCH && code_find_copy(guest, gpa, &copy)) {
+			/* This hart may have fetched what was in the copy's page before. */
+			__asm__ volatile("fence.i" ::: "memory");
+			return pte_make(copy, LEAF | PTE_X | SHADOW_CODE);
+		}
+		if (kind != ACCESS_FETCH)
+			rights &= ~(uint64_t)PTE_X;
+	}
+	return pte_make(hpa, LEAF | rights);
+}
+
+/* Whether all 2 MiB around gpa may be one leaf with these rights. */
+static bool superpage_fits(struct vcpu *vcpu, gpa_t gpa, uint64_t rights)
+{
+	if (rights & PTE_W)
+		code_note_writable(vcpu->guest, gpa, 1);
+	return !code_is_protected_2m(vcpu->guest, gpa);
+}
+
+/*
+ * Enters what lies beside a leaf in its table, as far as accesses would find it without setting
+ * A, and only where that is backed.
+ */
+static void prefill(struct vcpu *vcpu, const struct walk_context *context, gva_t va,
+		    const struct walk *walk, enum access_kind kind)
+{
+	struct shadow *shadow = &vcpu->soft->shadow;
+	uint64_t first = align_down(va.v, PREFILL * PAGE_SIZE);
+	const uint64_t *group =
+	    (const uint64_t *)align_down((uint64_t)walk->leaf, PREFILL * sizeof(uint64_t));
+
+	for (unsigned i = 0; i < PREFILL; i++) {
+		gva_t beside = GVA(first + i * PAGE_SIZE);
+		uint64_t entry = __atomic_load_n(&group[i], __ATOMIC_RELAXED);
+		gpa_t gpa = GPA(pte_address(entry).v);
+		unsigned level;
+		hpa_t hpa;
+
+		if (beside.v == align_down(va.v, PAGE_SIZE) ||
+		    !walk_entry_allows(context, entry, kind == ACCESS_STORE ? ACCESS_LOAD : kind) ||
+		    shadow_find(shadow, beside, &level) ||
+		    gspace_lookup(&vcpu->guest->space, gpa, &hpa, &level) != 0)
+			continue;
+		shadow_map(shadow, beside, 0,
+			   page_leaf(vcpu, gpa, hpa, allowed(context, entry), kind), walk->global);
+	}
+}
+
+static void fill(struct vcpu *vcpu, const struct walk_context *context, gva_t va,
+		 const struct walk *walk, hpa_t hpa, unsigned backed_level, enum access_kind kind)
+{
+	struct shadow *shadow = &vcpu->soft->shadow;
+	uint64_t rights =
+	    allowed(context, walk->bare ? walk->entry & ~(uint64_t)PTE_U : walk->entry);
+
+	/* Code that is written to now and then is best not opened for it before. */
+	if (rights & PTE_X && kind != ACCESS_STORE)
+		rights &= ~(uint64_t)PTE_W;
+	if (walk->level >= 1 && backed_level >= 1 && superpage_fits(vcpu, walk->gpa, rights)) {
+		shadow_map(shadow, va, 1,
+			   pte_make(HPA(align_down(hpa.v, MEGAPAGE_SIZE)), LEAF | rights),
+			   walk->global);
+		return;
+	}
+	shadow_map(shadow, va, 0,
+		   page_leaf(vcpu, walk->gpa, HPA(align_down(hpa.v, PAGE_SIZE)), rights, kind),
+		   walk->global);
+	if (walk->level == 0 && walk->leaf && !(walk->entry & PTE_N))
+		prefill(vcpu, context, va, walk, kind);
+}
+
+/* Whether the instruction at pc reads or writes the page that it is itself in. */
+static bool is_own_page(const struct vcpu *vcpu, gva_t va)
+{
+	uint64_t page = va.v >> PAGE_SHIFT;
+
+	return page == vcpu->pc >> PAGE_SHIFT || page == (vcpu->pc + 2) >> PAGE_SHIFT;
+}
+
+/*
+ * A page with rewritten code is going to be written, or is read by an instruction in it, which
+ * no single translation allows, or is read so often that a copy does not pay.
+ */
+static void check_code(struct vcpu *vcpu, const struct walk *walk, gva_t va, enum access_kind kind)
+{
+	struct guest *guest = vcpu->guest;
+	bool reads = kind == ACCESS_LOAD && vcpu->soft->privilege == SOFT_S;
+	bool penalty = reads && (is_own_page(vcpu, va) || code_note_read(guest, walk->gpa));
+
+	if (kind != ACCESS_STORE && !penalty)
+		return;
+	__atomic_store_n(&vcpu->mode, VCPU_HOST, __ATOMIC_RELEASE);
+	code_drop(guest, walk->gpa, vcpu, penalty ? CODE_READ : CODE_WRITTEN);
+	soft_leave_for_nothing(vcpu);
+}
+
+static bool is_cache_block_operation(struct vcpu *vcpu)
+{
+	uint32_t bits;
+
+	return soft_fetch(vcpu, &bits) == 0 && (bits & 0x7fff) == INSN_CBO && bits >> 20 <= 2;
+}
+
+static void no_translation(struct vcpu *vcpu, uint64_t cause, gva_t va)
+{
+	if (cause == EXC_STORE_PAGE && is_cache_block_operation(vcpu)) {
+		struct walk_context context = soft_walk_context(vcpu);
+		struct walk walk;
+
+		/* A page that can be loaded from is enough: it is entered as for a load. */
+		if (walk_address(&context, va, ACCESS_LOAD, true, &walk) == WALK_DONE) {
+			soft_page_fault(vcpu, EXC_LOAD_PAGE, va);
+			return;
+		}
+	}
+	soft_inject(vcpu, cause, va.v);
+	soft_run_blocks(vcpu);
+}
+
+void soft_page_fault(struct vcpu *vcpu, uint64_t cause, gva_t va)
+{
+	enum access_kind kind = cause == EXC_INSN_PAGE   ? ACCESS_FETCH
+				: cause == EXC_LOAD_PAGE ? ACCESS_LOAD
+							 : ACCESS_STORE;
+	struct walk_context context = soft_walk_context(vcpu);
+	struct walk walk;
+	unsigned level;
+	hpa_t hpa;
+
+	switch (walk_address(&context, va, kind, true, &walk)) {
+	case WALK_DONE:
+		break;
+	case WALK_PAGE_FAULT:
+		no_translation(vcpu, cause, va);
+		return;
+	case WALK_MISSING:
+		leave_for_access(vcpu, kind, walk.gpa, va, true);
+	case WALK_PROTECTED:
+		__atomic_store_n(&vcpu->mode, VCPU_HOST, __ATOMIC_RELEASE);
+		code_drop(vcpu->guest, walk.gpa, vcpu, CODE_WRITTEN);
+		soft_leave_for_nothing(vcpu);
+	}
+	if (gspace_lookup(&vcpu->guest->space, walk.gpa, &hpa, &level) != 0)
+		leave_for_access(vcpu, kind, walk.gpa, va, false);
+	if (code_is_protected(vcpu->guest, walk.gpa))
+		check_code(vcpu, &walk, va, kind);
+	fill(vcpu, &context, va, &walk, hpa, level, kind);
+}
+
+/* Where the guest's memory at `va` lies, for reading as `kind`. */
+static enum walk_result find(struct vcpu *vcpu, gva_t va, enum access_kind kind, struct walk *walk,
+			     const void **memory)
+{
+	struct walk_context context = soft_walk_context(vcpu);
+	enum walk_result result = walk_address(&context, va, kind, true, walk);
+	unsigned level;
+	hpa_t hpa;
+
+	if (result != WALK_DONE)
+		return result;
+	if (gspace_lookup(&vcpu->guest->space, walk->gpa, &hpa, &level) != 0)
+		return WALK_MISSING;
+	*memory = hpa_to_pointer(hpa);
+	return WALK_DONE;
+}
+
+int soft_fetch(struct vcpu *vcpu, uint32_t *bits)
+{
+	const void *low, *high;
+	struct walk walk;
+
+	if (find(vcpu, GVA(vcpu->pc), ACCESS_FETCH, &walk, &low) != WALK_DONE)
+		return ERR_AGAIN;
+	*bits = __atomic_load_n((const uint16_t *)low, __ATOMIC_RELAXED);
+	if ((*bits & 3) != 3)
+		return 0;
+	if (find(vcpu, GVA(vcpu->pc + 2), ACCESS_FETCH, &walk, &high) != WALK_DONE)
+		return ERR_AGAIN;
+	*bits |= (uint32_t)__atomic_load_n((const uint16_t *)high, __ATOMIC_RELAXED) << 16;
+	return 0;
+}
+
+/* A byte at a time: it may be misaligned, and in two pages. */
+int soft_read_word(struct vcpu *vcpu, gva_t address, uint64_t *word, struct exit_access *fault)
+{
+	uint64_t value = 0;
+
+	for (unsigned i = 0; i < sizeof(value); i++) {
+		gva_t va = GVA(address.v + i);
+		const void *memory;
+		struct walk walk;
+
+		switch (find(vcpu, va, ACCESS_LOAD, &walk, &memory)) {
+		case WALK_DONE:
+			value |= (uint64_t)*(const volatile uint8_t *)memory << 8 * i;
+			break;
+		case WALK_PAGE_FAULT:
+			soft_inject(vcpu, EXC_LOAD_PAGE, va.v);
+			return ERR_AGAIN;
+		case WALK_MISSING:
+			*fault =
+			    (struct exit_access){.kind = ACCESS_LOAD, .gpa = walk.gpa, .gva = va};
+			return ERR_FAULT;
+		case WALK_PROTECTED:
+			code_drop(vcpu->guest, walk.gpa, vcpu, CODE_WRITTEN);
+			return ERR_AGAIN;
+		}
+	}
+	*word = value;
+	return 0;
+}

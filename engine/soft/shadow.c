@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: MIT */
+
+/* The leaves of the shadow tables: entered, found, and dropped. */
+
+#include "engine/soft/shadow.h"
+
+#include "engine/soft/shadow_own.h"
+#include "kernel/layout.h"
+#include "riscv/tlb.h"
+
+#define GUEST_LEVEL_MAX 3 /* of a leaf of the guest's; Sv57's largest pages are not marked */
+
+/* The hart loses the leaf, or where `all` is set every entry it may have below a table. */
+static void flush_hart(const struct shadow_own *own, const struct shadow_root *owner, uint64_t va,
+		       bool all)
+{
+	bool shared = owner == &own->shared;
+
+	if (!all && shared)
+		tlb_flush_page_all(va);
+	else if (!all)
+		tlb_flush_page(va, owner->asid);
+	else if (shared)
+		tlb_flush_all();
+	else
+		tlb_flush_asid(owner->asid);
+}
+
+/* Deals with what is lost with an entry that has been overwritten. */
+static void retire(struct shadow *shadow, struct shadow_root *owner, uint64_t old, uint64_t va)
+{
+	struct shadow_own *own = shadow->own;
+	bool leaf = pte_is_leaf(old);
+
+	if (leaf ? (old & SHADOW_CODE) != 0 : owner->code)
+		shadow->code_generation++;
+	flush_hart(own, owner, va, !leaf);
+	/* Only a large page takes the place of a table, the last on its way. */
+	if (!leaf)
+		shadow_pages_give(own, shadow_table(old), &owner->page_count);
+}
+
+/* Whether the table at `level` around `va` has something of the spine in it. */
+static bool is_on_spine(const struct shadow_own *own, uint64_t va, unsigned level)
+{
+	/* The entry above is 0 where there is no spine, or where it has ended. */
+	return own->spine.entry[level + 1] &&
+	       (va ^ own->spine.va) >> pte_level_shift(level + 1) == 0;
+}
+
+/* Writes what of the spine belongs into a table that is on it. */
+static void add_spine(struct shadow_own *own, uint64_t *table, unsigned level)
+{
+	unsigned index = shadow_index(own->spine.va, level);
+	const uint64_t *model;
+
+	if (level > 0) {
+		table[index] = own->spine.entry[level];
+		shadow_note(&table[index]);
+		return;
+	}
+	/* Only the pinned pages are so deep. */
+	model = shadow_table(own->spine.entry[1]);
+	for (unsigned i = index; i < index + own->spine.count; i++) {
+		table[i] = model[i];
+		shadow_note(&table[i]);
+	}
+}
+
+/* A new table of the owner's in an entry at `level + 1`; there is a free page. */
+static uint64_t add_table(struct shadow *shadow, struct shadow_root *owner, uint64_t *entry,
+			  uint64_t va, unsigned level)
+{
+	struct shadow_own *own = shadow->own;
+	uint64_t *table = shadow_pages_take(own, &owner->pages, &owner->page_count);
+	uint64_t old = *entry, value = pte_make(pointer_to_hpa(table), PTE_V);
+
+	if (is_on_spine(own, va, level))
+		add_spine(own, table, level);
+	/* The hart may walk into the table at once. */
+	__atomic_thread_fence(__ATOMIC_RELEASE);
+	*entry = value;
+	if (!old)
+		shadow_note(entry);
+	else if (pte_is_leaf(old))
+		retire(shadow, owner, old, va);
+	return value;
+}
+
+/* The entry for `va` in the root's table at `level`; NULL if there is no such table. */
+static uint64_t *find_entry(const struct shadow_own *own, const struct shadow_root *root,
+			    uint64_t va, unsigned level)
+{
+	uint64_t *table = root->table;
+
+	for (unsigned l = root->level; l > level; l--) {
+		uint64_t entry = table[shadow_index(va, l)];
+
+		if (!shadow_is_table(own, l, entry))
+			return NULL;
+		table = shadow_table(entry);
+	}
+	return &table[shadow_index(va, level)];
+}
+
+/*
+ * A table for a slot that the shared set has not had. Code in it is not that of the roots that
+ * have a table of their own there.
+ */
+static uint64_t add_shared_table(struct shadow *shadow, uint64_t va)
+{
+	struct shadow_own *own = shadow->own;
+	struct shadow_root *shared = &own->shared;
+
+	for (unsigned i = 0; i < SHADOW_ROOTS; i++) {
+		struct shadow_root *root = &own->roots[i];
+		uint64_t *entry;
+
+		if (root->key == SHADOW_KEY_NONE || root->slot_level != shared->level ||
+		    root->position < own->barrier)
+			continue;
+		entry = find_entry(own, root, va, shared->level);
+		if (entry && shadow_is_table(own, shared->level, *entry))
+			root->code = true;
+	}
+	return add_table(shadow, shared, &shared->table[shadow_index(va, shared->level)], va,
+			 shared->level - 1U);
+}
+
+/*
+ * The table below a slot of the root: the shared one or, where something is to be entered that is
+ * not global, or was before, one of its own.
+ */
+static uint64_t enter_slot(struct shadow *shadow, uint64_t *entry, uint64_t va, bool global,
+			   struct shadow_root **owner)
+{
+	struct shadow_own *own = shadow->own;
+	struct shadow_root *root = shadow->selected, *shared = &own->shared;
+	uint64_t common = shared->table[shadow_index(va, shared->level)];
+	uint64_t value = *entry;
+
+	if (shadow_is_table(own, root->slot_level, value) && value != common)
+		return value;
+	if (global) {
+		*owner = shared;
+		if (value == common && value)
+			return value;
+		if (!common)
+			common = add_shared_table(shadow, va);
+		*entry = common;
+		if (!value)
+			shadow_note(entry);
+		return common;
+	}
+
+	uint64_t table = add_table(shadow, root, entry, va, root->slot_level - 1U);
+
+	if (common) {
+		/* Code in the shared table, now or later, is not this root's. */
+		root->code = true;
+		shadow->code_generation++;
+	}
+	if (value && value == common)
+		tlb_flush_asid(root->asid);
+	return table;
+}
+
+/*
+ * A hart may remember that there was no leaf (Priv. 1.13, 12.2.1), and that there was no table,
+ * which an SFENCE.VMA for an address need not make it forget.
+ */
+static void flush_spurious(struct shadow *shadow, struct shadow_root *owner, uint64_t va)
+{
+	struct shadow_own *own = shadow->own;
+
+	flush_hart(own, owner, va, own->spurious == va >> PAGE_SHIFT);
+	own->spurious = va >> PAGE_SHIFT;
+}
+
+static void enter_leaf(struct shadow *shadow, struct shadow_root *owner, uint64_t *entry,
+		       uint64_t va, uint64_t pte)
+{
+	uint64_t old = *entry;
+
+	if (unlikely(old == pte)) {
+		flush_spurious(shadow, owner, va);
+		return;
+	}
+	*entry = pte;
+	shadow->fills++;
+	if (pte & SHADOW_CODE)
+		owner->code = true;
+	if (old)
+		retire(shadow, owner, old, va);
+	else
+		shadow_note(entry);
+}
+
+void shadow_map(struct shadow *shadow, gva_t address, unsigned level, uint64_t pte, bool global)
+{
+	struct shadow_own *own = shadow->own;
+	struct shadow_root *root = shadow->selected, *owner = root;
+	uint64_t va = address.v, *table = root->table;
+	bool in_part = false;
+
+	if (unlikely(shadow_is_reserved(own, va)))
+		return;
+	if (unlikely(own->free_count < SHADOW_RESERVE))
+		shadow_make_room(shadow, SHADOW_RESERVE);
+	if (level > 0 && own->spine.entry[1] &&
+	    va >> MEGAPAGE_SHIFT == own->spine.va >> MEGAPAGE_SHIFT) {
+		level = 0;
+		pte += (uint64_t)shadow_index(va, 0) << PTE_PPN_SHIFT;
+		in_part = true;
+	}
+	for (unsigned l = root->level; l > level; l--) {
+		uint64_t *entry = &table[shadow_index(va, l)];
+		uint64_t value = *entry;
+
+		if (l == root->slot_level)
+			value = enter_slot(shadow, entry, va, global, &owner);
+		else if (!shadow_is_table(own, l, value))
+			value = add_table(shadow, owner, entry, va, l - 1);
+		table = shadow_table(value);
+	}
+	if (in_part)
+		shadow_page_of(table)->pieces = true;
+	enter_leaf(shadow, owner, &table[shadow_index(va, level)], va, pte);
+}
+
+void shadow_note_piece(struct shadow *shadow, gva_t va, unsigned guest_level)
+{
+	uint64_t *entry = find_entry(shadow->own, shadow->selected, va.v, guest_level - 1);
+
+	if (entry)
+		shadow_page_of(entry)->pieces = true;
+}
+
+uint64_t shadow_find(const struct shadow *shadow, gva_t va, unsigned *level)
+{
+	const struct shadow_own *own = shadow->own;
+	const struct shadow_root *root = shadow->selected;
+	const uint64_t *table = root->table;
+
+	if (!shadow_is_canonical(root, va.v) || shadow_is_reserved(own, va.v))
+		return 0;
+	for (unsigned l = root->level;; l--) {
+		uint64_t value = table[shadow_index(va.v, l)];
+
+		*level = l;
+		if (!shadow_is_table(own, l, value))
+			return pte_is_leaf(value) ? value : 0;
+		table = shadow_table(value);
+	}
+}
+
+/*
+ * Empties a table with parts of a page of the guest's: an SFENCE.VMA for any address in the page
+ * covers all of it (Priv. 1.13, 12.2.1).
+ */
+static void drop_pieces(struct shadow *shadow, struct shadow_root *owner, uint64_t *table,
+			uint64_t va, unsigned level)
+{
+	struct shadow_own *own = shadow->own;
+	bool spine = is_on_spine(own, va, level);
+
+	/* What is below higher tables becomes free with the owner's other pages. */
+	for (unsigned i = 0; i < PTE_ENTRIES && level == 1; i++) {
+		if (shadow_is_table(own, level, table[i]))
+			shadow_pages_give(own, shadow_table(table[i]), &owner->page_count);
+	}
+	/* Pinned leaves are not in use while this code runs, all else of the spine may be. */
+	shadow_table_clear(table,
+			   spine && level > 0 ? shadow_index(own->spine.va, level) : PTE_ENTRIES);
+	if (spine)
+		add_spine(own, table, level);
+	if (owner->code)
+		shadow->code_generation++;
+	flush_hart(own, owner, va, true);
+}
+
+void shadow_root_drop(struct shadow *shadow, struct shadow_root *root, uint64_t va)
+{
+	struct shadow_own *own = shadow->own;
+	uint64_t *table = root->table;
+
+	/* Priv. 1.13, 12.2.1: an address that is not valid has no effect. */
+	if (!shadow_is_canonical(root, va))
+		return;
+	for (unsigned l = root->level;; l--) {
+		unsigned index = shadow_index(va, l);
+		uint64_t value = table[index];
+
+		if (l <= GUEST_LEVEL_MAX - 1 && unlikely(shadow_page_of(table)->pieces)) {
+			drop_pieces(shadow, root, table, va, l);
+			return;
+		}
+		if (!shadow_is_table(own, l, value)) {
+			if (!pte_is_leaf(value) || shadow_is_reserved(own, va))
+				return;
+			table[index] = 0;
+			retire(shadow, root, value, va);
+			return;
+		}
+		if (l == root->slot_level && value == own->shared.table[index])
+			return;
+		table = shadow_table(value);
+	}
+}
+
+void shadow_fence(struct shadow *shadow, const struct shadow_fence *fence)
+{
+	struct shadow_own *own = shadow->own;
+	struct shadow_root *root = shadow->selected;
+	uint16_t asid = (uint16_t)fence->asid;
+	bool matches = root && (fence->all_asids || root->guest_asid == asid);
+
+	if (fence->all_addresses && fence->all_asids) {
+		shadow_forget_all(shadow);
+		return;
+	}
+	own->log[own->log_end++ % SHADOW_LOG] = (struct shadow_log_entry){
+	    .address = fence->address.v,
+	    .asid = asid,
+	    .all_addresses = fence->all_addresses,
+	    .all_asids = fence->all_asids,
+	};
+	if (fence->all_addresses) {
+		/* Global translations stay. */
+		if (matches) {
+			shadow_root_empty(shadow, root);
+			tlb_flush_asid(root->asid);
+		}
+		return;
+	}
+	if (fence->all_asids)
+		shadow_root_drop(shadow, &own->shared, fence->address.v);
+	if (matches)
+		shadow_root_drop(shadow, root, fence->address.v);
+}

@@ -1,0 +1,364 @@
+/* SPDX-License-Identifier: MIT */
+
+/* The roots of the shadow tables: which there are, and that the one in use is up to date. */
+
+#include "engine/soft/shadow_own.h"
+#include "kernel/layout.h"
+#include "riscv/csr.h"
+#include "riscv/tlb.h"
+
+void shadow_root_empty(struct shadow *shadow, struct shadow_root *root)
+{
+	struct shadow_own *own = shadow->own;
+	uint64_t spine = own->spine.entry[root->level];
+
+	if (root == &own->shared || !spine) {
+		shadow_table_clear(root->table, PTE_ENTRIES);
+	} else {
+		unsigned index = shadow_index(own->spine.va, root->level);
+
+		/* This may be the table that the hart uses at this moment. */
+		shadow_table_clear(root->table, index);
+		root->table[index] = spine;
+	}
+	shadow_pages_give_all(own, &root->pages, &root->page_count);
+	if (root->code)
+		shadow->code_generation++;
+	root->code = false;
+}
+
+void shadow_forget_all(struct shadow *shadow)
+{
+	struct shadow_own *own = shadow->own;
+
+	own->barrier = ++own->log_end;
+	if (shadow->selected)
+		shadow_root_empty(shadow, shadow->selected);
+	shadow_root_empty(shadow, &own->shared);
+	tlb_flush_all();
+}
+
+static struct shadow_root **bucket_of(struct shadow_own *own, uint64_t satp, uint32_t key)
+{
+	/* Page number and ASID both vary in their low bits. */
+	uint64_t hash = satp ^ satp >> SATP_ASID_SHIFT ^ (uint64_t)key << 3;
+
+	return &own->buckets[(hash ^ hash >> 6) % SHADOW_BUCKETS];
+}
+
+static void remove_root(struct shadow *shadow, struct shadow_root *root)
+{
+	struct shadow_own *own = shadow->own;
+	struct shadow_root **link = bucket_of(own, root->satp, root->key);
+	struct shadow_page *page = shadow_page_of(root->table);
+
+	while (*link != root)
+		link = &(*link)->next;
+	*link = root->next;
+	root->next = own->unused;
+	own->unused = root;
+	root->key = SHADOW_KEY_NONE;
+
+	shadow_root_empty(shadow, root);
+	/* What was copied from the hypervisor's table was not noted. */
+	for (unsigned half = 0; half < 2; half++) {
+		page->first[half] = (uint16_t)(half * PTE_ENTRIES / 2);
+		page->last[half] = (uint16_t)(page->first[half] + PTE_ENTRIES / 2 - 1);
+	}
+	shadow_pages_give(own, root->table, &own->fixed_count);
+	tlb_flush_asid(root->asid);
+}
+
+/* Removes the root that was used longest ago, but not the one in use. False: there is none. */
+static bool evict_root(struct shadow *shadow)
+{
+	struct shadow_own *own = shadow->own;
+	struct shadow_root *oldest = NULL;
+
+	for (unsigned i = 0; i < SHADOW_ROOTS; i++) {
+		struct shadow_root *root = &own->roots[i];
+
+		if (root->key != SHADOW_KEY_NONE && root != shadow->selected &&
+		    (!oldest || root->used < oldest->used))
+			oldest = root;
+	}
+	if (!oldest)
+		return false;
+	remove_root(shadow, oldest);
+	shadow->evictions++;
+	return true;
+}
+
+void shadow_make_room(struct shadow *shadow, uint64_t count)
+{
+	struct shadow_own *own = shadow->own;
+
+	while (own->free_count < count && (shadow_pages_grow(shadow) || evict_root(shadow)))
+		;
+	if (own->free_count < count) {
+		/* All there is belongs to the root in use and to the shared set. */
+		shadow_forget_all(shadow);
+		shadow->evictions++;
+	}
+}
+
+static void set_key(struct shadow_root *root, uint64_t satp, uint32_t key)
+{
+	root->satp = satp;
+	root->key = key;
+	root->guest_asid = (uint16_t)(satp >> SATP_ASID_SHIFT);
+}
+
+/* Which addresses are the guest's, and where its global tables may hang. */
+static void set_mode(struct shadow_root *root, unsigned level, unsigned levels, bool slots)
+{
+	/* A sum of a canonical address and half of the space lies within the space. */
+	root->bits = (uint8_t)(levels ? pte_level_shift(levels) : pte_level_shift(level + 1) - 1);
+	root->bias = levels ? BIT(root->bits - 1) : 0;
+	root->level = (uint8_t)level;
+	root->slot_level = slots ? (uint8_t)(levels - 1) : SHADOW_NO_SLOTS;
+}
+
+static void build_root_table(struct shadow *shadow, struct shadow_root *root, unsigned levels)
+{
+	struct shadow_own *own = shadow->own;
+	const struct shadow_layout *layout = &shadow->layout;
+	uint64_t *table = shadow_pages_take(own, &own->fixed, &own->fixed_count);
+
+	/* A smaller mode has the outermost two entries; bare mode has the lower half. */
+	if (layout->resident && levels <= layout->root_level) {
+		for (unsigned i = PTE_ENTRIES / 2; i < PTE_ENTRIES; i++)
+			table[i] = layout->root[i];
+	}
+	root->table = table;
+	shadow_root_empty(shadow, root);
+}
+
+static struct shadow_root *add_root(struct shadow *shadow, uint64_t satp, uint32_t key,
+				    unsigned levels, bool slots)
+{
+	struct shadow_own *own = shadow->own;
+	struct shadow_root **bucket = bucket_of(own, satp, key);
+	unsigned level = shadow->layout.root_level;
+	struct shadow_root *root;
+
+	if (!own->unused)
+		evict_root(shadow);
+	shadow_make_room(shadow, 1);
+	root = own->unused;
+	own->unused = root->next;
+	set_key(root, satp, key);
+	set_mode(root, level, levels, slots);
+	build_root_table(shadow, root, levels);
+	root->value = (uint64_t)(ATP_MODE_SV39 + level - 2) << ATP_MODE_SHIFT |
+		      (uint64_t)root->asid << SATP_ASID_SHIFT |
+		      pointer_to_hpa(root->table).v >> PAGE_SHIFT;
+	root->position = own->log_end;
+	root->next = *bucket;
+	*bucket = root;
+	/* The hart is to see the table as it is now (Priv. 1.13, 12.2.1). */
+	tlb_flush_asid(root->asid);
+	return root;
+}
+
+static struct shadow_root *find_root(struct shadow_own *own, uint64_t satp, uint32_t key)
+{
+	struct shadow_root *root = *bucket_of(own, satp, key);
+
+	while (root && (root->satp != satp || root->key != key))
+		root = root->next;
+	return root;
+}
+
+static void replay(struct shadow *shadow, struct shadow_root *root)
+{
+	struct shadow_own *own = shadow->own;
+
+	for (uint64_t p = root->position; p != own->log_end; p++) {
+		const struct shadow_log_entry *entry = &own->log[p % SHADOW_LOG];
+
+		if (!entry->all_asids && entry->asid != root->guest_asid)
+			continue;
+		if (entry->all_addresses) {
+			shadow_root_empty(shadow, root);
+			tlb_flush_asid(root->asid);
+			return;
+		}
+		shadow_root_drop(shadow, root, entry->address);
+	}
+}
+
+static void catch_up(struct shadow *shadow, struct shadow_root *root)
+{
+	struct shadow_own *own = shadow->own;
+
+	if (root->position < own->barrier) {
+		/* The hart lost everything then, and did not use this root since. */
+		shadow_root_empty(shadow, root);
+	} else if (own->log_end - root->position > SHADOW_LOG) {
+		shadow_root_empty(shadow, root);
+		tlb_flush_asid(root->asid);
+	} else {
+		replay(shadow, root);
+	}
+}
+
+/* The shared set serves one mode of the guest at a time. */
+static void share_levels(struct shadow *shadow, unsigned levels)
+{
+	struct shadow_root *shared = &shadow->own->shared;
+
+	if (shared->level == levels - 1)
+		return;
+	shadow_forget_all(shadow);
+	set_mode(shared, levels - 1, levels, false);
+}
+
+uint64_t shadow_select(struct shadow *shadow, uint64_t satp, unsigned view, unsigned levels,
+		       bool share_global)
+{
+	struct shadow_own *own = shadow->own;
+	struct shadow_root *last = shadow->selected, *root;
+	bool slots = share_global && levels > 0;
+	uint32_t key = view | levels << 8 | (uint32_t)slots << 16;
+
+	if (last && last->satp == satp && last->key == key)
+		return last->value;
+	root = own->recent[view % SHADOW_VIEWS];
+	if (root->satp != satp || root->key != key) {
+		root = find_root(own, satp, key);
+		if (!root)
+			root = add_root(shadow, satp, key, levels, slots);
+		own->recent[view % SHADOW_VIEWS] = root;
+	}
+	if (slots)
+		share_levels(shadow, levels);
+	catch_up(shadow, root);
+	if (last) {
+		last->position = own->log_end;
+		if (last->code)
+			shadow->code_generation++;
+	}
+	if (root->code)
+		shadow->code_generation++;
+	root->used = ++own->clock;
+	shadow->selected = root;
+	if (root->asid == 0)
+		tlb_flush_all();
+	return root->value;
+}
+
+void shadow_flush(struct shadow *shadow)
+{
+	shadow_forget_all(shadow);
+}
+
+void shadow_enter_hart(struct shadow *shadow)
+{
+	(void)shadow;
+	tlb_flush_all();
+}
+
+/* Tables of our own for the way to the pinned pages. */
+static void build_pins(struct shadow *shadow)
+{
+	struct shadow_own *own = shadow->own;
+	const struct shadow_layout *layout = &shadow->layout;
+	uint64_t entry = 0;
+
+	for (unsigned level = 0; level < layout->root_level; level++) {
+		uint64_t *table = shadow_pages_take(own, &own->fixed, &own->fixed_count);
+		unsigned index = shadow_index(layout->pin_va, level);
+
+		for (unsigned i = 0; i < (level ? 1 : layout->pin_count); i++) {
+			table[index + i] = level ? entry : layout->pin_pte[i];
+			shadow_note(&table[index + i]);
+		}
+		entry = pte_make(pointer_to_hpa(table), PTE_V);
+		own->spine.entry[level + 1] = entry;
+	}
+	own->spine.va = layout->pin_va;
+	own->spine.first = layout->pin_va >> PAGE_SHIFT;
+	own->spine.count = layout->pin_count;
+}
+
+static void find_resident(struct shadow *shadow)
+{
+	struct shadow_own *own = shadow->own;
+	const uint64_t *table = shadow->layout.root;
+
+	for (unsigned level = shadow->layout.root_level; level > 2; level--) {
+		uint64_t entry = table[shadow_index(IMAGE_BASE, level)];
+
+		own->spine.entry[level] = entry;
+		table = mmu_table(entry);
+	}
+	own->spine.entry[2] = shadow->layout.top_entry;
+	own->spine.va = IMAGE_BASE;
+	own->spine.first = IMAGE_BASE >> PAGE_SHIFT;
+	own->spine.count = GIGAPAGE_SIZE >> PAGE_SHIFT;
+}
+
+static void build_layout(struct shadow *shadow)
+{
+	struct shadow_own *own = shadow->own;
+
+	for (unsigned level = 0; level < PTE_LEVELS_MAX; level++)
+		own->spine.entry[level] = 0;
+	own->spine.count = 0;
+	if (shadow->layout.resident)
+		find_resident(shadow);
+	else if (shadow->layout.pin_count)
+		build_pins(shadow);
+	own->shared.table = shadow_pages_take(own, &own->fixed, &own->fixed_count);
+	for (unsigned i = SHADOW_ROOTS; i-- > 0;) {
+		struct shadow_root *root = &own->roots[i];
+
+		root->asid = (uint16_t)(i < shadow->layout.asid_max ? i + 1 : 0);
+	}
+}
+
+static void init_roots(struct shadow_own *own)
+{
+	list_init(&own->shared.pages);
+	for (unsigned i = SHADOW_ROOTS; i-- > 0;) {
+		struct shadow_root *root = &own->roots[i];
+
+		list_init(&root->pages);
+		root->key = SHADOW_KEY_NONE;
+		root->next = own->unused;
+		own->unused = root;
+	}
+	for (unsigned i = 0; i < SHADOW_VIEWS; i++)
+		own->recent[i] = &own->roots[0];
+}
+
+int shadow_init(struct shadow *shadow, struct arena *arena, const struct shadow_layout *layout,
+		uint64_t pages_max)
+{
+	int error;
+
+	*shadow = (struct shadow){.arena = arena, .layout = *layout, .pages_max = pages_max};
+	error = shadow_pages_init(shadow);
+	if (error)
+		return error;
+	list_init(&shadow->own->fixed);
+	init_roots(shadow->own);
+	build_layout(shadow);
+	return 0;
+}
+
+void shadow_change_layout(struct shadow *shadow, const struct shadow_layout *layout)
+{
+	struct shadow_own *own = shadow->own;
+
+	shadow_forget_all(shadow);
+	shadow->selected = NULL;
+	for (unsigned i = 0; i < SHADOW_ROOTS; i++) {
+		if (own->roots[i].key != SHADOW_KEY_NONE)
+			remove_root(shadow, &own->roots[i]);
+	}
+	shadow_pages_give_all(own, &own->fixed, &own->fixed_count);
+	shadow->layout = *layout;
+	build_layout(shadow);
+}

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef ENGINE_SOFT_SOFT_H
+#define ENGINE_SOFT_SOFT_H
+
+/*
+ * Between the files of the soft engine. A guest's S-mode and U-mode both run in the hart's
+ * U-mode, on shadow page tables (shadow.h); its supervisor CSRs are memory (csr.h), and its
+ * privileged instructions are emulated, in runs where that pays (interp.h, code.h).
+ */
+
+#include "engine/engine.h"
+#include "engine/soft/csr.h"
+#include "engine/soft/shadow.h"
+
+struct block_cache;
+struct code;
+
+/* The guest's privilege. */
+#define SOFT_U 0
+#define SOFT_S 1
+
+/* How the guest's accesses are translated, by its privilege, sstatus.SUM and sstatus.MXR. */
+enum soft_view {
+	VIEW_U,   /* its U-mode */
+	VIEW_S,   /* its S-mode */
+	VIEW_SUM, /* its S-mode with SUM: pages of U-mode can be read and written too */
+	VIEW_MXR, /* added to the others: what can be executed can be read */
+};
+
+/* A vCPU's part that only this engine knows. */
+struct soft_vcpu {
+	struct soft_csrs csrs;
+	uint64_t privilege; /* SOFT_U or SOFT_S */
+	uint64_t unsaved;   /* SSTATUS_FS, _VS: that state was dirty before the guest said not */
+
+	/* The translation in use: what it was selected for, and the hart's satp for it. */
+	uint64_t satp, view, host_satp;
+	/* For the interpreter's loads and stores (access_inline.h); a limit of 0: there are none.
+	 */
+	uint64_t access_bias, access_limit;
+
+	uint64_t counteren, envcfg; /* what the hart's scounteren and senvcfg hold */
+	struct shadow shadow;
+	struct block_cache *blocks;
+	bool waits; /* it executed WFI */
+};
+
+/* engine/soft/hart.c */
+bool soft_init_hart(void);
+bool soft_can_use(const struct hart *hart);
+void soft_limit_isa(struct isa *isa);
+uint64_t soft_asid_max(void);           /* the largest ASID that all harts have */
+void soft_write_envcfg(uint64_t value); /* senvcfg, where this hart has one */
+
+/* engine/soft/vcpu.c: engine.h says what they do. */
+uint64_t soft_overhead(uint64_t ram_size, uint32_t vcpus);
+int soft_guest_init(struct guest *guest, unsigned address_bits);
+int soft_vcpu_init(struct vcpu *vcpu);
+void soft_vcpu_reset(struct vcpu *vcpu, uint64_t pc, uint64_t argument, bool resumed);
+void soft_load(struct vcpu *vcpu);
+void soft_put(struct vcpu *vcpu);
+void soft_write_fp(struct vcpu *vcpu, unsigned n, uint64_t value);
+
+/* The bound for the shadow tables of all vCPUs and the rewritten code together, in 4 KiB pages. */
+uint64_t soft_table_pages(const struct guest *guest);
+
+/*
+ * Makes the hart use the translations of the guest's present satp, privilege, SUM and MXR, and
+ * its counters and senvcfg: after each of these may have changed. engine/soft/vcpu.c
+ */
+void soft_update(struct vcpu *vcpu);
+
+/* The same after the shadow tables were emptied or given another layout. */
+void soft_update_after_flush(struct vcpu *vcpu);
+
+/* The guest takes an exception. */
+void soft_inject(struct vcpu *vcpu, uint64_t cause, uint64_t value);
+
+/* Leaves the guest for the run loop. engine/soft/run.c */
+void soft_leave(struct vcpu *vcpu, const struct exit *exit) __noreturn;
+void soft_leave_for_nothing(struct vcpu *vcpu) __noreturn;
+
+/* engine/soft/fault.c: a page fault in the guest; `cause` as in scause. Returns to enter it. */
+void soft_page_fault(struct vcpu *vcpu, uint64_t cause, gva_t address);
+
+/* The context for walk_address() of the guest's own accesses at present. */
+struct walk_context;
+struct walk_context soft_walk_context(const struct vcpu *vcpu);
+
+/* engine.h: fetch, read_word. */
+int soft_fetch(struct vcpu *vcpu, uint32_t *bits);
+int soft_read_word(struct vcpu *vcpu, gva_t address, uint64_t *word, struct exit_access *fault);
+
+/* engine/soft/emulate.c: the guest is at an instruction that is illegal in the hart's U-mode. */
+void soft_illegal_instruction(struct vcpu *vcpu, uint64_t value);
+
+/* A breakpoint: a genuine one, or a privileged instruction that was replaced. */
+void soft_breakpoint(struct vcpu *vcpu, uint64_t value);
+
+/*
+ * Interprets what there is to interpret at pc: at a replaced instruction, and after a trap into
+ * the guest's handler. Whether anything was executed.
+ */
+bool soft_run_blocks(struct vcpu *vcpu);
+
+/* engine/soft/switch.S */
+void soft_enter(struct vcpu *vcpu) __noreturn;
+void soft_trapped(struct vcpu *vcpu, uint64_t cause, uint64_t value);
+
+#endif

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * The world switch of the soft engine. While the guest runs, in U-mode, sscratch points at its
+ * struct vcpu and stvec at soft_exit. The guest's registers live at offset 8n of struct vcpu.
+ */
+
+#include "asm-offsets.h"
+#include "riscv/csr.h"
+
+#define X(n) ((n) * 8)
+
+	.text
+
+/*
+ * void soft_enter(struct vcpu *vcpu): runs the guest. Never returns: the next trap calls
+ * soft_trapped(), on the hart's stack from its top; if that returns, the guest is entered again.
+ */
+	.balign	4
+	.globl	soft_enter
+soft_enter:
+	lla	t0, soft_exit
+	ld	t1, VCPU_PC(a0)
+	ld	t2, VCPU_SSTATUS(a0)
+	csrw	stvec, t0
+	csrw	sscratch, a0
+	csrw	sepc, t1
+	csrw	sstatus, t2
+	.irp n, 1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31
+	ld	x\n, X(\n)(a0)
+	.endr
+	ld	a0, X(10)(a0)
+	sret
+
+	.balign	4
+soft_exit:
+	csrrw	tp, sscratch, tp	/* tp = the vCPU, sscratch = the guest's tp */
+	.irp n, 1, 2, 3, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31
+	sd	x\n, X(\n)(tp)
+	.endr
+	lla	t1, kernel_trap_vector
+	csrr	t0, sscratch
+	csrw	stvec, t1
+	csrr	t2, sepc
+	csrr	t3, sstatus
+	sd	t0, X(4)(tp)
+	sd	t2, VCPU_PC(tp)
+	sd	t3, VCPU_SSTATUS(tp)
+	csrr	a1, scause
+	csrr	a2, stval
+	mv	s1, tp
+	mv	a0, tp
+	ld	tp, VCPU_HOST_TP(tp)
+	mv	fp, zero
+	ld	sp, HART_STACK_TOP(tp)
+	call	soft_trapped
+	mv	a0, s1
+	j	soft_enter

@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: MIT */
+
+/* A vCPU of the soft engine: its beginning, its way into a hart and out of it. */
+
+#include "engine/fp.h"
+#include "engine/soft/block.h"
+#include "engine/soft/code.h"
+#include "engine/soft/soft.h"
+#include "engine/soft/walk.h"
+#include "kernel/error.h"
+#include "kernel/hart.h"
+#include "kernel/layout.h"
+#include "kernel/mmu.h"
+#include "riscv/csr.h"
+#include "riscv/tlb.h"
+
+/* By hart index: whose translations its TLB may hold. Each hart uses its own. */
+static const struct vcpu *last_vcpu[HARTS_MAX];
+
+/* Of the guest's RAM, what its shadow tables and rewritten code may take: one in so many. */
+#define TABLE_SHARE 32
+
+/* For each vCPU, what does not depend on the RAM: its decoded blocks, and what is rounded up. */
+#define VCPU_BYTES KIB(512)
+
+static uint64_t table_pages(uint64_t ram_size, uint32_t vcpus)
+{
+	uint64_t pages = ram_size / TABLE_SHARE >> PAGE_SHIFT;
+
+	/* Three quarters are for shadow tables; see soft_vcpu_init(). */
+	return pages * 3 / 4 / vcpus < SHADOW_PAGES_MIN ? (uint64_t)2 * SHADOW_PAGES_MIN * vcpus
+							: pages;
+}
+
+uint64_t soft_table_pages(const struct guest *guest)
+{
+	return table_pages(guest->ram_size, guest->vcpu_count);
+}
+
+uint64_t soft_overhead(uint64_t ram_size, uint32_t vcpus)
+{
+	return gspace_table_bytes(ram_size) + (table_pages(ram_size, vcpus) << PAGE_SHIFT) +
+	       VCPU_BYTES * vcpus + MIB(1);
+}
+
+int soft_guest_init(struct guest *guest, unsigned address_bits)
+{
+	/* The format of the second stage, which no hardware walks here. */
+	unsigned level = 2;
+
+	while (level < 4 && gspace_address_bits(level) < address_bits)
+		level++;
+	if (gspace_address_bits(level) < address_bits)
+		return ERR_RANGE;
+
+	int error = gspace_init(&guest->space, guest->arena, level);
+
+	return error ? error : code_init(guest);
+}
+
+/* Where the hypervisor is mapped, for shadow roots to contain it. */
+static void find_layout(struct shadow_layout *layout)
+{
+	const uint64_t *table = mmu_root(&layout->root_level);
+
+	layout->root = table;
+	layout->asid_max = soft_asid_max();
+	layout->resident = layout->root_level > 2;
+	for (unsigned l = layout->root_level; l > 2; l--)
+		table = mmu_table(table[IMAGE_BASE >> pte_level_shift(l) & (PTE_ENTRIES - 1)]);
+	layout->top_entry = table[PTE_ENTRIES - 1];
+}
+
+int soft_vcpu_init(struct vcpu *vcpu)
+{
+	struct guest *guest = vcpu->guest;
+	struct shadow_layout layout = {.resident = false};
+	uint64_t pages = soft_table_pages(guest) * 3 / 4 / guest->vcpu_count;
+	int error;
+
+	vcpu->has_sstc = false;
+	vcpu->soft = arena_alloc(guest->arena, sizeof(*vcpu->soft));
+	if (!vcpu->soft)
+		return ERR_NOMEM;
+	find_layout(&layout);
+	error = shadow_init(&vcpu->soft->shadow, guest->arena, &layout, pages);
+	if (!error)
+		error = block_cache_init(vcpu);
+	return error ? error : fp_init(vcpu);
+}
+
+void soft_vcpu_reset(struct vcpu *vcpu, uint64_t pc, uint64_t argument, bool resumed)
+{
+	struct isa *isa = &vcpu->guest->isa;
+
+	for (unsigned i = 0; i < 32; i++)
+		vcpu->x[i] = 0;
+	vcpu->x[10] = vcpu->id;
+	vcpu->x[11] = argument;
+	vcpu->pc = pc;
+	/* The guest runs in U-mode: SPP is clear. */
+	vcpu->sstatus = SSTATUS_UXL_64 | SSTATUS_SPIE;
+	if (isa_has_letter(isa, 'd'))
+		vcpu->sstatus |= (uint64_t)XS_INITIAL << SSTATUS_FS_SHIFT;
+	if (isa_has_letter(isa, 'v'))
+		vcpu->sstatus |= (uint64_t)XS_INITIAL << SSTATUS_VS_SHIFT;
+	soft_csr_reset(vcpu);
+	vcpu->soft->privilege = SOFT_S;
+	vcpu->soft->unsaved = 0;
+	vcpu->soft->host_satp = 0;
+	if (!resumed)
+		vcpu->irq_loaded = 0;
+	/* What its memory held and its tables said is forgotten at the next load. */
+	vcpu->last_hart = NULL;
+	fp_reset(vcpu);
+	vcpu->mmio_reservation = UINT64_MAX;
+}
+
+static enum soft_view present_view(const struct soft_vcpu *soft)
+{
+	uint64_t sstatus = soft->csrs.sstatus;
+	unsigned view = soft->privilege == SOFT_U ? VIEW_U
+			: sstatus & SSTATUS_SUM   ? VIEW_SUM
+						  : VIEW_S;
+
+	/* Without translation there is nothing to be allowed. */
+	if (soft->csrs.satp >> ATP_MODE_SHIFT == ATP_MODE_BARE)
+		return VIEW_S;
+	return sstatus & SSTATUS_MXR ? view + VIEW_MXR : view;
+}
+
+/*
+ * The guest's virtual addresses for the interpreter's own accesses, less the top GiB, which is
+ * the hypervisor's. Bare mode has guest-physical addresses, of which only low ones are memory; in
+ * its tables the hypervisor lies above those of Sv39.
+ */
+static void set_access_limit(struct soft_vcpu *soft, unsigned levels)
+{
+	soft->access_bias = BIT(PAGE_SHIFT + 9 * (levels ? levels : 3) - 1);
+	soft->access_limit = soft->shadow.layout.resident ? 2 * soft->access_bias - GIB(1) : 0;
+}
+
+static void select_view(struct vcpu *vcpu, uint64_t view)
+{
+	struct soft_vcpu *soft = vcpu->soft;
+	uint64_t satp = soft->csrs.satp;
+	unsigned levels = 0;
+
+	walk_mode_levels(satp, &levels);
+	soft->view = view;
+	soft->satp = satp;
+	soft->host_satp = shadow_select(&soft->shadow, satp, (unsigned)view, levels,
+					view == VIEW_S || view == VIEW_SUM);
+	set_access_limit(soft, levels);
+	csr_write(CSR_SATP, soft->host_satp);
+}
+
+static void update_environment(struct vcpu *vcpu)
+{
+	struct soft_vcpu *soft = vcpu->soft;
+	uint64_t counteren = soft_hart_counteren(vcpu);
+	uint64_t envcfg = soft_hart_envcfg(vcpu);
+
+	if (soft->counteren != counteren)
+		csr_write(CSR_SCOUNTEREN, counteren);
+	if (soft->envcfg != envcfg)
+		soft_write_envcfg(envcfg);
+	soft->counteren = counteren;
+	soft->envcfg = envcfg;
+}
+
+void soft_update(struct vcpu *vcpu)
+{
+	struct soft_vcpu *soft = vcpu->soft;
+	uint64_t view = present_view(soft);
+
+	if (soft->view != view || soft->satp != soft->csrs.satp)
+		select_view(vcpu, view);
+	update_environment(vcpu);
+}
+
+void soft_update_after_flush(struct vcpu *vcpu)
+{
+	select_view(vcpu, present_view(vcpu->soft));
+}
+
+void soft_load(struct vcpu *vcpu)
+{
+	struct soft_vcpu *soft = vcpu->soft;
+	unsigned hart = this_hart()->index;
+
+	vcpu->host_tp = (uint64_t)this_hart();
+	if (!vcpu->last_hart) {
+		/* Started (again): what it was told by its former life's memory is not so now. */
+		shadow_flush(&soft->shadow);
+		block_cache_clear(vcpu);
+	}
+	if (last_vcpu[hart] != vcpu || vcpu->last_hart != this_hart()) {
+		shadow_enter_hart(&soft->shadow);
+		__asm__ volatile("fence.i" ::: "memory");
+		last_vcpu[hart] = vcpu;
+		vcpu->last_hart = this_hart();
+	}
+	soft->counteren = soft_hart_counteren(vcpu);
+	soft->envcfg = soft_hart_envcfg(vcpu);
+	csr_write(CSR_SCOUNTEREN, soft->counteren);
+	soft_write_envcfg(soft->envcfg);
+	select_view(vcpu, present_view(soft));
+	fp_load(vcpu);
+}
+
+/*
+ * FS and VS are the guest's own fields, which it sees: that they say Dirty stays so, and the
+ * state is saved each time.
+ */
+static uint64_t dirty_state(const struct vcpu *vcpu)
+{
+	uint64_t dirty = vcpu->soft->unsaved;
+
+	if ((vcpu->sstatus & SSTATUS_FS) == SSTATUS_FS)
+		dirty |= SSTATUS_FS;
+	if ((vcpu->sstatus & SSTATUS_VS) == SSTATUS_VS)
+		dirty |= SSTATUS_VS;
+	return dirty;
+}
+
+void soft_put(struct vcpu *vcpu)
+{
+	csr_write(CSR_SATP, mmu_satp());
+	/* Where there are no ASIDs, the hypervisor's and the guest's are the same. */
+	if (vcpu->soft->shadow.layout.asid_max == 0)
+		tlb_flush_all();
+	fp_save(vcpu, dirty_state(vcpu));
+	vcpu->soft->unsaved = 0;
+}
+
+void soft_write_fp(struct vcpu *vcpu, unsigned n, uint64_t value)
+{
+	fp_write(vcpu, n, value);
+	vcpu->sstatus |= SSTATUS_FS;
+}
