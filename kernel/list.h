@@ -48,8 +48,8 @@ static inline void list_remove(struct list *node)
 	list_init(node);
 }
 
-#define list_for_each(pos, list) \
-	for (struct list *pos = (list)->next; pos != (list); pos = pos->next)
+#define list_for_each(pos, head) \
+	for (struct list *pos = (head)->next; pos != (head); pos = pos->next)
 
 #define list_entry(node, type, member) container_of(node, type, member)
 

@@ -140,6 +140,7 @@
 #define ATP_MODE_SV48    9
 #define ATP_MODE_SV57    10
 #define SATP_ASID_SHIFT  44
+#define SATP_ASID_MAX    0xffff
 #define HGATP_VMID_SHIFT 44
 #define HGATP_VMID_MAX   0x3fff
 

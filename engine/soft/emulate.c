@@ -46,7 +46,8 @@ static enum step execute_csr(struct vcpu *vcpu, const struct uop *uop)
 		return STEP_MOVED;
 	}
 	soft_update(vcpu);
-	return STEP_NEXT;
+	/* With another satp, what follows is to be fetched anew. */
+	return effects & EFFECT_SATP ? step_behind(vcpu, uop) : STEP_NEXT;
 }
 
 static enum step execute_sret(struct vcpu *vcpu)
@@ -69,6 +70,7 @@ static enum step execute_wfi(struct vcpu *vcpu, const struct uop *uop)
 
 static enum step execute_sfence(struct vcpu *vcpu, const struct uop *uop)
 {
+	struct shadow *shadow = &vcpu->soft->shadow;
 	struct shadow_fence fence = {
 	    .all_addresses = uop->rs1 == 0,
 	    .all_asids = uop->rs2 == 0,
@@ -76,10 +78,13 @@ static enum step execute_sfence(struct vcpu *vcpu, const struct uop *uop)
 	    .asid = vcpu->x[uop->rs2] & SOFT_ASID_MASK,
 	};
 
-	shadow_fence(&vcpu->soft->shadow, &fence);
+	uint64_t generation = shadow->code_generation;
+
+	shadow_fence(shadow, &fence);
 	if (fence.all_addresses)
 		soft_update_after_flush(vcpu);
-	return STEP_NEXT;
+	/* What follows is to be fetched through the translations as they are now. */
+	return shadow->code_generation != generation ? step_behind(vcpu, uop) : STEP_NEXT;
 }
 
 enum step privileged_execute(struct vcpu *vcpu, const struct uop *uop)
@@ -156,6 +161,7 @@ bool soft_run_blocks(struct vcpu *vcpu)
 static void rewrite(struct vcpu *vcpu, uint64_t pc, const struct walk *walk, hpa_t hpa)
 {
 	const uint64_t leaf = PTE_V | PTE_U | PTE_A | PTE_D | PTE_X | SHADOW_CODE;
+	struct shadow *shadow = &vcpu->soft->shadow;
 	struct guest *guest = vcpu->guest;
 	bool wanted = false;
 	hpa_t copy;
@@ -163,9 +169,11 @@ static void rewrite(struct vcpu *vcpu, uint64_t pc, const struct walk *walk, hpa
 	if (code_replace(guest, walk->gpa, &wanted)) {
 		__asm__ volatile("fence.i" ::: "memory");
 		/* This vCPU may have fetched from the original. */
-		if (code_find_copy(guest, walk->gpa, &copy))
-			shadow_map(&vcpu->soft->shadow, GVA(pc), 0, pte_make(copy, leaf),
-				   walk->global);
+		if (!code_find_copy(guest, walk->gpa, &copy))
+			return;
+		shadow_map(shadow, GVA(pc), 0, pte_make(copy, leaf), walk->global);
+		if (!walk->bare && (walk->level > 0 || walk->entry & PTE_N))
+			shadow_note_piece(shadow, GVA(pc), walk->level ? walk->level : 1);
 	} else if (wanted) {
 		__atomic_store_n(&vcpu->mode, VCPU_HOST, __ATOMIC_RELEASE);
 		code_create(guest, walk->gpa, HPA(align_down(hpa.v, PAGE_SIZE)), vcpu);

@@ -140,12 +140,18 @@ static void fill(struct vcpu *vcpu, const struct walk_context *context, gva_t va
 		shadow_map(shadow, va, 1,
 			   pte_make(HPA(align_down(hpa.v, MEGAPAGE_SIZE)), LEAF | rights),
 			   walk->global);
+		if (walk->level > 1 && !walk->bare)
+			shadow_note_piece(shadow, va, walk->level);
 		return;
 	}
 	shadow_map(shadow, va, 0,
 		   page_leaf(vcpu, walk->gpa, HPA(align_down(hpa.v, PAGE_SIZE)), rights, kind),
 		   walk->global);
-	if (walk->level == 0 && walk->leaf && !(walk->entry & PTE_N))
+	if (walk->bare)
+		return;
+	if (walk->level > 0 || walk->entry & PTE_N)
+		shadow_note_piece(shadow, va, walk->level ? walk->level : 1);
+	else
 		prefill(vcpu, context, va, walk, kind);
 }
 

@@ -27,7 +27,8 @@ static void flush_hart(const struct shadow_own *own, const struct shadow_root *o
 }
 
 /* Deals with what is lost with an entry that has been overwritten. */
-static void retire(struct shadow *shadow, struct shadow_root *owner, uint64_t old, uint64_t va)
+static __attribute__((noinline)) void retire(struct shadow *shadow, struct shadow_root *owner,
+					     uint64_t old, uint64_t va)
 {
 	struct shadow_own *own = shadow->own;
 	bool leaf = pte_is_leaf(old);
@@ -54,17 +55,17 @@ static void add_spine(struct shadow_own *own, uint64_t *table, unsigned level)
 	unsigned index = shadow_index(own->spine.va, level);
 	const uint64_t *model;
 
-	if (level > 0) {
-		table[index] = own->spine.entry[level];
-		shadow_note(&table[index]);
+	if (level == 0) {
+		/* Only the pinned pages are so deep. */
+		model = shadow_table(own->spine.entry[1]);
+		for (unsigned i = index; i < index + own->spine.count; i++) {
+			table[i] = model[i];
+			shadow_note(&table[i]);
+		}
 		return;
 	}
-	/* Only the pinned pages are so deep. */
-	model = shadow_table(own->spine.entry[1]);
-	for (unsigned i = index; i < index + own->spine.count; i++) {
-		table[i] = model[i];
-		shadow_note(&table[i]);
-	}
+	table[index] = own->spine.entry[level];
+	shadow_note(&table[index]);
 }
 
 /* A new table of the owner's in an entry at `level + 1`; there is a free page. */
@@ -196,36 +197,36 @@ static void enter_leaf(struct shadow *shadow, struct shadow_root *owner, uint64_
 		shadow_note(entry);
 }
 
-void shadow_map(struct shadow *shadow, gva_t address, unsigned level, uint64_t pte, bool global)
+void shadow_map(struct shadow *shadow, gva_t va, unsigned level, uint64_t pte, bool global)
 {
 	struct shadow_own *own = shadow->own;
 	struct shadow_root *root = shadow->selected, *owner = root;
-	uint64_t va = address.v, *table = root->table;
+	uint64_t address = va.v, *table = root->table;
 	bool in_part = false;
 
-	if (unlikely(shadow_is_reserved(own, va)))
+	if (unlikely(shadow_is_reserved(own, address)))
 		return;
 	if (unlikely(own->free_count < SHADOW_RESERVE))
 		shadow_make_room(shadow, SHADOW_RESERVE);
 	if (level > 0 && own->spine.entry[1] &&
-	    va >> MEGAPAGE_SHIFT == own->spine.va >> MEGAPAGE_SHIFT) {
+	    address >> MEGAPAGE_SHIFT == own->spine.va >> MEGAPAGE_SHIFT) {
 		level = 0;
-		pte += (uint64_t)shadow_index(va, 0) << PTE_PPN_SHIFT;
+		pte += (uint64_t)shadow_index(address, 0) << PTE_PPN_SHIFT;
 		in_part = true;
 	}
 	for (unsigned l = root->level; l > level; l--) {
-		uint64_t *entry = &table[shadow_index(va, l)];
+		uint64_t *entry = &table[shadow_index(address, l)];
 		uint64_t value = *entry;
 
 		if (l == root->slot_level)
-			value = enter_slot(shadow, entry, va, global, &owner);
+			value = enter_slot(shadow, entry, address, global, &owner);
 		else if (!shadow_is_table(own, l, value))
-			value = add_table(shadow, owner, entry, va, l - 1);
+			value = add_table(shadow, owner, entry, address, l - 1);
 		table = shadow_table(value);
 	}
 	if (in_part)
 		shadow_page_of(table)->pieces = true;
-	enter_leaf(shadow, owner, &table[shadow_index(va, level)], va, pte);
+	enter_leaf(shadow, owner, &table[shadow_index(address, level)], address, pte);
 }
 
 void shadow_note_piece(struct shadow *shadow, gva_t va, unsigned guest_level)
@@ -255,16 +256,22 @@ uint64_t shadow_find(const struct shadow *shadow, gva_t va, unsigned *level)
 }
 
 /*
- * Empties a table with parts of a page of the guest's: an SFENCE.VMA for any address in the page
- * covers all of it (Priv. 1.13, 12.2.1).
+ * Drops a table with parts of a page of the guest's: an SFENCE.VMA for any address in the page
+ * covers all of it (Priv. 1.13, 12.2.1). A root's own tables are dropped all at once, as a root
+ * may have many such fences to follow.
  */
-static void drop_pieces(struct shadow *shadow, struct shadow_root *owner, uint64_t *table,
-			uint64_t va, unsigned level)
+static __attribute__((noinline)) void drop_pieces(struct shadow *shadow, struct shadow_root *owner,
+						  uint64_t *table, uint64_t va, unsigned level)
 {
 	struct shadow_own *own = shadow->own;
 	bool spine = is_on_spine(own, va, level);
 
-	/* What is below higher tables becomes free with the owner's other pages. */
+	if (owner != &own->shared) {
+		shadow_root_empty(shadow, owner);
+		tlb_flush_asid(owner->asid);
+		return;
+	}
+	/* What is below higher tables becomes free with all shared pages. */
 	for (unsigned i = 0; i < PTE_ENTRIES && level == 1; i++) {
 		if (shadow_is_table(own, level, table[i]))
 			shadow_pages_give(own, shadow_table(table[i]), &owner->page_count);
@@ -276,7 +283,7 @@ static void drop_pieces(struct shadow *shadow, struct shadow_root *owner, uint64
 		add_spine(own, table, level);
 	if (owner->code)
 		shadow->code_generation++;
-	flush_hart(own, owner, va, true);
+	tlb_flush_all();
 }
 
 void shadow_root_drop(struct shadow *shadow, struct shadow_root *root, uint64_t va)
@@ -295,7 +302,7 @@ void shadow_root_drop(struct shadow *shadow, struct shadow_root *root, uint64_t 
 			drop_pieces(shadow, root, table, va, l);
 			return;
 		}
-		if (!shadow_is_table(own, l, value)) {
+		if (l == 0 || !shadow_is_table(own, l, value)) {
 			if (!pte_is_leaf(value) || shadow_is_reserved(own, va))
 				return;
 			table[index] = 0;

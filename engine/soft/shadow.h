@@ -58,8 +58,8 @@ struct shadow {
 	struct arena *arena;
 	struct shadow_layout layout;
 	uint64_t pages, pages_max; /* taken from the arena; the bound (tables and bookkeeping) */
-	uint64_t code_generation;  /* changes whenever a leaf with SHADOW_CODE may not be there any
-				      more,  or another root is in use */
+	/* Changes whenever a leaf with SHADOW_CODE in the root in use may be gone or another. */
+	uint64_t code_generation;
 	uint64_t evictions, fills; /* how often; for tests and statistics */
 	struct shadow_root *selected;
 	struct shadow_own *own; /* shadow_own.h; within `pages` */

@@ -7,6 +7,14 @@
 #include "riscv/csr.h"
 #include "riscv/tlb.h"
 
+static void give_tables(struct shadow *shadow, struct shadow_root *root)
+{
+	shadow_pages_give_all(shadow->own, &root->pages, &root->page_count);
+	if (root->code)
+		shadow->code_generation++;
+	root->code = false;
+}
+
 void shadow_root_empty(struct shadow *shadow, struct shadow_root *root)
 {
 	struct shadow_own *own = shadow->own;
@@ -21,10 +29,7 @@ void shadow_root_empty(struct shadow *shadow, struct shadow_root *root)
 		shadow_table_clear(root->table, index);
 		root->table[index] = spine;
 	}
-	shadow_pages_give_all(own, &root->pages, &root->page_count);
-	if (root->code)
-		shadow->code_generation++;
-	root->code = false;
+	give_tables(shadow, root);
 }
 
 void shadow_forget_all(struct shadow *shadow)
@@ -59,14 +64,13 @@ static void remove_root(struct shadow *shadow, struct shadow_root *root)
 	own->unused = root;
 	root->key = SHADOW_KEY_NONE;
 
-	shadow_root_empty(shadow, root);
+	give_tables(shadow, root);
 	/* What was copied from the hypervisor's table was not noted. */
 	for (unsigned half = 0; half < 2; half++) {
 		page->first[half] = (uint16_t)(half * PTE_ENTRIES / 2);
 		page->last[half] = (uint16_t)(page->first[half] + PTE_ENTRIES / 2 - 1);
 	}
 	shadow_pages_give(own, root->table, &own->fixed_count);
-	tlb_flush_asid(root->asid);
 }
 
 /* Removes the root that was used longest ago, but not the one in use. False: there is none. */
@@ -142,7 +146,7 @@ static struct shadow_root *add_root(struct shadow *shadow, uint64_t satp, uint32
 	unsigned level = shadow->layout.root_level;
 	struct shadow_root *root;
 
-	if (!own->unused)
+	while (!own->unused)
 		evict_root(shadow);
 	shadow_make_room(shadow, 1);
 	root = own->unused;
@@ -156,7 +160,7 @@ static struct shadow_root *add_root(struct shadow *shadow, uint64_t satp, uint32
 	root->position = own->log_end;
 	root->next = *bucket;
 	*bucket = root;
-	/* The hart is to see the table as it is now (Priv. 1.13, 12.2.1). */
+	/* The hart may hold translations of another root that had this ASID. */
 	tlb_flush_asid(root->asid);
 	return root;
 }
@@ -170,16 +174,23 @@ static struct shadow_root *find_root(struct shadow_own *own, uint64_t satp, uint
 	return root;
 }
 
+/*
+ * Fences that are followed one by one, some 150 instructions each: more would take longer than
+ * interrupts may be off.
+ */
+#define REPLAY_MAX 100
+
 static void replay(struct shadow *shadow, struct shadow_root *root)
 {
 	struct shadow_own *own = shadow->own;
+	unsigned followed = 0;
 
 	for (uint64_t p = root->position; p != own->log_end; p++) {
 		const struct shadow_log_entry *entry = &own->log[p % SHADOW_LOG];
 
 		if (!entry->all_asids && entry->asid != root->guest_asid)
 			continue;
-		if (entry->all_addresses) {
+		if (entry->all_addresses || ++followed > REPLAY_MAX) {
 			shadow_root_empty(shadow, root);
 			tlb_flush_asid(root->asid);
 			return;

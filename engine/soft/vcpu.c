@@ -153,6 +153,9 @@ static void select_view(struct vcpu *vcpu, uint64_t view)
 					view == VIEW_S || view == VIEW_SUM);
 	set_access_limit(soft, levels);
 	csr_write(CSR_SATP, soft->host_satp);
+	/* Several roots share ASID 0: until satp was written, another one's was being used. */
+	if (!(soft->host_satp >> SATP_ASID_SHIFT & SATP_ASID_MAX))
+		tlb_flush_all();
 }
 
 static void update_environment(struct vcpu *vcpu)
