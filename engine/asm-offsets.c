@@ -2,6 +2,7 @@
 
 /* Offsets for assembly: compiled, not linked; see mk/hypervisor.mk. */
 
+#include "engine/soft/soft.h"
 #include "engine/vcpu.h"
 #include "kernel/hart.h"
 
@@ -19,5 +20,32 @@ void asm_offsets(void)
 	OFFSET(VCPU_ID, struct vcpu, id);
 	OFFSET(VCPU_HAS_SSTC, struct vcpu, has_sstc);
 	OFFSET(VCPU_SBI_EXTENSIONS, struct vcpu, sbi_extensions);
+	OFFSET(VCPU_SOFT, struct vcpu, soft);
+	OFFSET(VCPU_IRQ, struct vcpu, irq);
+	OFFSET(SOFT_SSTATUS, struct soft_vcpu, csrs.sstatus);
+	OFFSET(SOFT_STVEC, struct soft_vcpu, csrs.stvec);
+	OFFSET(SOFT_SEPC, struct soft_vcpu, csrs.sepc);
+	OFFSET(SOFT_SCAUSE, struct soft_vcpu, csrs.scause);
+	OFFSET(SOFT_STVAL, struct soft_vcpu, csrs.stval);
+	OFFSET(SOFT_PRIVILEGE, struct soft_vcpu, privilege);
+	OFFSET(SOFT_FP_FIELDS, struct soft_vcpu, fp_fields);
+	OFFSET(SOFT_WRITABLE, struct soft_vcpu, writable);
+	OFFSET(SOFT_UNSAVED_FP, struct soft_vcpu, unsaved_fp);
+	OFFSET(SOFT_SCRATCH, struct soft_vcpu, scratch);
+	OFFSET(SOFT_STASH, struct soft_vcpu, stash);
+	OFFSET(SOFT_VIEW, struct soft_vcpu, view);
+	OFFSET(SOFT_HOST_SATP, struct soft_vcpu, host_satp);
+	OFFSET(SOFT_FAST_U_VERSION, struct soft_vcpu, fast[VIEW_U].version);
+	OFFSET(SOFT_FAST_U_SATP, struct soft_vcpu, fast[VIEW_U].host_satp);
+	OFFSET(SOFT_FAST_U_ROOT, struct soft_vcpu, fast[VIEW_U].root);
+	OFFSET(SOFT_FAST_S_VERSION, struct soft_vcpu, fast[VIEW_S].version);
+	OFFSET(SOFT_FAST_S_SATP, struct soft_vcpu, fast[VIEW_S].host_satp);
+	OFFSET(SOFT_FAST_S_ROOT, struct soft_vcpu, fast[VIEW_S].root);
+	OFFSET(SOFT_CODE_GENERATION, struct soft_vcpu, shadow.code_generation);
+	OFFSET(SOFT_VERSION, struct soft_vcpu, shadow.version);
+	OFFSET(SOFT_SELECTED, struct soft_vcpu, shadow.selected);
+	OFFSET(SITE_PC, struct soft_vcpu, sites[0].pc);
+	OFFSET(SITE_GENERATION, struct soft_vcpu, sites[0].generation);
+	OFFSET(SITE_OPS, struct soft_vcpu, sites[0].ops);
 	OFFSET(HART_STACK_TOP, struct hart, stack_top);
 }

@@ -3,6 +3,7 @@
 #include "engine/soft/block.h"
 
 #include "engine/soft/code.h"
+#include "engine/soft/fast.h"
 #include "engine/soft/soft.h"
 #include "engine/soft/walk.h"
 #include "kernel/error.h"
@@ -85,10 +86,21 @@ static __attribute__((noinline)) const struct block *renew(struct vcpu *vcpu,
 	return &cached->block;
 }
 
+void block_make_fast(struct vcpu *vcpu, uint64_t pc)
+{
+	const uint8_t *code;
+
+	if (fast_is_known(vcpu, pc))
+		return;
+	code = find_original(vcpu, pc);
+	if (code)
+		fast_build(vcpu, pc, code, (unsigned)(PAGE_SIZE - (pc & (PAGE_SIZE - 1))));
+}
+
 const struct block *block_find(struct vcpu *vcpu, uint64_t pc)
 {
 	struct cached_block *cached =
-	    &vcpu->soft->blocks->blocks[(pc >> 1 ^ pc >> 9) & (BLOCK_COUNT - 1)];
+	    &vcpu->soft->blocks->blocks[(pc >> 1 ^ pc >> 8 ^ pc >> 14) & (BLOCK_COUNT - 1)];
 
 	if (likely(cached->block.pc == pc &&
 		   cached->block.generation == vcpu->soft->shadow.code_generation))

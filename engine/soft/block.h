@@ -17,4 +17,10 @@ void block_cache_clear(struct vcpu *vcpu);
  */
 const struct block *block_find(struct vcpu *vcpu, uint64_t pc);
 
+/*
+ * Lets fast_ops.S know what lies at `pc`, for which block_find() has just found a block and which
+ * was trapped.
+ */
+void block_make_fast(struct vcpu *vcpu, uint64_t pc);
+
 #endif

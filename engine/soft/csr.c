@@ -370,21 +370,21 @@ uint64_t soft_pending_interrupt(const struct vcpu *vcpu)
 	return 0;
 }
 
-uint64_t soft_hart_counteren(const struct vcpu *vcpu)
+uint64_t soft_hart_counteren(const struct vcpu *vcpu, uint64_t privilege)
 {
-	return vcpu->soft->privilege == SOFT_S ? COUNTEREN_ALL : vcpu->soft->csrs.scounteren;
+	return privilege == SOFT_S ? COUNTEREN_ALL : vcpu->soft->csrs.scounteren;
 }
 
 /*
  * FIOM is for a hypervisor like this one (12.1.10): what a guest takes for a device is memory
  * of ours, and its fences have to order it, too.
  */
-uint64_t soft_hart_envcfg(const struct vcpu *vcpu)
+uint64_t soft_hart_envcfg(const struct vcpu *vcpu, uint64_t privilege)
 {
 	const struct soft_vcpu *soft = vcpu->soft;
 	uint64_t value = envcfg_instructions(vcpu);
 
-	if (soft->privilege == SOFT_U)
+	if (privilege == SOFT_U)
 		value &= soft->csrs.senvcfg;
 	/* An invalidation flushes: what lay in memory before must not reappear. */
 	if (value & ENVCFG_CBIE)

@@ -68,8 +68,8 @@ void soft_sret(struct vcpu *vcpu, unsigned *effects);
  */
 uint64_t soft_pending_interrupt(const struct vcpu *vcpu);
 
-/* scounteren and senvcfg as the hart shall have them while the guest is at its privilege. */
-uint64_t soft_hart_counteren(const struct vcpu *vcpu);
-uint64_t soft_hart_envcfg(const struct vcpu *vcpu);
+/* scounteren and senvcfg as the hart needs them for the guest at that privilege (SOFT_…). */
+uint64_t soft_hart_counteren(const struct vcpu *vcpu, uint64_t privilege);
+uint64_t soft_hart_envcfg(const struct vcpu *vcpu, uint64_t privilege);
 
 #endif

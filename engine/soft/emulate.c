@@ -157,12 +157,16 @@ bool soft_run_blocks(struct vcpu *vcpu)
 	return executed;
 }
 
-/* A privileged instruction was trapped at pc: the next time it is to be a breakpoint. */
-static void rewrite(struct vcpu *vcpu, uint64_t pc, const struct walk *walk, hpa_t hpa)
+/*
+ * A privileged instruction was trapped at pc, before it is executed: the next time it is to be a
+ * breakpoint. It may be needed to leave the guest for that; then it will be trapped again.
+ */
+static void rewrite(struct vcpu *vcpu, const struct walk *walk, hpa_t hpa)
 {
 	const uint64_t leaf = PTE_V | PTE_U | PTE_A | PTE_D | PTE_X | SHADOW_CODE;
 	struct shadow *shadow = &vcpu->soft->shadow;
 	struct guest *guest = vcpu->guest;
+	gva_t pc = GVA(vcpu->pc);
 	bool wanted = false;
 	hpa_t copy;
 
@@ -171,9 +175,9 @@ static void rewrite(struct vcpu *vcpu, uint64_t pc, const struct walk *walk, hpa
 		/* This vCPU may have fetched from the original. */
 		if (!code_find_copy(guest, walk->gpa, &copy))
 			return;
-		shadow_map(shadow, GVA(pc), 0, pte_make(copy, leaf), walk->global);
+		shadow_map(shadow, pc, 0, pte_make(copy, leaf), walk->global);
 		if (!walk->bare && (walk->level > 0 || walk->entry & PTE_N))
-			shadow_note_piece(shadow, GVA(pc), walk->level ? walk->level : 1);
+			shadow_note_piece(shadow, pc, walk->level ? walk->level : 1);
 	} else if (wanted) {
 		__atomic_store_n(&vcpu->mode, VCPU_HOST, __ATOMIC_RELEASE);
 		code_create(guest, walk->gpa, HPA(align_down(hpa.v, PAGE_SIZE)), vcpu);
@@ -196,24 +200,28 @@ static bool find_code(struct vcpu *vcpu, struct walk *walk, hpa_t *hpa)
 
 void soft_illegal_instruction(struct vcpu *vcpu, uint64_t value)
 {
-	uint64_t pc = vcpu->pc;
-	uint64_t satp = vcpu->soft->csrs.satp;
 	struct walk walk;
 	uint32_t bits;
+	struct uop uop;
 	hpa_t hpa;
 
-	/* Fetched, as stval may be 0. What cannot be fetched (any more) is found out again. */
 	if (vcpu->soft->privilege != SOFT_S) {
 		soft_inject(vcpu, EXC_ILLEGAL_INSN, value);
 		soft_run_blocks(vcpu);
 		return;
 	}
+	/* Fetched, as stval may be 0. What cannot be fetched (any more) is found out again. */
 	if (soft_fetch(vcpu, &bits) != 0 || !find_code(vcpu, &walk, &hpa))
 		return;
-	if (!execute(vcpu, bits))
-		soft_inject(vcpu, EXC_ILLEGAL_INSN, value);
-	else if (vcpu->soft->privilege == SOFT_S && vcpu->soft->csrs.satp == satp)
-		rewrite(vcpu, pc, &walk, hpa);
+	uop_decode(bits, &uop);
+	if (uop_is_privileged(&uop)) {
+		rewrite(vcpu, &walk, hpa);
+		if (execute(vcpu, bits))
+			return;
+	} else if (soft_open_environment(vcpu)) {
+		return;
+	}
+	soft_inject(vcpu, EXC_ILLEGAL_INSN, value);
 }
 
 /* What the guest wrote at pc, where a breakpoint was fetched and there is nothing to interpret. */
@@ -232,6 +240,7 @@ static void emulate_replaced(struct vcpu *vcpu, uint64_t value)
 void soft_breakpoint(struct vcpu *vcpu, uint64_t value)
 {
 	if (vcpu->soft->privilege == SOFT_S && block_find(vcpu, vcpu->pc)) {
+		block_make_fast(vcpu, vcpu->pc);
 		if (!soft_run_blocks(vcpu))
 			emulate_replaced(vcpu, value);
 	} else {

@@ -11,8 +11,8 @@
 #include "engine/soft/uop.h"
 #include "engine/vcpu.h"
 
-#define BLOCK_UOPS 48
-#define BLOCK_GAP  16 /* plain instructions between two privileged ones, at most */
+#define BLOCK_UOPS 24
+#define BLOCK_GAP  8 /* plain instructions between two privileged ones, at most */
 
 struct block {
 	uint64_t pc;         /* where it begins */

@@ -326,6 +326,7 @@ void shadow_fence(struct shadow *shadow, const struct shadow_fence *fence)
 		shadow_forget_all(shadow);
 		return;
 	}
+	shadow->version++;
 	own->log[own->log_end++ % SHADOW_LOG] = (struct shadow_log_entry){
 	    .address = fence->address.v,
 	    .asid = asid,

@@ -60,6 +60,8 @@ struct shadow {
 	uint64_t pages, pages_max; /* taken from the arena; the bound (tables and bookkeeping) */
 	/* Changes whenever a leaf with SHADOW_CODE in the root in use may be gone or another. */
 	uint64_t code_generation;
+	/* Changes whenever a root that is not in use may have to be selected before it is used. */
+	uint64_t version;
 	uint64_t evictions, fills; /* how often; for tests and statistics */
 	struct shadow_root *selected;
 	struct shadow_own *own; /* shadow_own.h; within `pages` */

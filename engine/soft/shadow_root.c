@@ -10,6 +10,7 @@
 static void give_tables(struct shadow *shadow, struct shadow_root *root)
 {
 	shadow_pages_give_all(shadow->own, &root->pages, &root->page_count);
+	shadow->version++;
 	if (root->code)
 		shadow->code_generation++;
 	root->code = false;
@@ -37,6 +38,7 @@ void shadow_forget_all(struct shadow *shadow)
 	struct shadow_own *own = shadow->own;
 
 	own->barrier = ++own->log_end;
+	shadow->version++;
 	if (shadow->selected)
 		shadow_root_empty(shadow, shadow->selected);
 	shadow_root_empty(shadow, &own->shared);

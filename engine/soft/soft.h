@@ -27,22 +27,59 @@ enum soft_view {
 	VIEW_MXR, /* added to the others: what can be executed can be read */
 };
 
-/* A vCPU's part that only this engine knows. */
+/*
+ * A short run of privileged instructions that is executed right behind the trap (fast_ops.S), at
+ * the guest's pc. What is known here is true as long as the shadow's code_generation stays.
+ */
+struct soft_fast_op {
+	int32_t handler; /* its low address bits, which the others follow from */
+	uint16_t csr;    /* offset in struct soft_vcpu */
+	uint16_t offset; /* of the instruction from pc; of the end, in the last one */
+};
+
+#define SOFT_FAST_OPS   14
+#define SOFT_FAST_SITES 512
+
+struct soft_fast_site {
+	uint64_t pc;
+	uint64_t generation;
+	struct soft_fast_op ops[SOFT_FAST_OPS];
+};
+
+_Static_assert(sizeof(struct soft_fast_site) == 128, "known to fast_ops.S");
+
+/* A root that may be switched to without more ado while the shadow's version stays. */
+struct soft_fast_root {
+	uint64_t version;
+	uint64_t host_satp;
+	struct shadow_root *root;
+};
+
+/* A vCPU's part that only this engine knows. Offsets up to `sites` are known to fast_ops.S. */
 struct soft_vcpu {
 	struct soft_csrs csrs;
-	uint64_t privilege; /* SOFT_U or SOFT_S */
-	uint64_t unsaved;   /* SSTATUS_FS, _VS: that state was dirty before the guest said not */
+	uint64_t privilege;  /* SOFT_U or SOFT_S */
+	uint64_t fp_fields;  /* of SSTATUS_FS and SSTATUS_VS, those the guest has */
+	uint64_t writable;   /* all fields of sstatus that it can write */
+	uint64_t unsaved_fp; /* of their low bits: it was Dirty when the guest said it was not */
+	uint64_t scratch, stash; /* fast_ops.S's */
 
 	/* The translation in use: what it was selected for, and the hart's satp for it. */
 	uint64_t satp, view, host_satp;
+	struct soft_fast_root fast[2]; /* for VIEW_U and VIEW_S, with the satp in use */
+	struct shadow shadow;
+
 	/* For the interpreter's loads and stores (access_inline.h); a limit of 0: there are none.
 	 */
 	uint64_t access_bias, access_limit;
 
 	uint64_t counteren, envcfg; /* what the hart's scounteren and senvcfg hold */
-	struct shadow shadow;
+	bool opened; /* in S-mode they are as that demands; until it does, as U-mode has them */
+	uint64_t unsaved; /* as unsaved_fp; whole fields */
 	struct block_cache *blocks;
 	bool waits; /* it executed WFI */
+
+	struct soft_fast_site sites[SOFT_FAST_SITES] __aligned(1024);
 };
 
 /* engine/soft/hart.c */
@@ -69,6 +106,12 @@ uint64_t soft_table_pages(const struct guest *guest);
  * its counters and senvcfg: after each of these may have changed. engine/soft/vcpu.c
  */
 void soft_update(struct vcpu *vcpu);
+
+/*
+ * The guest's S-mode met an illegal instruction: if it was so because of what its U-mode has of
+ * scounteren and senvcfg, this has changed now (true), and it is to try again.
+ */
+bool soft_open_environment(struct vcpu *vcpu);
 
 /* The same after the shadow tables were emptied or given another layout. */
 void soft_update_after_flush(struct vcpu *vcpu);

@@ -2,7 +2,7 @@
 
 /*
  * The world switch of the soft engine. While the guest runs, in U-mode, sscratch points at its
- * struct vcpu and stvec at soft_exit. The guest's registers live at offset 8n of struct vcpu.
+ * struct vcpu and stvec at soft_exit (fast_ops.S). The guest's registers live at offset 8n of struct vcpu.
  */
 
 #include "asm-offsets.h"
@@ -32,10 +32,13 @@ soft_enter:
 	ld	a0, X(10)(a0)
 	sret
 
-	.balign	4
-soft_exit:
-	csrrw	tp, sscratch, tp	/* tp = the vCPU, sscratch = the guest's tp */
-	.irp n, 1, 2, 3, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31
+/*
+ * Where traps arrive that are not dealt with in fast_ops.S: tp is the vCPU, sscratch holds the guest's
+ * tp, t0 to t3 are saved; the other registers are the guest's.
+ */
+	.globl	soft_full_exit
+soft_full_exit:
+	.irp n, 1, 2, 3, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 29, 30, 31
 	sd	x\n, X(\n)(tp)
 	.endr
 	lla	t1, kernel_trap_vector

@@ -5,6 +5,7 @@
 #include "engine/fp.h"
 #include "engine/soft/block.h"
 #include "engine/soft/code.h"
+#include "engine/soft/fast.h"
 #include "engine/soft/soft.h"
 #include "engine/soft/walk.h"
 #include "kernel/error.h"
@@ -89,6 +90,23 @@ int soft_vcpu_init(struct vcpu *vcpu)
 	return error ? error : fp_init(vcpu);
 }
 
+/* Versions are never so large. */
+static void forget_fast_roots(struct soft_vcpu *soft)
+{
+	soft->fast[VIEW_U].version = soft->fast[VIEW_S].version = UINT64_MAX;
+}
+
+static void set_status_fields(struct vcpu *vcpu)
+{
+	struct soft_vcpu *soft = vcpu->soft;
+	const struct isa *isa = &vcpu->guest->isa;
+
+	soft->fp_fields = (isa_has_letter(isa, 'd') ? SSTATUS_FS : 0) |
+			  (isa_has_letter(isa, 'v') ? SSTATUS_VS : 0);
+	soft->writable =
+	    soft->fp_fields | SSTATUS_SIE | SSTATUS_SPIE | SSTATUS_SPP | SSTATUS_SUM | SSTATUS_MXR;
+}
+
 void soft_vcpu_reset(struct vcpu *vcpu, uint64_t pc, uint64_t argument, bool resumed)
 {
 	struct isa *isa = &vcpu->guest->isa;
@@ -106,8 +124,11 @@ void soft_vcpu_reset(struct vcpu *vcpu, uint64_t pc, uint64_t argument, bool res
 		vcpu->sstatus |= (uint64_t)XS_INITIAL << SSTATUS_VS_SHIFT;
 	soft_csr_reset(vcpu);
 	vcpu->soft->privilege = SOFT_S;
-	vcpu->soft->unsaved = 0;
 	vcpu->soft->host_satp = 0;
+	vcpu->soft->unsaved_fp = 0;
+	vcpu->soft->opened = false;
+	forget_fast_roots(vcpu->soft);
+	set_status_fields(vcpu);
 	if (!resumed)
 		vcpu->irq_loaded = 0;
 	/* What its memory held and its tables said is forgotten at the next load. */
@@ -140,6 +161,19 @@ static void set_access_limit(struct soft_vcpu *soft, unsigned levels)
 	soft->access_limit = soft->shadow.layout.resident ? 2 * soft->access_bias - GIB(1) : 0;
 }
 
+/* Lets fast_ops.S switch to the root in use, where a mere write to satp does that. */
+static void note_fast_root(struct soft_vcpu *soft, unsigned levels)
+{
+	if (soft->view > VIEW_S || !levels || soft->opened || !soft->shadow.layout.resident ||
+	    !(soft->host_satp >> SATP_ASID_SHIFT & SATP_ASID_MAX))
+		return;
+	soft->fast[soft->view] = (struct soft_fast_root){
+	    .version = soft->shadow.version,
+	    .host_satp = soft->host_satp,
+	    .root = soft->shadow.selected,
+	};
+}
+
 static void select_view(struct vcpu *vcpu, uint64_t view)
 {
 	struct soft_vcpu *soft = vcpu->soft;
@@ -147,10 +181,13 @@ static void select_view(struct vcpu *vcpu, uint64_t view)
 	unsigned levels = 0;
 
 	walk_mode_levels(satp, &levels);
+	if (soft->satp != satp)
+		forget_fast_roots(soft);
 	soft->view = view;
 	soft->satp = satp;
 	soft->host_satp = shadow_select(&soft->shadow, satp, (unsigned)view, levels,
 					view == VIEW_S || view == VIEW_SUM);
+	note_fast_root(soft, levels);
 	set_access_limit(soft, levels);
 	csr_write(CSR_SATP, soft->host_satp);
 	/* Several roots share ASID 0: until satp was written, another one's was being used. */
@@ -158,11 +195,24 @@ static void select_view(struct vcpu *vcpu, uint64_t view)
 		tlb_flush_all();
 }
 
+/*
+ * scounteren and senvcfg are changed as seldom as can be: S-mode runs with what its U-mode has,
+ * until it needs more, and then with all until it returns to U-mode.
+ */
+static uint64_t environment_privilege(const struct soft_vcpu *soft)
+{
+	return soft->opened ? soft->privilege : SOFT_U;
+}
+
 static void update_environment(struct vcpu *vcpu)
 {
 	struct soft_vcpu *soft = vcpu->soft;
-	uint64_t counteren = soft_hart_counteren(vcpu);
-	uint64_t envcfg = soft_hart_envcfg(vcpu);
+
+	if (soft->privilege == SOFT_U)
+		soft->opened = false;
+
+	uint64_t counteren = soft_hart_counteren(vcpu, environment_privilege(soft));
+	uint64_t envcfg = soft_hart_envcfg(vcpu, environment_privilege(soft));
 
 	if (soft->counteren != counteren)
 		csr_write(CSR_SCOUNTEREN, counteren);
@@ -172,14 +222,28 @@ static void update_environment(struct vcpu *vcpu)
 	soft->envcfg = envcfg;
 }
 
+bool soft_open_environment(struct vcpu *vcpu)
+{
+	struct soft_vcpu *soft = vcpu->soft;
+
+	if (soft->opened || (soft->counteren == soft_hart_counteren(vcpu, SOFT_S) &&
+			     soft->envcfg == soft_hart_envcfg(vcpu, SOFT_S)))
+		return false;
+	soft->opened = true;
+	/* fast_ops.S changes neither. */
+	forget_fast_roots(soft);
+	update_environment(vcpu);
+	return true;
+}
+
 void soft_update(struct vcpu *vcpu)
 {
 	struct soft_vcpu *soft = vcpu->soft;
 	uint64_t view = present_view(soft);
 
+	update_environment(vcpu);
 	if (soft->view != view || soft->satp != soft->csrs.satp)
 		select_view(vcpu, view);
-	update_environment(vcpu);
 }
 
 void soft_update_after_flush(struct vcpu *vcpu)
@@ -197,6 +261,7 @@ void soft_load(struct vcpu *vcpu)
 		/* Started (again): what it was told by its former life's memory is not so now. */
 		shadow_flush(&soft->shadow);
 		block_cache_clear(vcpu);
+		fast_clear(vcpu);
 	}
 	if (last_vcpu[hart] != vcpu || vcpu->last_hart != this_hart()) {
 		shadow_enter_hart(&soft->shadow);
@@ -204,8 +269,8 @@ void soft_load(struct vcpu *vcpu)
 		last_vcpu[hart] = vcpu;
 		vcpu->last_hart = this_hart();
 	}
-	soft->counteren = soft_hart_counteren(vcpu);
-	soft->envcfg = soft_hart_envcfg(vcpu);
+	soft->counteren = soft_hart_counteren(vcpu, environment_privilege(soft));
+	soft->envcfg = soft_hart_envcfg(vcpu, environment_privilege(soft));
 	csr_write(CSR_SCOUNTEREN, soft->counteren);
 	soft_write_envcfg(soft->envcfg);
 	select_view(vcpu, present_view(soft));
@@ -218,7 +283,8 @@ void soft_load(struct vcpu *vcpu)
  */
 static uint64_t dirty_state(const struct vcpu *vcpu)
 {
-	uint64_t dirty = vcpu->soft->unsaved;
+	/* Of each field that fast_ops.S noted, the low bit. */
+	uint64_t dirty = vcpu->soft->unsaved | vcpu->soft->unsaved_fp * 3;
 
 	if ((vcpu->sstatus & SSTATUS_FS) == SSTATUS_FS)
 		dirty |= SSTATUS_FS;
@@ -234,7 +300,7 @@ void soft_put(struct vcpu *vcpu)
 	if (vcpu->soft->shadow.layout.asid_max == 0)
 		tlb_flush_all();
 	fp_save(vcpu, dirty_state(vcpu));
-	vcpu->soft->unsaved = 0;
+	vcpu->soft->unsaved = vcpu->soft->unsaved_fp = 0;
 }
 
 void soft_write_fp(struct vcpu *vcpu, unsigned n, uint64_t value)

@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: MIT */
+
+#include "engine/soft/fast.h"
+
+#include "engine/soft/soft.h"
+#include "engine/soft/uop.h"
+#include "riscv/csr.h"
+
+#include <string.h>
+
+/* The handlers of fast_ops.S; those for each register lie 32 bytes apart. */
+#define HANDLER_BYTES 32
+extern const char soft_fast_get[], soft_fast_put[], soft_fast_read[], soft_fast_write[];
+extern const char soft_fast_end[], soft_fast_immediate[], soft_fast_exchange[], soft_fast_even[];
+extern const char soft_fast_put_value[], soft_fast_stash[], soft_fast_unstash[];
+extern const char soft_fast_sie_set[], soft_fast_sie_clear[], soft_fast_sie_clear_read[];
+extern const char soft_fast_status_read[], soft_fast_status_set[], soft_fast_status_clear[];
+extern const char soft_fast_status_write[], soft_fast_sret[];
+
+/* Of a CSR instruction. */
+#define FUNCT3(bits) ((bits) >> 12 & 7)
+#define RD(bits)     ((bits) >> 7 & 31)
+#define RS1(bits)    ((bits) >> 15 & 31)
+#define CSR(bits)    ((bits) >> 20)
+#define OP_WRITE     1
+#define OP_SET       2
+#define OP_CLEAR     3
+#define OP_IMMEDIATE 4
+
+/* In a site's pc: nothing is known there. No instruction lies at an odd address. */
+#define SITE_NONE UINT64_C(1)
+
+/* Ops that one instruction needs at most, and the end. */
+#define OPS_MOST 6
+
+struct builder {
+	struct soft_fast_op *next;
+	uint16_t offset; /* of the instruction at hand */
+};
+
+static void emit(struct builder *builder, const char *handler, unsigned csr)
+{
+	*builder->next++ = (struct soft_fast_op){
+	    .handler = (int32_t)(uintptr_t)handler,
+	    .csr = (uint16_t)csr,
+	    .offset = builder->offset,
+	};
+}
+
+static void emit_register(struct builder *builder, const char *handlers, unsigned n, unsigned csr)
+{
+	emit(builder, handlers + (size_t)n * HANDLER_BYTES, csr);
+}
+
+/* csrr sstatus, or csrrci with SIE alone: what kernels do most. */
+static bool build_status_simple(struct builder *builder, uint32_t bits)
+{
+	unsigned funct3 = FUNCT3(bits);
+	bool sie = RS1(bits) == SSTATUS_SIE && funct3 & OP_IMMEDIATE;
+
+	if ((funct3 & 3) != OP_WRITE && RS1(bits) == 0) {
+		emit(builder, soft_fast_status_read, 0);
+		emit_register(builder, soft_fast_write, RD(bits), 0);
+	} else if (sie && (funct3 & 3) == OP_CLEAR && RD(bits)) {
+		emit(builder, soft_fast_sie_clear_read, 0);
+		emit_register(builder, soft_fast_write, RD(bits), 0);
+	} else if (sie && (funct3 & 3) == OP_CLEAR) {
+		emit(builder, soft_fast_sie_clear, 0);
+	} else if (sie && (funct3 & 3) == OP_SET && !RD(bits)) {
+		emit(builder, soft_fast_sie_set, 0);
+	} else {
+		return false;
+	}
+	return true;
+}
+
+static void build_status(struct builder *builder, uint32_t bits)
+{
+	static const char *const writes[] = {
+	    [OP_WRITE] = soft_fast_status_write,
+	    [OP_SET] = soft_fast_status_set,
+	    [OP_CLEAR] = soft_fast_status_clear,
+	};
+	unsigned funct3 = FUNCT3(bits);
+
+	if (build_status_simple(builder, bits))
+		return;
+	if (RD(bits)) {
+		emit(builder, soft_fast_status_read, 0);
+		emit(builder, soft_fast_stash, 0);
+	}
+	if (funct3 & OP_IMMEDIATE)
+		emit(builder, soft_fast_immediate, RS1(bits));
+	else
+		emit_register(builder, soft_fast_read, RS1(bits), 0);
+	emit(builder, writes[funct3 & 3], 0);
+	if (RD(bits)) {
+		emit(builder, soft_fast_unstash, 0);
+		emit_register(builder, soft_fast_write, RD(bits), 0);
+	}
+}
+
+static unsigned csr_offset(const struct uop *uop)
+{
+	return (unsigned)(offsetof(struct soft_vcpu, csrs) + (size_t)uop->imm);
+}
+
+static void build_put(struct builder *builder, const struct uop *uop)
+{
+	if (!uop->rs2) {
+		emit_register(builder, soft_fast_put, uop->rs1, csr_offset(uop));
+		return;
+	}
+	emit_register(builder, soft_fast_read, uop->rs1, 0);
+	emit(builder, soft_fast_even, 0);
+	emit(builder, soft_fast_put_value, csr_offset(uop));
+}
+
+static void build_exchange(struct builder *builder, const struct uop *uop)
+{
+	emit_register(builder, soft_fast_read, uop->rs1, 0);
+	if (uop->rs2)
+		emit(builder, soft_fast_even, 0);
+	emit(builder, soft_fast_exchange, csr_offset(uop));
+	emit_register(builder, soft_fast_write, uop->rd, 0);
+}
+
+/* One instruction. false: it is not one that fast_ops.S knows. *last: nothing follows it. */
+static bool build(struct builder *builder, const struct uop *uop, bool *last)
+{
+	*last = false;
+	switch (uop->kind) {
+	case UOP_CSR_GET:
+		emit_register(builder, soft_fast_get, uop->rd, csr_offset(uop));
+		return true;
+	case UOP_CSR_PUT:
+		build_put(builder, uop);
+		return true;
+	case UOP_CSR_EXCHANGE:
+		build_exchange(builder, uop);
+		return true;
+	case UOP_SRET:
+		emit(builder, soft_fast_sret, 0);
+		*last = true;
+		return true;
+	case UOP_CSR:
+		if (CSR((uint32_t)uop->imm) != CSR_SSTATUS)
+			return false;
+		build_status(builder, (uint32_t)uop->imm);
+		return true;
+	default:
+		return false;
+	}
+}
+
+static uint32_t read_insn(const uint8_t *code)
+{
+	uint32_t low = __atomic_load_n((const uint16_t *)code, __ATOMIC_RELAXED);
+	uint32_t high = __atomic_load_n((const uint16_t *)code + 1, __ATOMIC_RELAXED);
+
+	return low | high << 16;
+}
+
+static struct soft_fast_site *site_of(const struct vcpu *vcpu, uint64_t pc)
+{
+	return &vcpu->soft->sites[pc >> 1 & (SOFT_FAST_SITES - 1)];
+}
+
+bool fast_is_known(const struct vcpu *vcpu, uint64_t pc)
+{
+	const struct soft_fast_site *site = site_of(vcpu, pc);
+
+	return (site->pc & ~SITE_NONE) == pc &&
+	       site->generation == vcpu->soft->shadow.code_generation;
+}
+
+void fast_build(struct vcpu *vcpu, uint64_t pc, const uint8_t *code, unsigned size)
+{
+	struct soft_fast_site *site = site_of(vcpu, pc);
+	struct soft_fast_op ops[SOFT_FAST_OPS + OPS_MOST];
+	struct builder builder = {.next = ops};
+	unsigned count = 0;
+	bool last = false;
+	struct uop uop;
+
+	/* All that fast_ops.S knows have 4 bytes. Room is left for the end. */
+	while (!last && builder.offset + 4U <= size) {
+		uop_decode(read_insn(code + builder.offset), &uop);
+		if (!build(&builder, &uop, &last) || builder.next - ops >= SOFT_FAST_OPS)
+			break;
+		count = (unsigned)(builder.next - ops);
+		builder.offset = (uint16_t)(builder.offset + 4);
+	}
+	builder.next = ops + count;
+	emit(&builder, soft_fast_end, 0);
+	memcpy(site->ops, ops, (count + 1) * sizeof(*ops));
+	site->generation = vcpu->soft->shadow.code_generation;
+	site->pc = count ? pc : pc | SITE_NONE;
+}
+
+void fast_clear(struct vcpu *vcpu)
+{
+	for (unsigned i = 0; i < SOFT_FAST_SITES; i++)
+		vcpu->soft->sites[i].pc = SITE_NONE;
+}

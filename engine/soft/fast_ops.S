@@ -1,0 +1,413 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * What the guest does most often, right behind the trap: short runs of privileged instructions
+ * (struct soft_fast_site) and the calls of its user mode. The guest's registers stay where they
+ * are, but for tp (in sscratch) and t0 to t3 (in struct vcpu). Whatever is not simple goes on to
+ * soft_full_exit, as if it had not been looked at.
+ *
+ * Here tp is the vCPU, t2 its struct soft_vcpu, t1 the present struct soft_fast_op, t3 the value
+ * that goes from one op to the next, t0 free.
+ */
+
+#include "asm-offsets.h"
+#include "riscv/csr.h"
+
+#define X(n) ((n) * 8)
+
+/* SOFT_FAST_SITES entries of 128 bytes are found by bits 9 to 1 of the pc. */
+#define SITE_INDEX_LEFT  54
+#define SITE_INDEX_RIGHT 48
+
+#define OP_CSR    4
+#define OP_OFFSET 6
+#define OP_SIZE   8
+
+/* SUM and MXR, for LUI. */
+#define SUM_MXR_UPPER ((SSTATUS_SUM | SSTATUS_MXR) >> 12)
+
+	.macro	next
+	lw	t0, OP_SIZE(t1)
+	addi	t1, t1, OP_SIZE
+	jr	t0
+	.endm
+
+	.text
+	.balign	4
+	.globl	soft_exit
+soft_exit:
+	csrrw	tp, sscratch, tp
+	sd	t0, X(5)(tp)
+	sd	t1, X(6)(tp)
+	sd	t2, X(7)(tp)
+	sd	t3, X(28)(tp)
+	csrr	t1, scause
+	ld	t2, VCPU_SOFT(tp)
+	addi	t1, t1, -EXC_BREAKPOINT
+	csrr	t0, sepc
+	bnez	t1, not_breakpoint
+
+/* t0 = the guest's pc, which is sepc. */
+find_site:
+	slli	t1, t0, SITE_INDEX_LEFT
+	srli	t1, t1, SITE_INDEX_RIGHT
+	add	t1, t1, t2
+	ld	t3, SITE_PC(t1)
+	bne	t3, t0, no_site
+	ld	t3, SITE_GENERATION(t1)
+	ld	t0, SOFT_CODE_GENERATION(t2)
+	bne	t3, t0, no_site
+	lw	t0, SITE_OPS(t1)
+	addi	t1, t1, SITE_OPS
+	jr	t0
+
+no_site:
+	/* After a call that was entered here, scause is still ECALL: nothing is left to be done. */
+	csrr	t0, scause
+	addi	t0, t0, -EXC_ECALL_U
+	beqz	t0, return_to_guest
+	j	soft_full_exit
+
+not_breakpoint:
+	addi	t1, t1, EXC_BREAKPOINT - EXC_ECALL_U
+	bnez	t1, 1f
+	ld	t1, SOFT_PRIVILEGE(t2)
+	beqz	t1, enter_call
+1:	j	soft_full_exit
+
+/* ECALL of the guest's user mode (Priv. 1.13, 12.1.1): t0 = its address. */
+enter_call:
+	ld	t1, SOFT_FAST_S_VERSION(t2)
+	ld	t3, SOFT_VERSION(t2)
+	bne	t1, t3, 1b
+	ld	t3, SOFT_SSTATUS(t2)
+	lui	t1, SUM_MXR_UPPER
+	and	t1, t1, t3
+	bnez	t1, 1b
+	sd	t0, SOFT_SEPC(t2)
+	andi	t1, t3, SSTATUS_SIE
+	slli	t1, t1, 4
+	andi	t3, t3, ~(SSTATUS_SIE | SSTATUS_SPIE | SSTATUS_SPP)
+	or	t3, t3, t1
+	sd	t3, SOFT_SSTATUS(t2)
+	li	t1, EXC_ECALL_U
+	ld	t0, SOFT_STVEC(t2)
+	sd	t1, SOFT_SCAUSE(t2)
+	sd	zero, SOFT_STVAL(t2)
+	li	t1, 1
+	andi	t0, t0, ~3
+	sd	t1, SOFT_PRIVILEGE(t2)
+	sd	t1, SOFT_VIEW(t2)
+	ld	t1, SOFT_FAST_S_SATP(t2)
+	ld	t3, SOFT_FAST_S_ROOT(t2)
+	csrw	sepc, t0
+	sd	t1, SOFT_HOST_SATP(t2)
+	sd	t3, SOFT_SELECTED(t2)
+	csrw	satp, t1
+	j	find_site
+
+/* The ops. */
+
+/* The last: the guest goes on `offset` bytes behind sepc. */
+	.globl	soft_fast_end
+soft_fast_end:
+	lhu	t0, OP_OFFSET(t1)
+	csrr	t3, sepc
+	add	t3, t3, t0
+	csrw	sepc, t3
+return_to_guest:
+	ld	t0, X(5)(tp)
+	ld	t1, X(6)(tp)
+	ld	t2, X(7)(tp)
+	ld	t3, X(28)(tp)
+	csrrw	tp, sscratch, tp
+	sret
+
+/* The op cannot be done here: its instruction is for C, as if it had been trapped alone. */
+not_simple:
+	lhu	t0, OP_OFFSET(t1)
+	csrr	t3, sepc
+	add	t3, t3, t0
+	csrw	sepc, t3
+	csrr	t0, scause
+	addi	t0, t0, -EXC_BREAKPOINT
+	beqz	t0, soft_full_exit
+	/* A call was entered before: the guest traps again at the instruction. */
+	j	return_to_guest
+
+/* Register n = the CSR at `csr`: for each n, 32 bytes apart. */
+	.balign	32
+	.globl	soft_fast_get
+soft_fast_get:
+	.irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31
+	.balign	32
+	lhu	t0, OP_CSR(t1)
+	add	t0, t0, t2
+	.if \n == 4
+	ld	t0, 0(t0)
+	csrw	sscratch, t0
+	.elseif \n == 5 || \n == 6 || \n == 7 || \n == 28
+	ld	t0, 0(t0)
+	sd	t0, X(\n)(tp)
+	.else
+	ld	x\n, 0(t0)
+	.endif
+	next
+	.endr
+
+/* The CSR at `csr` = register n. */
+	.balign	32
+	.globl	soft_fast_put
+soft_fast_put:
+	.irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31
+	.balign	32
+	lhu	t0, OP_CSR(t1)
+	add	t0, t0, t2
+	.if \n == 4
+	csrr	t3, sscratch
+	sd	t3, 0(t0)
+	.elseif \n == 5 || \n == 6 || \n == 7 || \n == 28
+	ld	t3, X(\n)(tp)
+	sd	t3, 0(t0)
+	.else
+	sd	x\n, 0(t0)
+	.endif
+	next
+	.endr
+
+/* t3 = register n. */
+	.balign	32
+	.globl	soft_fast_read
+soft_fast_read:
+	.irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31
+	.balign	32
+	.if \n == 4
+	csrr	t3, sscratch
+	.elseif \n == 5 || \n == 6 || \n == 7 || \n == 28
+	ld	t3, X(\n)(tp)
+	.else
+	mv	t3, x\n
+	.endif
+	next
+	.endr
+
+/* Register n = t3. */
+	.balign	32
+	.globl	soft_fast_write
+soft_fast_write:
+	.irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31
+	.balign	32
+	.if \n == 4
+	csrw	sscratch, t3
+	.elseif \n == 5 || \n == 6 || \n == 7 || \n == 28
+	sd	t3, X(\n)(tp)
+	.elseif \n
+	mv	x\n, t3
+	.endif
+	next
+	.endr
+
+/* t3 = the immediate `csr`. */
+	.globl	soft_fast_immediate
+soft_fast_immediate:
+	lhu	t3, OP_CSR(t1)
+	next
+
+/* t3 and the CSR at `csr` change places. */
+	.globl	soft_fast_exchange
+soft_fast_exchange:
+	lhu	t0, OP_CSR(t1)
+	add	t0, t0, t2
+	amoswap.d t3, t3, (t0)
+	next
+
+/* sepc holds no odd addresses. */
+	.globl	soft_fast_even
+soft_fast_even:
+	andi	t3, t3, ~1
+	next
+
+	.globl	soft_fast_put_value
+soft_fast_put_value:
+	lhu	t0, OP_CSR(t1)
+	add	t0, t0, t2
+	sd	t3, 0(t0)
+	next
+
+/* t3 is kept for the instruction's end. */
+	.globl	soft_fast_stash
+soft_fast_stash:
+	sd	t3, SOFT_STASH(t2)
+	next
+
+	.globl	soft_fast_unstash
+soft_fast_unstash:
+	ld	t3, SOFT_STASH(t2)
+	next
+
+/* sstatus.SIE alone, set or cleared. */
+	.globl	soft_fast_sie_set
+soft_fast_sie_set:
+	lw	t0, VCPU_IRQ(tp)
+	bnez	t0, not_simple
+	ld	t0, SOFT_SSTATUS(t2)
+	ori	t0, t0, SSTATUS_SIE
+	sd	t0, SOFT_SSTATUS(t2)
+	next
+
+	.globl	soft_fast_sie_clear
+soft_fast_sie_clear:
+	ld	t0, SOFT_SSTATUS(t2)
+	andi	t0, t0, ~SSTATUS_SIE
+	sd	t0, SOFT_SSTATUS(t2)
+	next
+
+/* The same with what sstatus was before in t3. */
+	.globl	soft_fast_sie_clear_read
+soft_fast_sie_clear_read:
+	call	t0, read_status
+	ld	t0, SOFT_SSTATUS(t2)
+	andi	t0, t0, ~SSTATUS_SIE
+	sd	t0, SOFT_SSTATUS(t2)
+	next
+
+/* t3 = sstatus. */
+	.globl	soft_fast_status_read
+soft_fast_status_read:
+	call	t0, read_status
+	next
+
+/* t3 = sstatus as the guest reads it: its own fields, the hart's FS and VS, UXL and SD. */
+read_status:
+	sd	t4, X(29)(tp)
+	csrr	t3, sstatus
+	ld	t4, SOFT_FP_FIELDS(t2)
+	and	t3, t3, t4
+	/* A field is Dirty if both its bits are set. */
+	srli	t4, t3, 1
+	and	t4, t4, t3
+	sd	t4, SOFT_SCRATCH(t2)
+	ld	t4, SOFT_SSTATUS(t2)
+	or	t3, t3, t4
+	li	t4, 1
+	slli	t4, t4, 33
+	or	t3, t3, t4
+	ld	t4, SOFT_SCRATCH(t2)
+	beqz	t4, 1f
+	li	t4, 1
+	slli	t4, t4, 63
+	or	t3, t3, t4
+1:	ld	t4, X(29)(tp)
+	jr	t0
+
+/*
+ * sstatus = t3; or its bits in t3 set, or cleared. SUM and MXR are not for here to change, nor is
+ * SIE to be set while something is pending.
+ */
+	.globl	soft_fast_status_set
+soft_fast_status_set:
+	sd	t4, X(29)(tp)
+	sd	t5, X(30)(tp)
+	ld	t4, SOFT_WRITABLE(t2)
+	and	t3, t3, t4
+	csrr	t0, sstatus
+	ld	t5, SOFT_FP_FIELDS(t2)
+	and	t0, t0, t5
+	ld	t4, SOFT_SSTATUS(t2)
+	or	t0, t0, t4
+	or	t3, t3, t0
+	j	write_status
+
+	.globl	soft_fast_status_clear
+soft_fast_status_clear:
+	sd	t4, X(29)(tp)
+	sd	t5, X(30)(tp)
+	csrr	t0, sstatus
+	ld	t5, SOFT_FP_FIELDS(t2)
+	and	t0, t0, t5
+	ld	t4, SOFT_SSTATUS(t2)
+	or	t0, t0, t4
+	not	t3, t3
+	and	t3, t3, t0
+	j	write_status
+
+	.globl	soft_fast_status_write
+soft_fast_status_write:
+	sd	t4, X(29)(tp)
+	sd	t5, X(30)(tp)
+	ld	t4, SOFT_WRITABLE(t2)
+	and	t3, t3, t4
+	csrr	t0, sstatus
+	ld	t5, SOFT_FP_FIELDS(t2)
+	and	t0, t0, t5
+	ld	t4, SOFT_SSTATUS(t2)
+	or	t0, t0, t4
+
+/* t0 = what sstatus was, t3 = what it will be, t5 = FS and VS. */
+write_status:
+	xor	t4, t0, t3
+	and	t4, t4, t5
+	beqz	t4, 1f
+	/* FS or VS changes: what was dirty has not been saved by us. */
+	srli	t4, t0, 1
+	and	t4, t4, t0
+	and	t4, t4, t5
+	ld	t5, SOFT_UNSAVED_FP(t2)
+	or	t4, t4, t5
+	sd	t4, SOFT_UNSAVED_FP(t2)
+	ld	t5, SOFT_FP_FIELDS(t2)
+1:	xor	t4, t0, t3
+	lui	t0, SUM_MXR_UPPER
+	and	t0, t0, t4
+	bnez	t0, status_not_simple
+	and	t0, t4, t3
+	andi	t0, t0, SSTATUS_SIE
+	beqz	t0, 2f
+	lw	t0, VCPU_IRQ(tp)
+	bnez	t0, status_not_simple
+2:	and	t4, t4, t5
+	beqz	t4, 3f
+	csrc	sstatus, t5
+	and	t4, t3, t5
+	csrs	sstatus, t4
+3:	not	t5, t5
+	and	t3, t3, t5
+	sd	t3, SOFT_SSTATUS(t2)
+	ld	t4, X(29)(tp)
+	ld	t5, X(30)(tp)
+	next
+
+status_not_simple:
+	ld	t4, X(29)(tp)
+	ld	t5, X(30)(tp)
+	j	not_simple
+
+/* SRET to user mode (Priv. 1.13, 12.1.1, 3.3.2). */
+	.globl	soft_fast_sret
+soft_fast_sret:
+	ld	t0, SOFT_FAST_U_VERSION(t2)
+	ld	t3, SOFT_VERSION(t2)
+	bne	t0, t3, not_simple
+	ld	t0, SOFT_SSTATUS(t2)
+	lui	t3, SUM_MXR_UPPER
+	addi	t3, t3, SSTATUS_SPP
+	and	t3, t3, t0
+	bnez	t3, not_simple
+	lw	t3, VCPU_IRQ(tp)
+	bnez	t3, not_simple
+	andi	t3, t0, SSTATUS_SPIE
+	srli	t3, t3, 4
+	andi	t0, t0, ~SSTATUS_SIE
+	or	t0, t0, t3
+	ori	t0, t0, SSTATUS_SPIE
+	sd	t0, SOFT_SSTATUS(t2)
+	sd	zero, SOFT_PRIVILEGE(t2)
+	sd	zero, SOFT_VIEW(t2)
+	ld	t0, SOFT_FAST_U_SATP(t2)
+	ld	t3, SOFT_FAST_U_ROOT(t2)
+	sd	t0, SOFT_HOST_SATP(t2)
+	sd	t3, SOFT_SELECTED(t2)
+	csrw	satp, t0
+	ld	t0, SOFT_SEPC(t2)
+	csrw	sepc, t0
+	j	return_to_guest
