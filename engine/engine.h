@@ -31,8 +31,8 @@ struct engine {
 	uint64_t (*overhead)(uint64_t ram_size, uint32_t vcpus);
 
 	/*
-	 * Readies a guest whose arena, isa, ram_size and vcpus are set, so that guest-physical addresses
-	 * below 2^address_bits can be mapped. ERR_NOMEM, ERR_RANGE. Any hart.
+	 * Readies a guest whose arena, isa, ram_size and vcpus are set, so that guest-physical
+	 * addresses below 2^address_bits can be mapped. ERR_NOMEM, ERR_RANGE. Any hart.
 	 */
 	int (*guest_init)(struct guest *guest, unsigned address_bits);
 

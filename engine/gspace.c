@@ -103,6 +103,19 @@ int gspace_lookup(const struct gspace *space, gpa_t gpa, hpa_t *hpa, unsigned *l
 	}
 }
 
+int gspace_lookup_slowly(const struct gspace *space, struct gspace_cache *cache, gpa_t gpa,
+			 hpa_t *hpa, unsigned *level)
+{
+	uint64_t number = (gpa.v >> 21) + 1;
+	int error = gspace_lookup(space, gpa, hpa, level);
+
+	if (!error && *level >= 1) {
+		cache->pages[number % GSPACE_CACHE].number = number;
+		cache->pages[number % GSPACE_CACHE].offset = hpa->v - gpa.v;
+	}
+	return error;
+}
+
 bool gspace_is_free(const struct gspace *space, gpa_t gpa, unsigned level)
 {
 	const uint64_t *table = space->root;

@@ -39,6 +39,36 @@ int gspace_map(struct gspace *space, gpa_t gpa, hpa_t hpa, unsigned level);
 /* Where `gpa` lies; *level tells the page's size. ERR_NOENT if nothing is mapped. No lock. */
 int gspace_lookup(const struct gspace *space, gpa_t gpa, hpa_t *hpa, unsigned *level);
 
+/*
+ * What one reader has found lately, for looking things up again quickly: pages of 2 MiB and more.
+ * It stays true, as what is mapped stays mapped. All zeroes: nothing.
+ */
+#define GSPACE_CACHE 64
+
+struct gspace_cache {
+	struct {
+		uint64_t number; /* of the 2 MiB page, plus 1 */
+		uint64_t offset; /* host-physical minus guest-physical */
+	} pages[GSPACE_CACHE];
+};
+
+/* gspace_lookup() by way of a cache, which is the caller's alone. */
+int gspace_lookup_slowly(const struct gspace *space, struct gspace_cache *cache, gpa_t gpa,
+			 hpa_t *hpa, unsigned *level);
+
+static inline int gspace_lookup_cached(const struct gspace *space, struct gspace_cache *cache,
+				       gpa_t gpa, hpa_t *hpa, unsigned *level)
+{
+	uint64_t number = (gpa.v >> 21) + 1;
+	uint64_t index = number % GSPACE_CACHE;
+
+	if (unlikely(cache->pages[index].number != number))
+		return gspace_lookup_slowly(space, cache, gpa, hpa, level);
+	hpa->v = gpa.v + cache->pages[index].offset;
+	*level = 1;
+	return 0;
+}
+
 /* Whether nothing at all is mapped within the page of that level around `gpa`. No lock. */
 bool gspace_is_free(const struct gspace *space, gpa_t gpa, unsigned level);
 

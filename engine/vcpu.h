@@ -17,6 +17,7 @@
 struct guest;
 struct hart;
 struct soft_vcpu;
+struct trampoline;
 
 /* Where a vCPU is. Changed by the hart it runs on, except BLOCKED to HOST by a waker. */
 enum vcpu_mode {
@@ -94,6 +95,8 @@ struct vcpu {
 
 	struct hext_csrs csrs;
 	struct soft_vcpu *soft; /* the soft engine's part */
+	/* Its way in and out where the hypervisor is not in the guest's tables; else NULL. */
+	struct trampoline *trampoline;
 	struct fp_state fp;
 	struct vector_state vector;
 	struct hart *fp_hart;      /* whose registers hold this vCPU's FP and vector state */

@@ -3,8 +3,9 @@
 #define KERNEL_LAYOUT_H
 
 /*
- * The hypervisor's virtual address space. All of it lies in the upper half; the top GiB is
- * the same in every paging mode:
+ * The hypervisor's virtual address space. All of it lies in the upper half, but for some pages of
+ * code that are mapped once more (engine/soft/pin.h); the top GiB is the same in every paging
+ * mode:
  *
  *	0xffffffffc0000000	the image, as linked
  *	0xffffffffd0000000	stacks, one a hart, each below 16 KiB that are not mapped

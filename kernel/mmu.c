@@ -293,6 +293,12 @@ volatile void *mmu_map_registers(hpa_t address, uint64_t size)
 	return (volatile char *)va + (address.v - first);
 }
 
+void mmu_map_code(uint64_t va, const void *code)
+{
+	map_range(va, image_to_hpa(code), PAGE_SIZE, KERNEL_RX);
+	__asm__ volatile("sfence.vma" ::: "memory");
+}
+
 char *mmu_map_stack(void)
 {
 	uint64_t base = next_stack + STACK_BYTES;

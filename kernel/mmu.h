@@ -4,7 +4,7 @@
 
 /*
  * The hypervisor's own address space (kernel/layout.h): built once at boot, W^X. Later only
- * device registers and stacks are added, by the boot hart.
+ * device registers, stacks and single pages of code are added, by the boot hart.
  */
 
 #include "kernel/layout.h"
@@ -53,6 +53,9 @@ struct range mmu_unmapped_range(struct range range);
 
 /* Maps device registers; never fails (panics when out of its window: boot only). */
 volatile void *mmu_map_registers(hpa_t address, uint64_t size);
+
+/* Maps a page of the image's code at `va` too, in the lower half. Boot only. */
+void mmu_map_code(uint64_t va, const void *code);
 
 /* A new guarded stack; returns its top. Boot only. */
 char *mmu_map_stack(void);

@@ -141,6 +141,7 @@
 #define ATP_MODE_SV57    10
 #define SATP_ASID_SHIFT  44
 #define SATP_ASID_MAX    0xffff
+#define SATP_ASID(satp)  ((satp) >> SATP_ASID_SHIFT & SATP_ASID_MAX)
 #define HGATP_VMID_SHIFT 44
 #define HGATP_VMID_MAX   0x3fff
 

@@ -101,8 +101,7 @@ struct hart *schedule_place(const struct vm *vm)
 		struct run_queue *queue = &queues[i];
 		const struct hart *hart = hart_of(queue);
 
-		if (!vmconfig_allows_cpu(&vm->config, hart->id) ||
-		    !vm->guest.engine->can_use(hart))
+		if (!vmconfig_allows_cpu(&vm->config, hart->id) || !vm->guest.engine->can_use(hart))
 			continue;
 		if (!best || queue->placed < best->placed)
 			best = queue;

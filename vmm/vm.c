@@ -126,8 +126,13 @@ static int build(struct vm *vm)
 	guest->vcpus = vm->vcpus;
 	guest->vcpu_count = count;
 
-	int error = guest->engine->guest_init(guest, address_bits(vm->ram_base + vm->ram_size - 1));
+	uint64_t last = vm->ram_base + vm->ram_size - 1;
+	int error = guest->engine->guest_init(guest, address_bits(last));
 
+	if (error == ERR_RANGE)
+		log_error("%s: pilae,ram-base: engine %s on these harts does not reach RAM up to "
+			  "0x%llx; put it lower",
+			  vm->config.path, guest->engine->name, (unsigned long long)last);
 	for (unsigned id = 0; id < count && !error; id++)
 		error = build_vcpu(vm, id);
 	return error ? error : machine_build(vm);

@@ -210,6 +210,8 @@ void hext_put(struct vcpu *vcpu)
 	csrs->vsatp = csr_read(CSR_VSATP);
 	csr_write(CSR_VSATP, 0);
 	csr_write(CSR_HGATP, 0);
+	/* An engine that does without H returns to U-mode, not VU-mode. */
+	csr_write(CSR_HSTATUS, HSTATUS_VSXL_64);
 	csrs->scounteren = csr_read(CSR_SCOUNTEREN);
 	csrs->senvcfg = csr_read(CSR_SENVCFG);
 	csrs->hvip = csr_read(CSR_HVIP);

@@ -54,7 +54,7 @@ static const uint8_t *find_original(struct vcpu *vcpu, uint64_t pc)
 	hpa_t hpa;
 
 	if (walk_address(&context, GVA(pc), ACCESS_FETCH, false, &walk) != WALK_DONE ||
-	    gspace_lookup(&vcpu->guest->space, walk.gpa, &hpa, &level) != 0)
+	    gspace_lookup_cached(&vcpu->guest->space, context.backing, walk.gpa, &hpa, &level) != 0)
 		return NULL;
 	return hpa_to_pointer(hpa);
 }

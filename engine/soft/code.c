@@ -90,7 +90,7 @@ int code_init(struct guest *guest)
 			   : copies > PAGES_MOST ? PAGES_MOST
 						 : copies;
 	order = 0;
-	while (PAGE_SIZE << order < 2 * code->copies_max * sizeof(*code->pages))
+	while (PAGE_SIZE << order < 2 * sizeof(*code->pages) * code->copies_max)
 		order++;
 	code->pages = arena_alloc_pages(guest->arena, order, ARENA_TABLES);
 	if (!code->pages)

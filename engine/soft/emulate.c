@@ -11,7 +11,7 @@
 #include "riscv/csr.h"
 
 /* Blocks that are run after one trap, at most: they may be a guest's endless loop. */
-#define BLOCKS_MAX 8
+#define BLOCKS_MAX 16
 
 #define INSN_EBREAK   0x00100073
 #define INSN_C_EBREAK 0x9002
@@ -40,6 +40,8 @@ static enum step execute_csr(struct vcpu *vcpu, const struct uop *uop)
 		return STEP_REFUSE;
 	if (!effects)
 		return STEP_NEXT;
+	if (effects & EFFECT_ENVIRONMENT)
+		soft_update_environment(vcpu);
 	if (effects & EFFECT_INTERRUPTS && soft_pending_interrupt(vcpu)) {
 		step_behind(vcpu, uop);
 		apply(vcpu, effects);
@@ -195,7 +197,40 @@ static bool find_code(struct vcpu *vcpu, struct walk *walk, hpa_t *hpa)
 	unsigned level;
 
 	return walk_address(&context, GVA(vcpu->pc), ACCESS_FETCH, false, walk) == WALK_DONE &&
-	       gspace_lookup(&vcpu->guest->space, walk->gpa, hpa, &level) == 0;
+	       gspace_lookup_cached(&vcpu->guest->space, context.backing, walk->gpa, hpa, &level) ==
+		   0;
+}
+
+/*
+ * The hart executed something at pc that the guest's tables or memory do not have there now: it is
+ * to look again, without the translation that it used.
+ */
+static void look_again(struct vcpu *vcpu)
+{
+	const struct shadow_fence fence = {.all_asids = true, .address = GVA(vcpu->pc)};
+
+	shadow_fence(&vcpu->soft->shadow, &fence);
+	__asm__ volatile("fence.i" ::: "memory");
+}
+
+/*
+ * Whether `bits` is what the hart refused, as far as stval tells. On QEMU stval is wrong for some
+ * (MRET, from user mode): asking twice at one pc is enough.
+ */
+static bool is_refused(struct soft_vcpu *soft, uint64_t pc, uint64_t value, uint32_t bits)
+{
+	bool asked = soft->doubted_pc == pc;
+
+	soft->doubted_pc = 1;
+	if (asked || value == 0 || value == ((bits & 3) == 3 ? bits : (bits & 0xffff)))
+		return true;
+	soft->doubted_pc = pc;
+	return false;
+}
+
+static bool is_breakpoint(uint32_t bits)
+{
+	return bits == INSN_EBREAK || (bits & 0xffff) == INSN_C_EBREAK;
 }
 
 void soft_illegal_instruction(struct vcpu *vcpu, uint64_t value)
@@ -211,8 +246,11 @@ void soft_illegal_instruction(struct vcpu *vcpu, uint64_t value)
 		return;
 	}
 	/* Fetched, as stval may be 0. What cannot be fetched (any more) is found out again. */
-	if (soft_fetch(vcpu, &bits) != 0 || !find_code(vcpu, &walk, &hpa))
+	if (soft_fetch(vcpu, &bits) != 0 || !find_code(vcpu, &walk, &hpa) ||
+	    !is_refused(vcpu->soft, vcpu->pc, value, bits)) {
+		look_again(vcpu);
 		return;
+	}
 	uop_decode(bits, &uop);
 	if (uop_is_privileged(&uop)) {
 		rewrite(vcpu, &walk, hpa);
@@ -224,27 +262,38 @@ void soft_illegal_instruction(struct vcpu *vcpu, uint64_t value)
 	soft_inject(vcpu, EXC_ILLEGAL_INSN, value);
 }
 
-/* What the guest wrote at pc, where a breakpoint was fetched and there is nothing to interpret. */
+/*
+ * A breakpoint was fetched, and there is nothing to interpret: what the guest has at pc decides
+ * whether it is its own or stands for something else.
+ */
 static void emulate_replaced(struct vcpu *vcpu, uint64_t value)
 {
+	struct uop uop;
 	uint32_t bits;
 
-	if (soft_fetch(vcpu, &bits) != 0)
+	if (soft_fetch(vcpu, &bits) != 0) {
+		look_again(vcpu);
 		return;
-	if (bits == INSN_EBREAK || (bits & 0xffff) == INSN_C_EBREAK)
+	}
+	uop_decode(bits, &uop);
+	if (is_breakpoint(bits))
 		soft_inject(vcpu, EXC_BREAKPOINT, value);
+	else if (!uop_is_privileged(&uop))
+		look_again(vcpu);
 	else if (!execute(vcpu, bits))
 		soft_inject(vcpu, EXC_ILLEGAL_INSN, bits);
 }
 
 void soft_breakpoint(struct vcpu *vcpu, uint64_t value)
 {
-	if (vcpu->soft->privilege == SOFT_S && block_find(vcpu, vcpu->pc)) {
+	if (vcpu->soft->privilege != SOFT_S) {
+		soft_inject(vcpu, EXC_BREAKPOINT, value);
+		soft_run_blocks(vcpu);
+	} else if (!block_find(vcpu, vcpu->pc)) {
+		emulate_replaced(vcpu, value);
+	} else {
 		block_make_fast(vcpu, vcpu->pc);
 		if (!soft_run_blocks(vcpu))
 			emulate_replaced(vcpu, value);
-	} else {
-		soft_inject(vcpu, EXC_BREAKPOINT, value);
-		soft_run_blocks(vcpu);
 	}
 }

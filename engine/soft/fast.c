@@ -15,7 +15,7 @@ extern const char soft_fast_end[], soft_fast_immediate[], soft_fast_exchange[], 
 extern const char soft_fast_put_value[], soft_fast_stash[], soft_fast_unstash[];
 extern const char soft_fast_sie_set[], soft_fast_sie_clear[], soft_fast_sie_clear_read[];
 extern const char soft_fast_status_read[], soft_fast_status_set[], soft_fast_status_clear[];
-extern const char soft_fast_status_write[], soft_fast_sret[];
+extern const char soft_fast_status_write[], soft_fast_sret[], soft_fast_fence[];
 
 /* Of a CSR instruction. */
 #define FUNCT3(bits) ((bits) >> 12 & 7)
@@ -143,6 +143,12 @@ static bool build(struct builder *builder, const struct uop *uop, bool *last)
 		emit(builder, soft_fast_sret, 0);
 		*last = true;
 		return true;
+	case UOP_SFENCE_VMA:
+		if (!uop->rs1 || uop->rs2)
+			return false;
+		emit_register(builder, soft_fast_read, uop->rs1, 0);
+		emit(builder, soft_fast_fence, 0);
+		return true;
 	case UOP_CSR:
 		if (CSR((uint32_t)uop->imm) != CSR_SSTATUS)
 			return false;
@@ -161,22 +167,50 @@ static uint32_t read_insn(const uint8_t *code)
 	return low | high << 16;
 }
 
-static struct soft_fast_site *site_of(const struct vcpu *vcpu, uint64_t pc)
+static struct soft_fast_site *first_site(const struct vcpu *vcpu, uint64_t pc)
 {
-	return &vcpu->soft->sites[pc >> 1 & (SOFT_FAST_SITES - 1)];
+	return &vcpu->soft->sites[(pc ^ pc >> 10) >> 1 & (SOFT_FAST_SITES - 1)];
+}
+
+/* The other entry of its pair. */
+static struct soft_fast_site *second_site(const struct vcpu *vcpu, uint64_t pc)
+{
+	struct soft_fast_site *sites = vcpu->soft->sites;
+
+	return &sites[(first_site(vcpu, pc) - sites) ^ 1];
+}
+
+static bool is_current(const struct vcpu *vcpu, const struct soft_fast_site *site)
+{
+	return site->generation == vcpu->soft->shadow.code_generation;
+}
+
+static bool is_for(const struct vcpu *vcpu, const struct soft_fast_site *site, uint64_t pc)
+{
+	return (site->pc & ~SITE_NONE) == pc && is_current(vcpu, site);
 }
 
 bool fast_is_known(const struct vcpu *vcpu, uint64_t pc)
 {
-	const struct soft_fast_site *site = site_of(vcpu, pc);
+	return is_for(vcpu, first_site(vcpu, pc), pc) || is_for(vcpu, second_site(vcpu, pc), pc);
+}
 
-	return (site->pc & ~SITE_NONE) == pc &&
-	       site->generation == vcpu->soft->shadow.code_generation;
+/* Where a site for pc is to be: in place of one that is good for nothing, if there is one. */
+static struct soft_fast_site *choose_site(const struct vcpu *vcpu, uint64_t pc)
+{
+	struct soft_fast_site *first = first_site(vcpu, pc), *second = second_site(vcpu, pc);
+
+	/* An old one for pc would be found before the new one. */
+	if ((first->pc & ~SITE_NONE) == pc || !is_current(vcpu, first) || first->pc & SITE_NONE)
+		return first;
+	if ((second->pc & ~SITE_NONE) == pc || !is_current(vcpu, second) || second->pc & SITE_NONE)
+		return second;
+	return pc & 2 ? first : second;
 }
 
 void fast_build(struct vcpu *vcpu, uint64_t pc, const uint8_t *code, unsigned size)
 {
-	struct soft_fast_site *site = site_of(vcpu, pc);
+	struct soft_fast_site *site = choose_site(vcpu, pc);
 	struct soft_fast_op ops[SOFT_FAST_OPS + OPS_MOST];
 	struct builder builder = {.next = ops};
 	unsigned count = 0;

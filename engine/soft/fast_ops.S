@@ -15,9 +15,14 @@
 
 #define X(n) ((n) * 8)
 
-/* SOFT_FAST_SITES entries of 128 bytes are found by bits 9 to 1 of the pc. */
+/*
+ * SOFT_FAST_SITES entries of 128 bytes are found by bits 9 to 1 of the pc, mixed with those above.
+ * Bit 0 of the mixture, which may be set, is not used.
+ */
+#define SITE_INDEX_FOLD  10
 #define SITE_INDEX_LEFT  54
-#define SITE_INDEX_RIGHT 48
+#define SITE_INDEX_RIGHT 55
+#define SITE_SHIFT       7
 
 #define OP_CSR    4
 #define OP_OFFSET 6
@@ -49,11 +54,15 @@ soft_exit:
 
 /* t0 = the guest's pc, which is sepc. */
 find_site:
-	slli	t1, t0, SITE_INDEX_LEFT
+	srli	t1, t0, SITE_INDEX_FOLD
+	xor	t1, t1, t0
+	slli	t1, t1, SITE_INDEX_LEFT
 	srli	t1, t1, SITE_INDEX_RIGHT
+	slli	t1, t1, SITE_SHIFT
 	add	t1, t1, t2
 	ld	t3, SITE_PC(t1)
-	bne	t3, t0, no_site
+	bne	t3, t0, other_site
+site_found:
 	ld	t3, SITE_GENERATION(t1)
 	ld	t0, SOFT_CODE_GENERATION(t2)
 	bne	t3, t0, no_site
@@ -61,6 +70,11 @@ find_site:
 	addi	t1, t1, SITE_OPS
 	jr	t0
 
+/* Two sites with the same index lie in a pair of entries. */
+other_site:
+	xori	t1, t1, 1 << SITE_SHIFT
+	ld	t3, SITE_PC(t1)
+	beq	t3, t0, site_found
 no_site:
 	/* After a call that was entered here, scause is still ECALL: nothing is left to be done. */
 	csrr	t0, scause
@@ -301,8 +315,8 @@ read_status:
 	jr	t0
 
 /*
- * sstatus = t3; or its bits in t3 set, or cleared. SUM and MXR are not for here to change, nor is
- * SIE to be set while something is pending.
+ * sstatus = t3; or its bits in t3 set, or cleared. MXR is not for here to change, nor is SIE to
+ * be set while something is pending.
  */
 	.globl	soft_fast_status_set
 soft_fast_status_set:
@@ -357,15 +371,16 @@ write_status:
 	sd	t4, SOFT_UNSAVED_FP(t2)
 	ld	t5, SOFT_FP_FIELDS(t2)
 1:	xor	t4, t0, t3
-	lui	t0, SUM_MXR_UPPER
-	and	t0, t0, t4
-	bnez	t0, status_not_simple
 	and	t0, t4, t3
 	andi	t0, t0, SSTATUS_SIE
 	beqz	t0, 2f
 	lw	t0, VCPU_IRQ(tp)
 	bnez	t0, status_not_simple
-2:	and	t4, t4, t5
+2:	lui	t0, SUM_MXR_UPPER
+	and	t0, t0, t4
+	bnez	t0, change_view
+view_changed:
+	and	t4, t4, t5
 	beqz	t4, 3f
 	csrc	sstatus, t5
 	and	t4, t3, t5
@@ -377,37 +392,92 @@ write_status:
 	ld	t5, X(30)(tp)
 	next
 
+/* SUM changes, in t4, and is as in t3 then: another root, if nothing is to be caught up with. */
+change_view:
+	sd	t4, SOFT_SCRATCH(t2)
+	or	t4, t4, t3
+	lui	t0, SSTATUS_MXR >> 12
+	and	t4, t4, t0
+	bnez	t4, status_not_simple
+	lui	t0, SSTATUS_SUM >> 12
+	and	t0, t0, t3
+	addi	t4, t2, SOFT_FAST_S
+	beqz	t0, 1f
+	addi	t4, t2, SOFT_FAST_SUM
+1:	ld	t0, FAST_VERSION(t4)
+	ld	t5, SOFT_VERSION(t2)
+	bne	t0, t5, status_not_simple
+	ld	t0, FAST_HOST_SATP(t4)
+	ld	t5, FAST_ROOT(t4)
+	ld	t4, FAST_VIEW(t4)
+	sd	t0, SOFT_HOST_SATP(t2)
+	sd	t5, SOFT_SELECTED(t2)
+	sd	t4, SOFT_VIEW(t2)
+	csrw	satp, t0
+	ld	t4, SOFT_SCRATCH(t2)
+	ld	t5, SOFT_FP_FIELDS(t2)
+	j	view_changed
+
 status_not_simple:
 	ld	t4, X(29)(tp)
 	ld	t5, X(30)(tp)
 	j	not_simple
 
-/* SRET to user mode (Priv. 1.13, 12.1.1, 3.3.2). */
+/*
+ * SFENCE.VMA for the address in t3, all ASIDs: noted for C, where the root in use cannot have a
+ * translation for it (struct soft_vcpu). All other roots are out of date from now on.
+ */
+	.globl	soft_fast_fence
+soft_fast_fence:
+	bltz	t3, not_simple
+	ld	t0, SOFT_VIEW(t2)
+	addi	t0, t0, -SOFT_VIEW_S
+	bnez	t0, not_simple
+	ld	t0, SOFT_LOW_PAGES(t2)
+	bnez	t0, not_simple
+	ld	t0, SOFT_FENCE_COUNT(t2)
+	addi	t0, t0, -SOFT_FENCES_MOST
+	beqz	t0, not_simple
+	addi	t0, t0, SOFT_FENCES_MOST
+	slli	t0, t0, 3
+	add	t0, t0, t2
+	sd	t3, SOFT_FENCES_FIRST(t0)
+	ld	t0, SOFT_FENCE_COUNT(t2)
+	ld	t3, SOFT_VERSION(t2)
+	addi	t0, t0, 1
+	addi	t3, t3, 1
+	sd	t0, SOFT_FENCE_COUNT(t2)
+	sd	t3, SOFT_VERSION(t2)
+	next
+
+/* SRET (Priv. 1.13, 12.1.1, 3.3.2). */
 	.globl	soft_fast_sret
 soft_fast_sret:
+	lw	t3, VCPU_IRQ(tp)
+	bnez	t3, not_simple
+	ld	t0, SOFT_SSTATUS(t2)
+	andi	t3, t0, SSTATUS_SPP
+	bnez	t3, 1f
+	lui	t3, SUM_MXR_UPPER
+	and	t3, t3, t0
+	bnez	t3, not_simple
 	ld	t0, SOFT_FAST_U_VERSION(t2)
 	ld	t3, SOFT_VERSION(t2)
 	bne	t0, t3, not_simple
-	ld	t0, SOFT_SSTATUS(t2)
-	lui	t3, SUM_MXR_UPPER
-	addi	t3, t3, SSTATUS_SPP
-	and	t3, t3, t0
-	bnez	t3, not_simple
-	lw	t3, VCPU_IRQ(tp)
-	bnez	t3, not_simple
-	andi	t3, t0, SSTATUS_SPIE
-	srli	t3, t3, 4
-	andi	t0, t0, ~SSTATUS_SIE
-	or	t0, t0, t3
-	ori	t0, t0, SSTATUS_SPIE
-	sd	t0, SOFT_SSTATUS(t2)
-	sd	zero, SOFT_PRIVILEGE(t2)
-	sd	zero, SOFT_VIEW(t2)
 	ld	t0, SOFT_FAST_U_SATP(t2)
 	ld	t3, SOFT_FAST_U_ROOT(t2)
+	sd	zero, SOFT_PRIVILEGE(t2)
+	sd	zero, SOFT_VIEW(t2)
 	sd	t0, SOFT_HOST_SATP(t2)
 	sd	t3, SOFT_SELECTED(t2)
 	csrw	satp, t0
-	ld	t0, SOFT_SEPC(t2)
-	csrw	sepc, t0
+	ld	t0, SOFT_SSTATUS(t2)
+1:	andi	t3, t0, SSTATUS_SPIE
+	srli	t3, t3, 4
+	andi	t0, t0, ~(SSTATUS_SIE | SSTATUS_SPP)
+	or	t0, t0, t3
+	ori	t0, t0, SSTATUS_SPIE
+	ld	t3, SOFT_SEPC(t2)
+	sd	t0, SOFT_SSTATUS(t2)
+	csrw	sepc, t3
 	j	return_to_guest

@@ -4,6 +4,7 @@
 
 #include "engine/soft/code.h"
 #include "engine/soft/soft.h"
+#include "engine/soft/trampoline.h"
 #include "engine/soft/walk.h"
 #include "kernel/error.h"
 #include "kernel/layout.h"
@@ -25,6 +26,7 @@ struct walk_context soft_walk_context(const struct vcpu *vcpu)
 
 	return (struct walk_context){
 	    .guest = vcpu->guest,
+	    .backing = &vcpu->soft->backing,
 	    .satp = soft->csrs.satp,
 	    .user = soft->privilege == SOFT_U,
 	    .sum = soft->csrs.sstatus & SSTATUS_SUM,
@@ -97,6 +99,12 @@ static bool superpage_fits(struct vcpu *vcpu, gpa_t gpa, uint64_t rights)
 	return !code_is_protected_2m(vcpu->guest, gpa);
 }
 
+/* Whether a leaf may be in all roots: a page of U-mode is not in those for S-mode without SUM. */
+static bool may_share(const struct walk_context *context, uint64_t entry, bool global)
+{
+	return global && (context->user || !(entry & PTE_U));
+}
+
 /*
  * Enters what lies beside a leaf in its table, as far as accesses would find it without setting
  * A, and only where that is backed.
@@ -104,11 +112,14 @@ static bool superpage_fits(struct vcpu *vcpu, gpa_t gpa, uint64_t rights)
 static void prefill(struct vcpu *vcpu, const struct walk_context *context, gva_t va,
 		    const struct walk *walk, enum access_kind kind)
 {
+	const uint64_t bytes = PREFILL * sizeof(uint64_t);
 	struct shadow *shadow = &vcpu->soft->shadow;
 	uint64_t first = align_down(va.v, PREFILL * PAGE_SIZE);
-	const uint64_t *group =
-	    (const uint64_t *)align_down((uint64_t)walk->leaf, PREFILL * sizeof(uint64_t));
+	const uint64_t *group = (const uint64_t *)align_down((uint64_t)walk->leaf, bytes);
+	const uint64_t *present = shadow_find_entry(shadow, GVA(first));
 
+	if (kind == ACCESS_STORE)
+		kind = ACCESS_LOAD;
 	for (unsigned i = 0; i < PREFILL; i++) {
 		gva_t beside = GVA(first + i * PAGE_SIZE);
 		uint64_t entry = __atomic_load_n(&group[i], __ATOMIC_RELAXED);
@@ -116,13 +127,14 @@ static void prefill(struct vcpu *vcpu, const struct walk_context *context, gva_t
 		unsigned level;
 		hpa_t hpa;
 
-		if (beside.v == align_down(va.v, PAGE_SIZE) ||
-		    !walk_entry_allows(context, entry, kind == ACCESS_STORE ? ACCESS_LOAD : kind) ||
-		    shadow_find(shadow, beside, &level) ||
-		    gspace_lookup(&vcpu->guest->space, gpa, &hpa, &level) != 0)
+		if (!(entry & PTE_A) || ((entry ^ walk->entry) & PTE_G) ||
+		    (present && present[i]) || !walk_entry_allows(context, entry, kind) ||
+		    gspace_lookup_cached(&vcpu->guest->space, context->backing, gpa, &hpa,
+					 &level) != 0)
 			continue;
 		shadow_map(shadow, beside, 0,
-			   page_leaf(vcpu, gpa, hpa, allowed(context, entry), kind), walk->global);
+			   page_leaf(vcpu, gpa, hpa, allowed(context, entry), kind),
+			   may_share(context, entry, walk->global));
 	}
 }
 
@@ -133,20 +145,22 @@ static void fill(struct vcpu *vcpu, const struct walk_context *context, gva_t va
 	uint64_t rights =
 	    allowed(context, walk->bare ? walk->entry & ~(uint64_t)PTE_U : walk->entry);
 
+	if (!context->user && !(walk->entry & PTE_U) && va.v >> 63 == 0)
+		vcpu->soft->low_pages = true;
 	/* Code that is written to now and then is best not opened for it before. */
 	if (rights & PTE_X && kind != ACCESS_STORE)
 		rights &= ~(uint64_t)PTE_W;
 	if (walk->level >= 1 && backed_level >= 1 && superpage_fits(vcpu, walk->gpa, rights)) {
 		shadow_map(shadow, va, 1,
 			   pte_make(HPA(align_down(hpa.v, MEGAPAGE_SIZE)), LEAF | rights),
-			   walk->global);
+			   may_share(context, walk->entry, walk->global));
 		if (walk->level > 1 && !walk->bare)
 			shadow_note_piece(shadow, va, walk->level);
 		return;
 	}
 	shadow_map(shadow, va, 0,
 		   page_leaf(vcpu, walk->gpa, HPA(align_down(hpa.v, PAGE_SIZE)), rights, kind),
-		   walk->global);
+		   may_share(context, walk->entry, walk->global));
 	if (walk->bare)
 		return;
 	if (walk->level > 0 || walk->entry & PTE_N)
@@ -187,27 +201,56 @@ static bool is_cache_block_operation(struct vcpu *vcpu)
 	return soft_fetch(vcpu, &bits) == 0 && (bits & 0x7fff) == INSN_CBO && bits >> 20 <= 2;
 }
 
+static enum access_kind kind_of(uint64_t cause)
+{
+	return cause == EXC_INSN_PAGE   ? ACCESS_FETCH
+	       : cause == EXC_LOAD_PAGE ? ACCESS_LOAD
+					: ACCESS_STORE;
+}
+
 static void no_translation(struct vcpu *vcpu, uint64_t cause, gva_t va)
 {
-	if (cause == EXC_STORE_PAGE && is_cache_block_operation(vcpu)) {
+	if (cause == EXC_STORE_PAGE) {
 		struct walk_context context = soft_walk_context(vcpu);
 		struct walk walk;
 
-		/* A page that can be loaded from is enough: it is entered as for a load. */
-		if (walk_address(&context, va, ACCESS_LOAD, true, &walk) == WALK_DONE) {
+		/* For some, one that can be loaded from is enough: entered as for a load. */
+		if (walk_address(&context, va, ACCESS_LOAD, false, &walk) == WALK_DONE &&
+		    is_cache_block_operation(vcpu)) {
 			soft_page_fault(vcpu, EXC_LOAD_PAGE, va);
 			return;
 		}
 	}
+	if (vcpu->soft->privilege == SOFT_U) {
+		vcpu->soft->refill = true;
+		vcpu->soft->refill_kind = (uint8_t)kind_of(cause);
+		vcpu->soft->refill_address = va;
+	}
 	soft_inject(vcpu, cause, va.v);
-	soft_run_blocks(vcpu);
+}
+
+void soft_refill(struct vcpu *vcpu)
+{
+	struct soft_vcpu *soft = vcpu->soft;
+	struct walk_context context = soft_walk_context(vcpu);
+	gva_t va = soft->refill_address;
+	struct walk walk;
+	unsigned level;
+	hpa_t hpa;
+
+	soft->refill = false;
+	/* Nothing is changed in the guest's memory: it may not touch that page after all. */
+	if (walk_address(&context, va, soft->refill_kind, false, &walk) != WALK_DONE ||
+	    gspace_lookup_cached(&vcpu->guest->space, context.backing, walk.gpa, &hpa, &level) !=
+		0 ||
+	    code_is_protected(vcpu->guest, walk.gpa))
+		return;
+	fill(vcpu, &context, va, &walk, hpa, level, soft->refill_kind);
 }
 
 void soft_page_fault(struct vcpu *vcpu, uint64_t cause, gva_t va)
 {
-	enum access_kind kind = cause == EXC_INSN_PAGE   ? ACCESS_FETCH
-				: cause == EXC_LOAD_PAGE ? ACCESS_LOAD
-							 : ACCESS_STORE;
+	enum access_kind kind = kind_of(cause);
 	struct walk_context context = soft_walk_context(vcpu);
 	struct walk walk;
 	unsigned level;
@@ -226,10 +269,12 @@ void soft_page_fault(struct vcpu *vcpu, uint64_t cause, gva_t va)
 		code_drop(vcpu->guest, walk.gpa, vcpu, CODE_WRITTEN);
 		soft_leave_for_nothing(vcpu);
 	}
-	if (gspace_lookup(&vcpu->guest->space, walk.gpa, &hpa, &level) != 0)
+	if (gspace_lookup_cached(&vcpu->guest->space, context.backing, walk.gpa, &hpa, &level) != 0)
 		leave_for_access(vcpu, kind, walk.gpa, va, false);
 	if (code_is_protected(vcpu->guest, walk.gpa))
 		check_code(vcpu, &walk, va, kind);
+	if (unlikely(trampoline_is_in_the_way(vcpu, va)))
+		trampoline_give_way(vcpu);
 	fill(vcpu, &context, va, &walk, hpa, level, kind);
 }
 
@@ -244,7 +289,8 @@ static enum walk_result find(struct vcpu *vcpu, gva_t va, enum access_kind kind,
 
 	if (result != WALK_DONE)
 		return result;
-	if (gspace_lookup(&vcpu->guest->space, walk->gpa, &hpa, &level) != 0)
+	if (gspace_lookup_cached(&vcpu->guest->space, context.backing, walk->gpa, &hpa, &level) !=
+	    0)
 		return WALK_MISSING;
 	*memory = hpa_to_pointer(hpa);
 	return WALK_DONE;

@@ -4,6 +4,7 @@
 
 #include "kernel/hart.h"
 #include "engine/soft/soft.h"
+#include "engine/soft/trampoline.h"
 #include "kernel/mmu.h"
 #include "kernel/trap.h"
 #include "riscv/csr.h"
@@ -57,6 +58,8 @@ bool soft_init_hart(void)
 	soft->has_envcfg = csr_try_write(CSR_SENVCFG, ENVCFG_CBZE | ENVCFG_CBCFE | 1 << 4);
 	soft->has_cbo_zero = try_cbo("0x0045200f", line);  /* cbo.zero (a0) */
 	soft->has_cbo_clean = try_cbo("0x0015200f", line); /* cbo.clean (a0) */
+	if (hart->index == 0)
+		trampoline_init();
 	soft->usable = true;
 	return true;
 }

@@ -423,6 +423,9 @@ static unsigned decode_uops(struct uop *uops, const uint8_t *code, unsigned size
 			cursor.gap = 0;
 			used = cursor.count;
 		}
+		/* A loop around what is privileged: its end leads to the block again. */
+		if (used > 0 && is_branch(uop) && uop->offset + uop->imm == 0)
+			used = cursor.count;
 		go_on = go_on && cursor.gap <= BLOCK_GAP;
 	}
 	return used;

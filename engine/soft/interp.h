@@ -28,7 +28,8 @@ struct block {
 /*
  * Decodes what follows `pc`; `code` points at the `size` bytes of it that lie in the same page (as
  * the guest wrote them; 2-byte aligned, at most PAGE_SIZE). The block ends with its last privileged
- * instruction within reach: after that, or where none is within BLOCK_GAP, nothing is gained.
+ * instruction within reach: after that, or where none is within BLOCK_GAP, nothing is gained. (With
+ * a branch to its beginning, if that comes within BLOCK_GAP: a loop.)
  * Instructions that always jump (JAL, JALR, SRET) and those that are not interpreted end it, too,
  * unless a branch before them leads beyond them. A JAL whose target lies ahead within the page is
  * followed in line. block->generation is left alone.

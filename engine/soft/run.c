@@ -83,9 +83,23 @@ static void deal_with(struct vcpu *vcpu, uint64_t cause, uint64_t value)
 	}
 }
 
+void soft_do_fences(struct vcpu *vcpu)
+{
+	struct soft_vcpu *soft = vcpu->soft;
+	struct shadow_fence fence = {.all_asids = true};
+
+	for (uint64_t i = 0; i < soft->fence_count; i++) {
+		fence.address = GVA(soft->fences[i]);
+		shadow_fence(&soft->shadow, &fence);
+	}
+	soft->fence_count = 0;
+}
+
 void soft_trapped(struct vcpu *vcpu, uint64_t cause, uint64_t value)
 {
 	irqoff_begin();
+	if (vcpu->soft->fence_count)
+		soft_do_fences(vcpu);
 	deal_with(vcpu, cause, value);
 	if (unlikely(vcpu->irq))
 		take_interrupt(vcpu);

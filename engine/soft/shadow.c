@@ -255,6 +255,36 @@ uint64_t shadow_find(const struct shadow *shadow, gva_t va, unsigned *level)
 	}
 }
 
+static bool uses_low_half(const uint64_t *table)
+{
+	const struct shadow_page *page = shadow_page_of(table);
+
+	return page->first[0] <= page->last[0];
+}
+
+bool shadow_uses_low_half(const struct shadow *shadow)
+{
+	return uses_low_half(shadow->selected->table) || uses_low_half(shadow->own->shared.table);
+}
+
+const uint64_t *shadow_find_entry(const struct shadow *shadow, gva_t va)
+{
+	const struct shadow_own *own = shadow->own;
+	const struct shadow_root *root = shadow->selected;
+	const uint64_t *table = root->table;
+
+	if (!shadow_is_canonical(root, va.v))
+		return NULL;
+	for (unsigned l = root->level; l > 0; l--) {
+		uint64_t value = table[shadow_index(va.v, l)];
+
+		if (!shadow_is_table(own, l, value))
+			return NULL;
+		table = shadow_table(value);
+	}
+	return &table[shadow_index(va.v, 0)];
+}
+
 /*
  * Drops a table with parts of a page of the guest's: an SFENCE.VMA for any address in the page
  * covers all of it (Priv. 1.13, 12.2.1). A root's own tables are dropped all at once, as a root

@@ -115,6 +115,18 @@ void shadow_note_piece(struct shadow *shadow, gva_t va, unsigned guest_level);
 /* The leaf for `va` in the root in use, and its level; 0: none. */
 uint64_t shadow_find(const struct shadow *shadow, gva_t va, unsigned *level);
 
+/*
+ * The entry for `va` in its table of level 0, in the root in use: one of PTE_ENTRIES, for the
+ * pages beside it. NULL: there is no such table. Until the next call of any function but this.
+ */
+const uint64_t *shadow_find_entry(const struct shadow *shadow, gva_t va);
+
+/*
+ * Whether anything may have been entered at addresses of the lower half into the root in use, or
+ * among the global leaves.
+ */
+bool shadow_uses_low_half(const struct shadow *shadow);
+
 /* Does what the guest's SFENCE.VMA says (Priv. 1.13, 12.2.1). */
 void shadow_fence(struct shadow *shadow, const struct shadow_fence *fence);
 

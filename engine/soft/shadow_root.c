@@ -29,6 +29,8 @@ void shadow_root_empty(struct shadow *shadow, struct shadow_root *root)
 		/* This may be the table that the hart uses at this moment. */
 		shadow_table_clear(root->table, index);
 		root->table[index] = spine;
+		if (!shadow->layout.resident)
+			shadow_note(&root->table[index]);
 	}
 	give_tables(shadow, root);
 }
@@ -53,25 +55,32 @@ static struct shadow_root **bucket_of(struct shadow_own *own, uint64_t satp, uin
 	return &own->buckets[(hash ^ hash >> 6) % SHADOW_BUCKETS];
 }
 
+/* Its table stays among the fixed pages, and it in its bucket. */
+static void put_out_of_use(struct shadow *shadow, struct shadow_root *root)
+{
+	struct shadow_own *own = shadow->own;
+	struct shadow_page *page = shadow_page_of(root->table);
+
+	root->next = own->unused;
+	own->unused = root;
+	root->key = SHADOW_KEY_NONE;
+	give_tables(shadow, root);
+	if (shadow->layout.resident) {
+		/* What was copied from the hypervisor's table was not noted. */
+		page->first[1] = PTE_ENTRIES / 2;
+		page->last[1] = PTE_ENTRIES - 1;
+	}
+}
+
 static void remove_root(struct shadow *shadow, struct shadow_root *root)
 {
 	struct shadow_own *own = shadow->own;
 	struct shadow_root **link = bucket_of(own, root->satp, root->key);
-	struct shadow_page *page = shadow_page_of(root->table);
 
 	while (*link != root)
 		link = &(*link)->next;
 	*link = root->next;
-	root->next = own->unused;
-	own->unused = root;
-	root->key = SHADOW_KEY_NONE;
-
-	give_tables(shadow, root);
-	/* What was copied from the hypervisor's table was not noted. */
-	for (unsigned half = 0; half < 2; half++) {
-		page->first[half] = (uint16_t)(half * PTE_ENTRIES / 2);
-		page->last[half] = (uint16_t)(page->first[half] + PTE_ENTRIES / 2 - 1);
-	}
+	put_out_of_use(shadow, root);
 	shadow_pages_give(own, root->table, &own->fixed_count);
 }
 
@@ -247,6 +256,8 @@ uint64_t shadow_select(struct shadow *shadow, uint64_t satp, unsigned view, unsi
 	if (slots)
 		share_levels(shadow, levels);
 	catch_up(shadow, root);
+	/* It may be left, by fast_ops.S, without coming by here. */
+	root->position = own->log_end;
 	if (last) {
 		last->position = own->log_end;
 		if (last->code)
@@ -369,8 +380,10 @@ void shadow_change_layout(struct shadow *shadow, const struct shadow_layout *lay
 	shadow->selected = NULL;
 	for (unsigned i = 0; i < SHADOW_ROOTS; i++) {
 		if (own->roots[i].key != SHADOW_KEY_NONE)
-			remove_root(shadow, &own->roots[i]);
+			put_out_of_use(shadow, &own->roots[i]);
 	}
+	for (unsigned i = 0; i < SHADOW_BUCKETS; i++)
+		own->buckets[i] = NULL;
 	shadow_pages_give_all(own, &own->fixed, &own->fixed_count);
 	shadow->layout = *layout;
 	build_layout(shadow);

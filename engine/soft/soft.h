@@ -48,11 +48,14 @@ struct soft_fast_site {
 
 _Static_assert(sizeof(struct soft_fast_site) == 128, "known to fast_ops.S");
 
+#define SOFT_FENCES 16
+
 /* A root that may be switched to without more ado while the shadow's version stays. */
 struct soft_fast_root {
 	uint64_t version;
 	uint64_t host_satp;
 	struct shadow_root *root;
+	uint64_t view;
 };
 
 /* A vCPU's part that only this engine knows. Offsets up to `sites` are known to fast_ops.S. */
@@ -64,10 +67,21 @@ struct soft_vcpu {
 	uint64_t unsaved_fp; /* of their low bits: it was Dirty when the guest said it was not */
 	uint64_t scratch, stash; /* fast_ops.S's */
 
+	/*
+	 * SFENCE.VMAs for one address of all ASIDs that fast_ops.S has taken, in VIEW_S, for C to
+	 * do before it does anything else: addresses of the lower half, of which the root of that
+	 * view translates none (else low_pages is set). So they are about other roots.
+	 */
+	uint64_t low_pages;
+	uint64_t fence_count;
+	uint64_t fences[SOFT_FENCES];
+
 	/* The translation in use: what it was selected for, and the hart's satp for it. */
 	uint64_t satp, view, host_satp;
-	struct soft_fast_root fast[2]; /* for VIEW_U and VIEW_S, with the satp in use */
+	struct soft_fast_root fast[VIEW_MXR]; /* for the views before that, with the satp in use */
 	struct shadow shadow;
+
+	struct soft_fast_site sites[SOFT_FAST_SITES];
 
 	/* For the interpreter's loads and stores (access_inline.h); a limit of 0: there are none.
 	 */
@@ -76,10 +90,18 @@ struct soft_vcpu {
 	uint64_t counteren, envcfg; /* what the hart's scounteren and senvcfg hold */
 	bool opened; /* in S-mode they are as that demands; until it does, as U-mode has them */
 	uint64_t unsaved; /* as unsaved_fp; whole fields */
+	struct gspace_cache backing;
 	struct block_cache *blocks;
-	bool waits; /* it executed WFI */
 
-	struct soft_fast_site sites[SOFT_FAST_SITES] __aligned(1024);
+	/* The page fault that its U-mode had last: its page is filled when it goes on there. */
+	bool refill;
+	uint8_t refill_kind; /* enum access_kind */
+	gva_t refill_address;
+	bool waits;          /* it executed WFI */
+	uint64_t doubted_pc; /* where the hart refused something else than is there; or 1 */
+
+	struct trampoline *trampoline; /* for when vcpu->trampoline is not NULL */
+	unsigned pin;                  /* its place; engine/soft/pin.h */
 };
 
 /* engine/soft/hart.c */
@@ -102,10 +124,11 @@ void soft_write_fp(struct vcpu *vcpu, unsigned n, uint64_t value);
 uint64_t soft_table_pages(const struct guest *guest);
 
 /*
- * Makes the hart use the translations of the guest's present satp, privilege, SUM and MXR, and
- * its counters and senvcfg: after each of these may have changed. engine/soft/vcpu.c
+ * Makes the hart use the translations of the guest's present satp, privilege, SUM and MXR: after
+ * each of these may have changed; and what its scounteren and senvcfg say. engine/soft/vcpu.c
  */
 void soft_update(struct vcpu *vcpu);
+void soft_update_environment(struct vcpu *vcpu);
 
 /*
  * The guest's S-mode met an illegal instruction: if it was so because of what its U-mode has of
@@ -124,7 +147,13 @@ void soft_leave(struct vcpu *vcpu, const struct exit *exit) __noreturn;
 void soft_leave_for_nothing(struct vcpu *vcpu) __noreturn;
 
 /* engine/soft/fault.c: a page fault in the guest; `cause` as in scause. Returns to enter it. */
-void soft_page_fault(struct vcpu *vcpu, uint64_t cause, gva_t address);
+void soft_page_fault(struct vcpu *vcpu, uint64_t cause, gva_t va);
+
+/* Does the fences that fast_ops.S has put off. engine/soft/run.c */
+void soft_do_fences(struct vcpu *vcpu);
+
+/* Fills what the last page fault of U-mode was about, if that is possible now. */
+void soft_refill(struct vcpu *vcpu);
 
 /* The context for walk_address() of the guest's own accesses at present. */
 struct walk_context;

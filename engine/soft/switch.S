@@ -19,6 +19,8 @@
 	.balign	4
 	.globl	soft_enter
 soft_enter:
+	ld	t0, VCPU_TRAMPOLINE(a0)
+	bnez	t0, trampoline_soft_enter
 	lla	t0, soft_exit
 	ld	t1, VCPU_PC(a0)
 	ld	t2, VCPU_SSTATUS(a0)

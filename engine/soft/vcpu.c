@@ -7,6 +7,7 @@
 #include "engine/soft/code.h"
 #include "engine/soft/fast.h"
 #include "engine/soft/soft.h"
+#include "engine/soft/trampoline.h"
 #include "engine/soft/walk.h"
 #include "kernel/error.h"
 #include "kernel/hart.h"
@@ -47,8 +48,12 @@ uint64_t soft_overhead(uint64_t ram_size, uint32_t vcpus)
 int soft_guest_init(struct guest *guest, unsigned address_bits)
 {
 	/* The format of the second stage, which no hardware walks here. */
-	unsigned level = 2;
+	unsigned level = 2, root_level;
 
+	/* A guest without translation has its addresses in the lower half of the harts' mode. */
+	mmu_root(&root_level);
+	if (address_bits > pte_level_shift(root_level + 1) - 1)
+		return ERR_RANGE;
 	while (level < 4 && gspace_address_bits(level) < address_bits)
 		level++;
 	if (gspace_address_bits(level) < address_bits)
@@ -84,7 +89,9 @@ int soft_vcpu_init(struct vcpu *vcpu)
 	if (!vcpu->soft)
 		return ERR_NOMEM;
 	find_layout(&layout);
-	error = shadow_init(&vcpu->soft->shadow, guest->arena, &layout, pages);
+	error = trampoline_init_vcpu(vcpu, &layout);
+	if (!error)
+		error = shadow_init(&vcpu->soft->shadow, guest->arena, &layout, pages);
 	if (!error)
 		error = block_cache_init(vcpu);
 	return error ? error : fp_init(vcpu);
@@ -93,7 +100,8 @@ int soft_vcpu_init(struct vcpu *vcpu)
 /* Versions are never so large. */
 static void forget_fast_roots(struct soft_vcpu *soft)
 {
-	soft->fast[VIEW_U].version = soft->fast[VIEW_S].version = UINT64_MAX;
+	for (unsigned view = 0; view < VIEW_MXR; view++)
+		soft->fast[view].version = UINT64_MAX;
 }
 
 static void set_status_fields(struct vcpu *vcpu)
@@ -125,8 +133,11 @@ void soft_vcpu_reset(struct vcpu *vcpu, uint64_t pc, uint64_t argument, bool res
 	soft_csr_reset(vcpu);
 	vcpu->soft->privilege = SOFT_S;
 	vcpu->soft->host_satp = 0;
+	trampoline_reset(vcpu);
 	vcpu->soft->unsaved_fp = 0;
 	vcpu->soft->opened = false;
+	vcpu->soft->low_pages = 0;
+	vcpu->soft->fence_count = 0;
 	forget_fast_roots(vcpu->soft);
 	set_status_fields(vcpu);
 	if (!resumed)
@@ -137,7 +148,7 @@ void soft_vcpu_reset(struct vcpu *vcpu, uint64_t pc, uint64_t argument, bool res
 	vcpu->mmio_reservation = UINT64_MAX;
 }
 
-static enum soft_view present_view(const struct soft_vcpu *soft)
+static unsigned present_view(const struct soft_vcpu *soft)
 {
 	uint64_t sstatus = soft->csrs.sstatus;
 	unsigned view = soft->privilege == SOFT_U ? VIEW_U
@@ -164,13 +175,14 @@ static void set_access_limit(struct soft_vcpu *soft, unsigned levels)
 /* Lets fast_ops.S switch to the root in use, where a mere write to satp does that. */
 static void note_fast_root(struct soft_vcpu *soft, unsigned levels)
 {
-	if (soft->view > VIEW_S || !levels || soft->opened || !soft->shadow.layout.resident ||
-	    !(soft->host_satp >> SATP_ASID_SHIFT & SATP_ASID_MAX))
+	if (soft->view >= VIEW_MXR || !levels || soft->opened || !soft->shadow.layout.resident ||
+	    SATP_ASID(soft->host_satp) == 0)
 		return;
 	soft->fast[soft->view] = (struct soft_fast_root){
 	    .version = soft->shadow.version,
 	    .host_satp = soft->host_satp,
 	    .root = soft->shadow.selected,
+	    .view = soft->view,
 	};
 }
 
@@ -187,11 +199,17 @@ static void select_view(struct vcpu *vcpu, uint64_t view)
 	soft->satp = satp;
 	soft->host_satp = shadow_select(&soft->shadow, satp, (unsigned)view, levels,
 					view == VIEW_S || view == VIEW_SUM);
+	if (view == VIEW_S)
+		soft->low_pages = shadow_uses_low_half(&soft->shadow);
 	note_fast_root(soft, levels);
 	set_access_limit(soft, levels);
+	if (!soft->shadow.layout.resident) {
+		trampoline_select(vcpu);
+		return;
+	}
 	csr_write(CSR_SATP, soft->host_satp);
 	/* Several roots share ASID 0: until satp was written, another one's was being used. */
-	if (!(soft->host_satp >> SATP_ASID_SHIFT & SATP_ASID_MAX))
+	if (SATP_ASID(soft->host_satp) == 0)
 		tlb_flush_all();
 }
 
@@ -204,7 +222,7 @@ static uint64_t environment_privilege(const struct soft_vcpu *soft)
 	return soft->opened ? soft->privilege : SOFT_U;
 }
 
-static void update_environment(struct vcpu *vcpu)
+void soft_update_environment(struct vcpu *vcpu)
 {
 	struct soft_vcpu *soft = vcpu->soft;
 
@@ -232,8 +250,25 @@ bool soft_open_environment(struct vcpu *vcpu)
 	soft->opened = true;
 	/* fast_ops.S changes neither. */
 	forget_fast_roots(soft);
-	update_environment(vcpu);
+	soft_update_environment(vcpu);
 	return true;
+}
+
+/* As fast_ops.S does it, if possible. */
+static void switch_view(struct vcpu *vcpu, uint64_t view)
+{
+	struct soft_vcpu *soft = vcpu->soft;
+	const struct soft_fast_root *fast = &soft->fast[view < VIEW_MXR ? view : VIEW_U];
+
+	if (fast->version != soft->shadow.version || fast->view != view ||
+	    soft->satp != soft->csrs.satp) {
+		select_view(vcpu, view);
+		return;
+	}
+	soft->view = view;
+	soft->host_satp = fast->host_satp;
+	soft->shadow.selected = fast->root;
+	csr_write(CSR_SATP, fast->host_satp);
 }
 
 void soft_update(struct vcpu *vcpu)
@@ -241,9 +276,12 @@ void soft_update(struct vcpu *vcpu)
 	struct soft_vcpu *soft = vcpu->soft;
 	uint64_t view = present_view(soft);
 
-	update_environment(vcpu);
+	if (unlikely(soft->opened))
+		soft_update_environment(vcpu);
 	if (soft->view != view || soft->satp != soft->csrs.satp)
-		select_view(vcpu, view);
+		switch_view(vcpu, view);
+	if (unlikely(soft->refill) && soft->privilege == SOFT_U)
+		soft_refill(vcpu);
 }
 
 void soft_update_after_flush(struct vcpu *vcpu)
@@ -296,8 +334,8 @@ static uint64_t dirty_state(const struct vcpu *vcpu)
 void soft_put(struct vcpu *vcpu)
 {
 	csr_write(CSR_SATP, mmu_satp());
-	/* Where there are no ASIDs, the hypervisor's and the guest's are the same. */
-	if (vcpu->soft->shadow.layout.asid_max == 0)
+	/* Where there are not enough ASIDs, the hypervisor's and the guest's are the same. */
+	if (SATP_ASID(vcpu->soft->host_satp) == 0)
 		tlb_flush_all();
 	fp_save(vcpu, dirty_state(vcpu));
 	vcpu->soft->unsaved = vcpu->soft->unsaved_fp = 0;

@@ -119,7 +119,8 @@ static inline bool find_entry(const struct walk_context *context, uint64_t table
 	hpa_t hpa;
 
 	walk->gpa = GPA(table + index * sizeof(uint64_t));
-	if (unlikely(gspace_lookup(&context->guest->space, walk->gpa, &hpa, &level) != 0))
+	if (unlikely(gspace_lookup_cached(&context->guest->space, context->backing, walk->gpa, &hpa,
+					  &level) != 0))
 		return false;
 	walk->leaf = hpa_to_pointer(hpa);
 	return true;

@@ -36,6 +36,7 @@ struct walk {
 /* Which accesses are allowed besides the entry's own bits. */
 struct walk_context {
 	const struct guest *guest;
+	struct gspace_cache *backing; /* of guest->space */
 	uint64_t satp;
 	bool user;     /* the access is made by U-mode */
 	bool sum, mxr; /* of sstatus */

@@ -193,9 +193,17 @@ static void wfi_timer(void)
 			set_sbi(deadline);
 			if (!masked)
 				interrupts_on();
-			/* It may end for no reason. */
-			while (time_now() < deadline)
-				wfi();
+			/*
+			 * It may end for no reason. Between a look at the time and WFI no interrupt
+			 * may be taken: nothing would be left to end it.
+			 */
+			while (time_now() < deadline) {
+				interrupts_off();
+				if (time_now() < deadline)
+					wfi();
+				if (!masked)
+					interrupts_on();
+			}
 			if (masked)
 				expect(wait_until(irq_pending(IRQ_S_TIMER), 100), "no STIP");
 			else

@@ -113,8 +113,10 @@ static void walk_once(const struct walk_context *context, gva_t va, enum access_
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	uint64_t words[6];
-	struct walk_context context = {.guest = &guest};
+	static struct gspace_cache backing;
+	struct walk_context context = {.guest = &guest, .backing = &backing};
 
+	memset(&backing, 0, sizeof(backing));
 	if (size < sizeof(words))
 		return 0;
 	memcpy(words, data, sizeof(words));

@@ -16,9 +16,17 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "soak: takes long; runs only with --soak")
+    config.addinivalue_line("markers", "engines(name, ...): is about these engines alone")
+
+
+def is_for_engine(item):
+    marker = item.get_closest_marker("engines")
+    return not marker or item.callspec.params["engine"] in marker.args
 
 
 def pytest_collection_modifyitems(config, items):
+    config.hook.pytest_deselected(items=[item for item in items if not is_for_engine(item)])
+    items[:] = [item for item in items if is_for_engine(item)]
     if config.getoption("--soak"):
         return
     skip = pytest.mark.skip(reason="only with --soak")
@@ -29,7 +37,7 @@ def pytest_collection_modifyitems(config, items):
 
 def pytest_generate_tests(metafunc):
     if "engine" in metafunc.fixturenames:
-        engines = metafunc.config.getoption("--engine") or list(pilae.ENGINES)
+        engines = metafunc.config.getoption("--engine") or pilae.DEFAULT_ENGINES
         metafunc.parametrize("engine", engines)
 
 

@@ -36,10 +36,18 @@ UBOOT = Path("/usr/lib/u-boot/qemu-riscv64_smode/u-boot.bin")
 OPENSBI = Path("/usr/lib/riscv64-linux-gnu/opensbi/generic/fw_dynamic.bin")
 CROSS = os.environ.get("CROSS", "riscv64-unknown-elf-")
 
-# The engines that every test runs on, and the processor that the host must be to have each.
+# The engines, and the processor that the host is for each.
 ENGINES = {
     "hext": {"cpu": "rv64,h=true"},
+    "soft": {"cpu": "rv64,h=false"},
 }
+# Those that tests and benchmarks run on, unless others are asked for.
+DEFAULT_ENGINES = ["hext"]
+
+
+def host_cpu(engine, features=""):
+    """The processor for an engine, with some of its features changed."""
+    return ENGINES[engine]["cpu"] + (f",{features}" if features else "")
 
 
 def qemu_binary():

@@ -3,7 +3,7 @@
 
 import pytest
 
-from pilae import MIB, MINIKERNEL, OPENSBI, Machine, assemble, qemu_can
+from pilae import MIB, MINIKERNEL, OPENSBI, Machine, assemble, host_cpu, qemu_can
 
 SCRIPT = 'script="selfcheck; poweroff"'
 
@@ -25,33 +25,47 @@ def check(folder, engine, built, harts=2, vcpus=2, **options):
         return m.output()
 
 
-CPUS = {
-    "h": "rv64,h=true",
-    "no sstc": "rv64,h=true,sstc=off",
-    "sv39": "rv64,h=true,sv48=off,sv57=off",
-    "sv48": "rv64,h=true,sv57=off",
-    "vector": "rv64,h=true,v=true",
-    "vector 1024": "rv64,h=true,v=true,vlen=1024",
-    "no svadu": "rv64,h=true,svadu=off",
-    "svade": "rv64,h=true,svade=on,svadu=off",
-    "svade and svadu": "rv64,h=true,svade=on,svadu=on",
-    "smstateen": "rv64,h=true,smstateen=on",
-    "svpbmt, svinval, svnapot": "rv64,h=true,svpbmt=on,svinval=on,svnapot=on",
-    "sscofpmf": "rv64,h=true,sscofpmf=on",
-    "no fp": "rv64,h=true,d=off,f=off,zfa=off,zcd=off,v=off",
-    "no zicbom, zicboz": "rv64,h=true,zicbom=off,zicboz=off",
-    "pmu off": "rv64,h=true,pmu-mask=0",
-    "rva23": "rva23s64",
-    "max": "max",
-    "veyron": "veyron-v1",
+# Features that differ from those of the processor that an engine's tests have elsewhere.
+FEATURES = {
+    "plain": "",
+    "no sstc": "sstc=off",
+    "sv39": "sv48=off,sv57=off",
+    "sv48": "sv57=off",
+    "vector": "v=true",
+    "vector 1024": "v=true,vlen=1024",
+    "no svadu": "svadu=off",
+    "svade": "svade=on,svadu=off",
+    "svade and svadu": "svade=on,svadu=on",
+    "smstateen": "smstateen=on",
+    "svpbmt, svinval, svnapot": "svpbmt=on,svinval=on,svnapot=on",
+    "sscofpmf": "sscofpmf=on",
+    "no fp": "d=off,f=off,zfa=off,zcd=off,v=off",
+    "no zicbom, zicboz": "zicbom=off,zicboz=off",
+    "pmu off": "pmu-mask=0",
 }
 
 
-@pytest.mark.parametrize("what", CPUS)
-def test_cpu(folder, engine, short, what):
-    if not qemu_can(cpu=CPUS[what]):
+def check_cpu(folder, engine, built, cpu):
+    if not qemu_can(cpu=cpu):
         pytest.skip("this QEMU is too old for that")
-    check(folder, engine, short.build(), cpu=CPUS[what])
+    check(folder, engine, built, cpu=cpu)
+
+
+@pytest.mark.parametrize("what", FEATURES)
+def test_features(folder, engine, short, what):
+    check_cpu(folder, engine, short.build(), host_cpu(engine, FEATURES[what]))
+
+
+@pytest.mark.parametrize("cpu", ["rva23s64", "max", "veyron-v1"])
+def test_cpu(folder, engine, short, cpu):
+    """Processors that have H, whether the engine uses it or not."""
+    check_cpu(folder, engine, short.build(), cpu)
+
+
+@pytest.mark.engines("soft")
+@pytest.mark.parametrize("features", ["", "sv48=off,sv57=off", "sv57=off", "sstc=off", "v=true"])
+def test_soft_on_harts_with_h(folder, engine, short, features):
+    check_cpu(folder, engine, short.build(), host_cpu("hext", features))
 
 
 @pytest.mark.parametrize("harts", [1, 2, 3, 4, 5, 6, 7, 8])

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from pilae import Machine, kept_lines, qemu_can
+from pilae import MIB, SELFTEST, Machine, host_cpu, kept_lines, qemu_can
 
 VCPUS = (1, 2, 4, 8)
 HARTS = (1, 2, 4)
@@ -42,16 +42,24 @@ def test_load_often(folder, engine, system, vcpus, harts, repeats):
         run_load(folder, engine, built, harts, vcpus, name=f"console-{i}")
 
 
-@pytest.mark.parametrize("cpu", [
-    "rv64,h=true,sstc=off",
-    "rv64,h=true,v=true,vlen=256",
-    "rv64,h=true,sv48=off,sv57=off",
+@pytest.mark.parametrize("features", [
+    "sstc=off",
+    "v=true,vlen=256",
+    "sv48=off,sv57=off",
+    "sv57=off",
 ])
-def test_load_on_other_hosts(folder, engine, system, cpu):
+def test_load_on_other_hosts(folder, engine, system, features):
+    cpu = host_cpu(engine, features)
     if not qemu_can(cpu=cpu):
         pytest.skip("this QEMU is too old for that")
     system.linux(test="load", vcpus=2)
     run_load(folder, engine, system.build(), 2, 2, cpu=cpu)
+
+
+@pytest.mark.engines("soft")
+def test_load_on_harts_with_h(folder, engine, system):
+    system.linux(test="load", vcpus=2)
+    run_load(folder, engine, system.build(), 2, 2, cpu=host_cpu("hext"))
 
 
 def test_shell_takes_input_and_reboots(folder, engine, system):
@@ -80,6 +88,17 @@ def test_hashes_are_checked(folder, engine, system):
         assert m.wait_exit() == 0
 
 
+def without_background(output, name):
+    """Whole lines of the VM in the background stand between the other's text: taken out."""
+    return re.sub(rf"\n(\[{name}\]|pilae:) [^\n]*\n", "", output)
+
+
+def check_two_loads(output):
+    assert re.search(r"^\[two\] load: ok", output, re.MULTILINE)
+    assert "load: ok" in without_background(output, "two")
+    assert "load: FAILED" not in output
+
+
 def test_two_linuxes(folder, engine, system):
     """Two VMs share images and harts, each with its own memory."""
     system.linux("one", test="load,-n,2", vcpus=2)
@@ -88,7 +107,35 @@ def test_two_linuxes(folder, engine, system):
         assert m.wait_exit() == 0
         output = m.output()
     assert kept_lines(output).keys() == {"one", "two"}
-    # Whole lines of the VM in the background stand between the other's text.
-    assert re.search(r"^\[two\] load: ok", output, re.MULTILINE)
-    assert "load: ok" in re.sub(r"\n(\[two\]|pilae:) [^\n]*\n", "", output)
-    assert "load: FAILED" not in output
+    check_two_loads(output)
+
+
+@pytest.mark.engines("soft")
+@pytest.mark.parametrize("first,second", [("hext", "soft"), ("soft", "hext")])
+def test_two_linuxes_of_two_engines(folder, engine, system, first, second):
+    system.linux("one", test="load,-n,2", vcpus=2, **{"pilae,engine": first})
+    system.linux("two", test="load,-n,2", vcpus=1, **{"pilae,engine": second})
+    with Machine(folder, engine, system.build(), harts=2, memory="2G", limit=480,
+                 cpu=host_cpu("hext")) as m:
+        assert m.wait_exit() == 0
+        output = m.output()
+    assert {k: v[0] for k, v in kept_lines(output).items()} == {"one": first, "two": second}
+    check_two_loads(output)
+
+
+@pytest.mark.engines("soft")
+@pytest.mark.parametrize("first,second", [("hext", "soft"), ("soft", "hext")])
+def test_linux_beside_selftest_of_two_engines(folder, engine, system, first, second):
+    """On one hart, which changes from one engine to the other and back all the time."""
+    system.linux("linux", test="load,-n,2", **{"pilae,engine": first})
+    system.image("selftest", SELFTEST)
+    system.vm("selftest", kernel="selftest", memory=512 * MIB, **{"pilae,engine": second})
+    with Machine(folder, engine, system.build(), harts=1, memory="2G", limit=600,
+                 cpu=host_cpu("hext")) as m:
+        assert m.wait_exit() == 0
+        output = m.output()
+    assert {k: v[0] for k, v in kept_lines(output).items()} == {"linux": first,
+                                                               "selftest": second}
+    assert re.search(r"selftest: \d+ ok, 0 not ok, \d+ skipped", output)
+    assert "load: ok" in without_background(output, "selftest")
+    assert "not ok " not in output and "load: FAILED" not in output

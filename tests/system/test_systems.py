@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from pilae import GIB, MIB, Machine, assemble, kept_lines, qemu_binary, u64
+from pilae import GIB, MIB, Machine, assemble, host_cpu, kept_lines, qemu_binary, u64
 
 HELLO = "hello from a guest"
 
@@ -212,15 +212,35 @@ def test_all_vms_together_too_large(folder, engine, hello):
     assert {"good", "a"} == kept_lines(output).keys()
 
 
+@pytest.mark.engines("hext")
 def test_no_host_hext(folder, engine, hello):
     """A VM that names an engine is refused where the harts do not have it."""
     hello.vm("web", kernel="hello", memory=4 * MIB, **{"pilae,engine": "hext"})
     del hello.vms["good"]
-    status, output = boot(folder, "hext", hello.build(), cpu="rv64,h=false")
+    status, output = boot(folder, engine, hello.build(), cpu=host_cpu("soft"))
     assert re.search(r"^pilae: /configurations/web: .*engine.*hext.*H extension", output,
                      re.MULTILINE)
     assert status == 1
     assert HELLO not in output
+
+
+@pytest.mark.engines("soft")
+@pytest.mark.parametrize("host", ["hext", "soft"])
+@pytest.mark.parametrize("asked", ["auto", "soft"])
+def test_choice_of_engine(folder, engine, hello, host, asked):
+    """By the command line for those that say nothing or auto, by the VM for itself; and hext for
+    auto where the harts have it."""
+    chosen = host if asked == "auto" else "soft"
+    hello.vm("auto", kernel="hello", memory=4 * MIB, **{"pilae,engine": "auto"})
+    hello.vm("soft", kernel="hello", memory=4 * MIB, **{"pilae,engine": "soft"})
+    if host == "hext":
+        hello.vm("hext", kernel="hello", memory=4 * MIB, **{"pilae,engine": "hext"})
+    status, output = boot(folder, asked, hello.build(), cpu=host_cpu(host))
+    assert status == 0
+    engines = {name: line[0] for name, line in kept_lines(output).items()}
+    assert engines.pop("good") == chosen and engines.pop("auto") == chosen
+    assert engines == {name: name for name in engines} and "soft" in engines
+    assert len(engines) == (2 if host == "hext" else 1)
 
 
 def test_no_system(folder, engine):
@@ -314,11 +334,11 @@ def test_spoiled_often(folder, engine, hello, repeats):
         boot_spoiled(folder, engine, data, seed)
 
 
-def host_tree(folder, *changes):
+def host_tree(folder, engine, *changes):
     """The machine's device tree, changed by fdtput: arguments for QEMU."""
     dtb = folder / "host.dtb"
     subprocess.run([qemu_binary(), "-M", f"virt,dumpdtb={dtb}", "-m", "1G", "-smp", "1",
-                    "-cpu", "rv64,h=true", "-display", "none"], check=True, capture_output=True)
+                    "-cpu", host_cpu(engine), "-display", "none"], check=True, capture_output=True)
     for change in changes:
         subprocess.run(["fdtput", *change[:1], dtb, *change[1:]], check=True)
     return dtb
@@ -327,7 +347,7 @@ def host_tree(folder, *changes):
 def boot_at(folder, engine, built, start):
     """Boots with the system at any address, as a bootloader may put it."""
     dtb = host_tree(
-        folder,
+        folder, engine,
         ["-tx", "/chosen", "linux,initrd-start", "0", f"{start:x}"],
         ["-tx", "/chosen", "linux,initrd-end", "0", f"{start + built.stat().st_size:x}"])
     return boot(folder, engine, None, extra=[
@@ -356,7 +376,7 @@ def test_system_outside_ram(folder, engine, start, end):
     def cells(x):
         return [f"{x >> 32:x}", f"{x & 0xffffffff:x}"]
 
-    dtb = host_tree(folder, ["-tx", "/chosen", "linux,initrd-start", *cells(start)],
+    dtb = host_tree(folder, engine, ["-tx", "/chosen", "linux,initrd-start", *cells(start)],
                     ["-tx", "/chosen", "linux,initrd-end", *cells(end)])
     status, output = boot(folder, engine, None, extra=["-dtb", dtb])
     assert status == 1

@@ -76,7 +76,11 @@ static const char *check_block(const struct block *block, uint64_t pc, unsigned 
 
 	const struct uop *last = &block->uops[block->count - 1];
 
-	if (!uop_is_privileged(last) || last->offset + last->length > size)
+	/* A branch closes a loop: it leads to the block's beginning. */
+	bool closes =
+	    last->kind >= UOP_BEQ && last->kind <= UOP_BGEU && last->offset + last->imm == 0;
+
+	if ((!uop_is_privileged(last) && !closes) || last->offset + last->length > size)
 		return "block: its end";
 	return NULL;
 }

@@ -236,7 +236,8 @@ static void test_environment(void **state)
 	for (unsigned cbie = 0; cbie < 4; cbie++) {
 		put(CSR_SENVCFG, 0);
 		put(CSR_SENVCFG, cbie << 4);
-		assert_int_equal(soft_hart_envcfg(&vcpu, vcpu.soft->privilege), cbie & 1 ? 0x11 : 0x01);
+		assert_int_equal(soft_hart_envcfg(&vcpu, vcpu.soft->privilege),
+				 cbie & 1 ? 0x11 : 0x01);
 	}
 	put(CSR_SENVCFG, 0x40);
 	assert_int_equal(soft_hart_envcfg(&vcpu, vcpu.soft->privilege), 0x41);

@@ -20,6 +20,7 @@ static struct page pages[MEMORY_PAGES];
 static char *memory;
 static struct arena arena;
 static struct guest guest;
+static struct gspace_cache backing;
 static struct walk_context context;
 
 /* Where the guest's pages lie in memory; NULL: not mapped. What the model thinks is in them. */
@@ -69,7 +70,8 @@ static int setup(void **state)
 	protected_page = 0;
 	protected_asked = 0;
 	race = NULL;
-	context = (struct walk_context){.guest = &guest};
+	memset(&backing, 0, sizeof(backing));
+	context = (struct walk_context){.guest = &guest, .backing = &backing};
 	return 0;
 }
 

@@ -8,18 +8,23 @@ LINUX_CFLAGS := -std=gnu17 -O2 -static -s -ffp-contract=off -Wl,--build-id=none 
 
 linux_programs := $(B)/guests/linux/programs
 linux_source := guests/linux/programs
-load_sources := $(wildcard $(linux_source)/load*.c)
+linux_headers := $(wildcard $(linux_source)/*.h)
 
-$(linux_programs)/load: $(load_sources) $(linux_source)/load.h
-	@mkdir -p $(@D)
-	$(call say,LINUXCC,$@)$(LINUX_CC) $(LINUX_CFLAGS) -o $@ $(load_sources) -lm
-
-$(linux_programs)/lbench: $(linux_source)/lbench.c
-	@mkdir -p $(@D)
-	$(call say,LINUXCC,$@)$(LINUX_CC) $(LINUX_CFLAGS) -o $@ $<
+# $(call linux_program,NAME,SOURCES)
+define linux_program
+$(linux_programs)/$(1): $(2:%=$(linux_source)/%) $(linux_headers)
+	@mkdir -p $$(@D)
+	$$(call say,LINUXCC,$$@)$(LINUX_CC) $(LINUX_CFLAGS) -o $$@ $(2:%=$(linux_source)/%) -lm
+INITRD_FILES += $(linux_programs)/$(1)
+endef
+linux_parts = $(notdir $(wildcard $(linux_source)/$(1)*.c))
+$(eval $(call linux_program,load,$(call linux_parts,load) pattern.c))
+$(eval $(call linux_program,debug,$(call linux_parts,debug) load_fp.c pattern.c))
+$(eval $(call linux_program,procs,procs.c pattern.c))
+$(eval $(call linux_program,lbench,$(call linux_parts,lbench)))
 
 $(linux_programs)/boottime: $(linux_source)/boottime.c
 	@mkdir -p $(@D)
 	$(call say,LINUXCC,$@)$(LINUX_CC) $(LINUX_CFLAGS) -nostdlib -ffreestanding -o $@ $<
 
-INITRD_FILES += $(linux_programs)/load $(linux_programs)/lbench $(linux_programs)/boottime
+INITRD_FILES += $(linux_programs)/boottime

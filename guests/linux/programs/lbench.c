@@ -6,11 +6,14 @@
  * left out where there is none.
  */
 #define _GNU_SOURCE
+#include "lbench.h"
+
 #include <errno.h>
 #include <linux/futex.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,9 +36,10 @@ struct bench {
 	uint64_t (*run)(unsigned count);
 	unsigned count;
 	unsigned cpus; /* that it needs */
+	bool asked;    /* only if it is named */
 };
 
-static uint64_t now_ns(void)
+uint64_t now_ns(void)
 {
 	struct timespec now;
 
@@ -55,7 +59,7 @@ static void cpu_bind(unsigned cpu)
 	}
 }
 
-static void must(long result, const char *what)
+void must(long result, const char *what)
 {
 	if (result >= 0)
 		return;
@@ -63,7 +67,7 @@ static void must(long result, const char *what)
 	_exit(1);
 }
 
-static char *map_anonymous(size_t bytes, int flags)
+char *map_anonymous(size_t bytes, int flags)
 {
 	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, flags | MAP_ANONYMOUS, -1, 0);
 
@@ -313,19 +317,23 @@ static uint64_t bench_handover_futex(unsigned count)
 }
 
 static const struct bench benches[] = {
-    {"getppid", bench_getppid, 5000, 1},
-    {"clock-gettime", bench_clock_gettime, 5000, 1},
-    {"fork-exit", bench_fork, 50, 1},
-    {"fork-exec", bench_exec, 20, 1},
-    {"fault-anonymous", bench_fault_anonymous, 1000, 1},
-    {"fault-cow", bench_fault_cow, 1000, 1},
-    {"mmap-munmap", bench_mmap, 500, 1},
-    {"mprotect", bench_mprotect, 1000, 1},
-    {"pipe", bench_pipe, 500, 1},
-    {"yield", bench_yield, 1000, 1},
-    {"signal", bench_signal, 1000, 1},
-    {"handover-futex", bench_handover_futex, HANDOVERS, 2},
-    {"handover-pipe", bench_handover_pipe, HANDOVERS, 2},
+    {"getppid", bench_getppid, 5000, 1, false},
+    {"clock-gettime", bench_clock_gettime, 5000, 1, false},
+    {"fork-exit", bench_fork, 50, 1, false},
+    {"fork-exec", bench_exec, 20, 1, false},
+    {"fault-anonymous", bench_fault_anonymous, 1000, 1, false},
+    {"fault-cow", bench_fault_cow, 1000, 1, false},
+    {"mmap-munmap", bench_mmap, 500, 1, false},
+    {"mprotect", bench_mprotect, 1000, 1, false},
+    {"pipe", bench_pipe, 500, 1, false},
+    {"yield", bench_yield, 1000, 1, false},
+    {"signal", bench_signal, 1000, 1, false},
+    {"user-integer", user_integer, 8, 1, false},
+    {"user-float", user_float, 8, 1, false},
+    {"user-memory", user_memory, 8, 1, false},
+    {"chase", user_chase, 2000, 1, true},
+    {"handover-futex", bench_handover_futex, HANDOVERS, 2, false},
+    {"handover-pipe", bench_handover_pipe, HANDOVERS, 2, false},
 };
 
 static void line_print(const char *name, const char *what, uint64_t ns)
@@ -389,7 +397,7 @@ int main(int argc, char **argv)
 	}
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	for (size_t i = 0; i < sizeof(benches) / sizeof(benches[0]); i++) {
-		int wanted = argc == 1;
+		bool wanted = argc == 1 && !benches[i].asked;
 
 		for (int k = 1; k < argc; k++)
 			wanted |= strcmp(argv[k], benches[i].name) == 0;

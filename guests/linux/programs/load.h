@@ -7,6 +7,8 @@
  * and compares it. One worker runs all steps, round after round, as a process or a thread.
  */
 
+#include "pattern.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -39,15 +41,6 @@ unsigned worker_sabotage(const struct worker *worker);
 
 /* A number that differs for each worker, round and `salt`. */
 uint64_t worker_seed(const struct worker *worker, unsigned salt);
-
-/* Fills whole 64-bit words with the sequence that `seed` starts. */
-void pattern_fill(void *buffer, size_t bytes, uint64_t seed);
-
-/* Whether the buffer holds just that sequence. */
-bool pattern_holds(const void *buffer, size_t bytes, uint64_t seed);
-
-/* A checksum of whole 64-bit words. */
-uint64_t checksum(const void *buffer, size_t bytes);
 
 /* Binds the calling thread to the nth CPU it may use, counted round. */
 void cpu_bind(unsigned n);
