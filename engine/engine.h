@@ -30,6 +30,9 @@ struct engine {
 	 */
 	uint64_t (*overhead)(uint64_t ram_size, uint32_t vcpus);
 
+	/* Logs, for debugging, what a guest that has ended took. NULL: nothing. No lock held. */
+	void (*log_use)(const struct guest *guest, const char *name);
+
 	/*
 	 * Readies a guest whose arena, isa, ram_size and vcpus are set, so that guest-physical
 	 * addresses below 2^address_bits can be mapped. ERR_NOMEM, ERR_RANGE. Any hart.

@@ -198,6 +198,8 @@ static void begin_destroy(struct vm *vm)
 	if (vm->machine)
 		machine_reset(vm);
 	timer_quiesce();
+	if (vm->guest.engine->log_use)
+		vm->guest.engine->log_use(&vm->guest, vm->config.name);
 	for (unsigned id = 0; vm->vcpus && id < vm->config.vcpus; id++) {
 		if (vm->vcpus[id])
 			gmem_fault_abandon(vm->vcpus[id]);

@@ -47,7 +47,8 @@ struct code {
 	struct spinlock lock; /* guards all but the filters, whose members are atomic */
 	struct arena *arena;
 	uint64_t epoch;
-	unsigned copies, copies_max;
+	unsigned copies, copies_max, copies_most; /* now; the bound; at any time */
+	unsigned own_pages;                       /* of this, and of `pages` */
 	unsigned known, known_max;
 	struct code_page *buckets[BUCKETS];
 	struct code_page *pages; /* known_max of them, `known` in use */
@@ -86,6 +87,7 @@ int code_init(struct guest *guest)
 	if (!code)
 		return ERR_NOMEM;
 	code->arena = guest->arena;
+	code->own_pages = 1U << order;
 	code->copies_max = copies < PAGES_MIN    ? PAGES_MIN
 			   : copies > PAGES_MOST ? PAGES_MOST
 						 : copies;
@@ -95,9 +97,17 @@ int code_init(struct guest *guest)
 	code->pages = arena_alloc_pages(guest->arena, order, ARENA_TABLES);
 	if (!code->pages)
 		return ERR_NOMEM;
+	code->own_pages += 1U << order;
 	code->known_max = (unsigned)((PAGE_SIZE << order) / sizeof(*code->pages));
 	guest->code = code;
 	return 0;
+}
+
+uint64_t code_pages(const struct guest *guest)
+{
+	const struct code *code = guest->code;
+
+	return code ? code->own_pages + code->copies_most : 0;
 }
 
 uint64_t code_epoch(const struct guest *guest)
@@ -308,7 +318,8 @@ void code_create(struct guest *guest, gpa_t gpa, hpa_t original, struct vcpu *se
 		return;
 	}
 	page->state = CODE_MAKING;
-	code->copies++;
+	if (++code->copies > code->copies_most)
+		code->copies_most = code->copies;
 	protect(code, gpa, 1);
 	writable = may_be_writable(code, gpa);
 	if (writable) {

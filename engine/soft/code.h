@@ -72,6 +72,9 @@ bool code_note_read(struct guest *guest, gpa_t gpa);
 /* engine.h: will_write. */
 void code_will_write(struct guest *guest, gpa_t gpa, uint64_t size);
 
+/* How many 4 KiB pages copies and what is known of them have taken, at most. No lock. */
+uint64_t code_pages(const struct guest *guest);
+
 /* Changes whenever a copy is dropped. */
 uint64_t code_epoch(const struct guest *guest);
 

@@ -13,6 +13,10 @@
 /* Blocks that are run after one trap, at most: they may be a guest's endless loop. */
 #define BLOCKS_MAX 16
 
+/* How often the hart is asked again what it refuses at one pc. */
+#define DOUBTS_MAX 64
+
+#define INSN_MRET     0x30200073
 #define INSN_EBREAK   0x00100073
 #define INSN_C_EBREAK 0x9002
 
@@ -214,18 +218,17 @@ static void look_again(struct vcpu *vcpu)
 }
 
 /*
- * Whether `bits` is what the hart refused, as far as stval tells. On QEMU stval is wrong for some
- * (MRET, from user mode): asking twice at one pc is enough.
+ * Whether `bits` is what the hart refused, as far as stval tells: else it fetched what was there
+ * before, and is asked again. Not for ever: on QEMU stval is wrong for MRET, and perhaps for
+ * others.
  */
 static bool is_refused(struct soft_vcpu *soft, uint64_t pc, uint64_t value, uint32_t bits)
 {
-	bool asked = soft->doubted_pc == pc;
-
-	soft->doubted_pc = 1;
-	if (asked || value == 0 || value == ((bits & 3) == 3 ? bits : (bits & 0xffff)))
+	if (value == 0 || value == ((bits & 3) == 3 ? bits : (bits & 0xffff)) || bits == INSN_MRET)
 		return true;
+	soft->doubts = soft->doubted_pc == pc ? soft->doubts + 1 : 0;
 	soft->doubted_pc = pc;
-	return false;
+	return soft->doubts >= DOUBTS_MAX;
 }
 
 static bool is_breakpoint(uint32_t bits)

@@ -194,6 +194,7 @@ const struct engine soft_engine = {
     .can_use = soft_can_use,
     .limit_isa = soft_limit_isa,
     .overhead = soft_overhead,
+    .log_use = soft_log_use,
     .guest_init = soft_guest_init,
     .vcpu_init = soft_vcpu_init,
     .vcpu_reset = soft_vcpu_reset,

@@ -98,7 +98,8 @@ struct soft_vcpu {
 	uint8_t refill_kind; /* enum access_kind */
 	gva_t refill_address;
 	bool waits;          /* it executed WFI */
-	uint64_t doubted_pc; /* where the hart refused something else than is there; or 1 */
+	uint64_t doubted_pc; /* where the hart refused something else than is there */
+	unsigned doubts;     /* how often, one after the other */
 
 	struct trampoline *trampoline; /* for when vcpu->trampoline is not NULL */
 	unsigned pin;                  /* its place; engine/soft/pin.h */
@@ -112,6 +113,7 @@ uint64_t soft_asid_max(void);           /* the largest ASID that all harts have 
 void soft_write_envcfg(uint64_t value); /* senvcfg, where this hart has one */
 
 /* engine/soft/vcpu.c: engine.h says what they do. */
+void soft_log_use(const struct guest *guest, const char *name);
 uint64_t soft_overhead(uint64_t ram_size, uint32_t vcpus);
 int soft_guest_init(struct guest *guest, unsigned address_bits);
 int soft_vcpu_init(struct vcpu *vcpu);

@@ -12,6 +12,7 @@
 #include "kernel/error.h"
 #include "kernel/hart.h"
 #include "kernel/layout.h"
+#include "kernel/log.h"
 #include "kernel/mmu.h"
 #include "riscv/csr.h"
 #include "riscv/tlb.h"
@@ -62,6 +63,23 @@ int soft_guest_init(struct guest *guest, unsigned address_bits)
 	int error = gspace_init(&guest->space, guest->arena, level);
 
 	return error ? error : code_init(guest);
+}
+
+void soft_log_use(const struct guest *guest, const char *name)
+{
+	uint64_t pages = code_pages(guest), evictions = 0;
+
+	for (unsigned i = 0; i < guest->vcpu_count; i++) {
+		const struct vcpu *vcpu = guest->vcpus[i];
+
+		if (vcpu && vcpu->soft) {
+			pages += vcpu->soft->shadow.pages;
+			evictions += vcpu->soft->shadow.evictions;
+		}
+	}
+	log_debug("%s: shadow tables: %llu of %llu pages at most, %llu evictions", name,
+		  (unsigned long long)pages, (unsigned long long)soft_table_pages(guest),
+		  (unsigned long long)evictions);
 }
 
 /* Where the hypervisor is mapped, for shadow roots to contain it. */
