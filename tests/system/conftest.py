@@ -24,9 +24,18 @@ def is_for_engine(item):
     return not marker or item.callspec.params["engine"] in marker.args
 
 
+def is_chosen(config, item):
+    """Of the slower engine, a part is run unless it is asked for."""
+    engine = getattr(item, "callspec", None) and item.callspec.params.get("engine")
+    if engine != "soft" or config.getoption("--engine") or config.getoption("--soak"):
+        return True
+    return item.originalname in pilae.SOFT_BY_DEFAULT
+
+
 def pytest_collection_modifyitems(config, items):
-    config.hook.pytest_deselected(items=[item for item in items if not is_for_engine(item)])
-    items[:] = [item for item in items if is_for_engine(item)]
+    runs = [item for item in items if is_for_engine(item) and is_chosen(config, item)]
+    config.hook.pytest_deselected(items=[item for item in items if item not in runs])
+    items[:] = runs
     if config.getoption("--soak"):
         return
     skip = pytest.mark.skip(reason="only with --soak")

@@ -42,7 +42,14 @@ ENGINES = {
     "soft": {"cpu": "rv64,h=false"},
 }
 # Those that tests and benchmarks run on, unless others are asked for.
-DEFAULT_ENGINES = ["hext"]
+DEFAULT_ENGINES = ["hext", "soft"]
+
+# The tests that are run on the soft engine, too, where no engine is named: the others take long.
+SOFT_BY_DEFAULT = {
+    "test_minikernel", "test_selftest", "test_load", "test_torture",
+    "test_two_linuxes_of_two_engines", "test_load_on_harts_with_h",
+    "test_shadow_tables_are_bounded", "test_debug", "test_shell_takes_input_and_reboots",
+}
 
 
 def host_cpu(engine, features=""):
