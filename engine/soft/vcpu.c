@@ -31,8 +31,9 @@ static uint64_t table_pages(uint64_t ram_size, uint32_t vcpus)
 	uint64_t pages = ram_size / TABLE_SHARE >> PAGE_SHIFT;
 
 	/* Three quarters are for shadow tables; see soft_vcpu_init(). */
-	return pages * 3 / 4 / vcpus < SHADOW_PAGES_MIN ? (uint64_t)2 * SHADOW_PAGES_MIN * vcpus
-							: pages;
+	return pages * 3 / 4 < (uint64_t)SHADOW_PAGES_MIN * vcpus
+		   ? (uint64_t)2 * SHADOW_PAGES_MIN * vcpus
+		   : pages;
 }
 
 uint64_t soft_table_pages(const struct guest *guest)

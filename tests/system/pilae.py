@@ -48,7 +48,7 @@ DEFAULT_ENGINES = ["hext", "soft"]
 SOFT_BY_DEFAULT = {
     "test_minikernel", "test_selftest", "test_load", "test_torture",
     "test_two_linuxes_of_two_engines", "test_load_on_harts_with_h",
-    "test_shadow_tables_are_bounded", "test_debug", "test_shell_takes_input_and_reboots",
+    "test_shell_takes_input_and_reboots",
 }
 
 

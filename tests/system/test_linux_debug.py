@@ -73,7 +73,7 @@ def test_many_processes(folder, engine, system, vcpus):
 def test_shadow_tables_are_bounded(folder, engine, system, memory, processes):
     """The processes' tables, were all kept, would take far more than the bound."""
     output = run_procs(folder, engine, system, 2, f",-n,{processes}", memory)
-    line = r"^pilae: debian: shadow tables: (\d+) of (\d+) pages at most, (\d+) evictions"
+    line = r"^pilae: debug: debian: shadow tables: (\d+) of (\d+) pages at most, (\d+) evictions"
     used = re.search(line, output, re.MULTILINE)
     assert used, "no line on shadow tables"
     pages, most, evictions = (int(n) for n in used.groups())
