@@ -10,6 +10,8 @@
 #define VALUE(name, value) __asm__ volatile(".ascii \"->" #name " %0\"" ::"i"(value))
 #define OFFSET(name, type, member) \
 	__asm__ volatile(".ascii \"->" #name " %0\"" ::"i"(offsetof(type, member)))
+#define BASED(name, member) \
+	VALUE(name, (int64_t)offsetof(struct soft_vcpu, member) - (int64_t)SOFT_BASE)
 
 void asm_offsets(void);
 
@@ -22,44 +24,46 @@ void asm_offsets(void)
 	OFFSET(VCPU_ID, struct vcpu, id);
 	OFFSET(VCPU_HAS_SSTC, struct vcpu, has_sstc);
 	OFFSET(VCPU_SBI_EXTENSIONS, struct vcpu, sbi_extensions);
-	OFFSET(VCPU_SOFT, struct vcpu, soft);
+	OFFSET(VCPU_SOFT_BASE, struct vcpu, soft_base);
 	VALUE(SOFT_VIEW_S, VIEW_S);
 	VALUE(SOFT_FENCES_MOST, SOFT_FENCES);
 	OFFSET(VCPU_IRQ, struct vcpu, irq);
-	OFFSET(SOFT_SSTATUS, struct soft_vcpu, csrs.sstatus);
-	OFFSET(SOFT_STVEC, struct soft_vcpu, csrs.stvec);
-	OFFSET(SOFT_SEPC, struct soft_vcpu, csrs.sepc);
-	OFFSET(SOFT_SCAUSE, struct soft_vcpu, csrs.scause);
-	OFFSET(SOFT_STVAL, struct soft_vcpu, csrs.stval);
-	OFFSET(SOFT_PRIVILEGE, struct soft_vcpu, privilege);
-	OFFSET(SOFT_FP_FIELDS, struct soft_vcpu, fp_fields);
-	OFFSET(SOFT_WRITABLE, struct soft_vcpu, writable);
-	OFFSET(SOFT_UNSAVED_FP, struct soft_vcpu, unsaved_fp);
-	OFFSET(SOFT_SCRATCH, struct soft_vcpu, scratch);
-	OFFSET(SOFT_LOW_PAGES, struct soft_vcpu, low_pages);
-	OFFSET(SOFT_FENCE_COUNT, struct soft_vcpu, fence_count);
-	OFFSET(SOFT_FENCES_FIRST, struct soft_vcpu, fences);
-	OFFSET(SOFT_STASH, struct soft_vcpu, stash);
-	OFFSET(SOFT_VIEW, struct soft_vcpu, view);
-	OFFSET(SOFT_HOST_SATP, struct soft_vcpu, host_satp);
-	OFFSET(SOFT_FAST_U_VERSION, struct soft_vcpu, fast[VIEW_U].version);
-	OFFSET(SOFT_FAST_U_SATP, struct soft_vcpu, fast[VIEW_U].host_satp);
-	OFFSET(SOFT_FAST_U_ROOT, struct soft_vcpu, fast[VIEW_U].root);
-	OFFSET(SOFT_FAST_S_VERSION, struct soft_vcpu, fast[VIEW_S].version);
-	OFFSET(SOFT_FAST_S_SATP, struct soft_vcpu, fast[VIEW_S].host_satp);
-	OFFSET(SOFT_FAST_S_ROOT, struct soft_vcpu, fast[VIEW_S].root);
-	OFFSET(SOFT_FAST_S, struct soft_vcpu, fast[VIEW_S]);
-	OFFSET(SOFT_FAST_SUM, struct soft_vcpu, fast[VIEW_SUM]);
+	BASED(SOFT_SSTATUS, csrs.sstatus);
+	BASED(SOFT_STVEC, csrs.stvec);
+	BASED(SOFT_SEPC, csrs.sepc);
+	BASED(SOFT_SCAUSE, csrs.scause);
+	BASED(SOFT_STVAL, csrs.stval);
+	BASED(SOFT_PRIVILEGE, privilege);
+	BASED(SOFT_FP_FIELDS, fp_fields);
+	BASED(SOFT_WRITABLE, writable);
+	BASED(SOFT_READ_FIELDS, read_fields);
+	BASED(SOFT_SITES, sites);
+	BASED(SOFT_UNSAVED_FP, unsaved_fp);
+	BASED(SOFT_SCRATCH, scratch);
+	BASED(SOFT_LOW_PAGES, low_pages);
+	BASED(SOFT_FENCE_COUNT, fence_count);
+	BASED(SOFT_FENCES_FIRST, fences);
+	BASED(SOFT_STASH, stash);
+	BASED(SOFT_VIEW, view);
+	BASED(SOFT_HOST_SATP, host_satp);
+	BASED(SOFT_FAST_U_VERSION, fast[VIEW_U].version);
+	BASED(SOFT_FAST_U_SATP, fast[VIEW_U].host_satp);
+	BASED(SOFT_FAST_U_ROOT, fast[VIEW_U].root);
+	BASED(SOFT_FAST_S_VERSION, fast[VIEW_S].version);
+	BASED(SOFT_FAST_S_SATP, fast[VIEW_S].host_satp);
+	BASED(SOFT_FAST_S_ROOT, fast[VIEW_S].root);
+	BASED(SOFT_FAST_S, fast[VIEW_S]);
+	BASED(SOFT_FAST_SUM, fast[VIEW_SUM]);
 	OFFSET(FAST_VERSION, struct soft_fast_root, version);
 	OFFSET(FAST_HOST_SATP, struct soft_fast_root, host_satp);
 	OFFSET(FAST_ROOT, struct soft_fast_root, root);
 	OFFSET(FAST_VIEW, struct soft_fast_root, view);
-	OFFSET(SOFT_CODE_GENERATION, struct soft_vcpu, shadow.code_generation);
-	OFFSET(SOFT_VERSION, struct soft_vcpu, shadow.version);
-	OFFSET(SOFT_SELECTED, struct soft_vcpu, shadow.selected);
-	OFFSET(SITE_PC, struct soft_vcpu, sites[0].pc);
-	OFFSET(SITE_GENERATION, struct soft_vcpu, sites[0].generation);
-	OFFSET(SITE_OPS, struct soft_vcpu, sites[0].ops);
+	BASED(SOFT_CODE_GENERATION, shadow.code_generation);
+	BASED(SOFT_VERSION, shadow.version);
+	BASED(SOFT_SELECTED, shadow.selected);
+	OFFSET(SITE_PC, struct soft_fast_site, pc);
+	OFFSET(SITE_GENERATION, struct soft_fast_site, generation);
+	OFFSET(SITE_OPS, struct soft_fast_site, ops);
 	OFFSET(VCPU_TRAMPOLINE, struct vcpu, trampoline);
 	OFFSET(TRAMPOLINE_VCPU, struct trampoline, vcpu);
 	OFFSET(TRAMPOLINE_HOST_SATP, struct trampoline, host_satp);

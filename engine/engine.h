@@ -94,7 +94,10 @@ struct engine {
 	/* Executes a fence of the guest's own translations; fence.i is the same for all. */
 	void (*fence)(struct vcpu *vcpu, const struct fence *fence);
 
-	/* Does what VCPU_FLUSH asks for. NULL where nobody asks. */
+	/*
+	 * Does what VCPU_FLUSH asks for: the hart, on which the vCPU is loaded, forgets what it was
+	 * told by the guest's tables, and fetches anew.
+	 */
 	void (*flush)(struct vcpu *vcpu);
 
 	/* A page of the guest's space has been mapped that was not. */
@@ -102,10 +105,11 @@ struct engine {
 
 	/*
 	 * The hypervisor is going to write to these bytes of guest RAM: what is derived from
-	 * them (decoded code) is dropped first. Any hart, no lock held, no vCPU of it in the guest
-	 * there. NULL where nothing is.
+	 * them (decoded code) is dropped first, and nothing of the kind is made until it has
+	 * written. Any hart, no lock held, no vCPU of it in the guest there. NULL where nothing is.
 	 */
-	void (*will_write)(struct guest *guest, gpa_t gpa, uint64_t size);
+	void (*begin_write)(struct guest *guest, gpa_t gpa, uint64_t size);
+	void (*end_write)(struct guest *guest);
 
 	/* The guest's f register n, as 64 bits (NaN-boxed where narrower). */
 	uint64_t (*read_fp)(struct vcpu *vcpu, unsigned n);

@@ -34,6 +34,7 @@ struct guest {
 
 	/* The soft engine's. */
 	struct code *code; /* rewritten pages */
+	bool fast_csr;     /* pilae,fast-csr: S-mode has some of its CSRs in its address space */
 };
 
 #endif

@@ -11,6 +11,7 @@
  *	0xffffffffd0000000	stacks, one a hart, each below 16 KiB that are not mapped
  *	0xffffffffe0000000	device registers
  *	0xfffffffff0000000	the device tree, until all memory is mapped
+ *	0xfffffffffffff000	a vCPU's CSRs, for its guest (pilae,fast-csr of the soft engine)
  *
  * Below it, all RAM is mapped in one piece (the direct map): from 0xffffffc000000000 on in
  * Sv39 (255 GiB), from 0xffff800000000000 on in Sv48 and from 0xff00000000000000 on in Sv57
@@ -24,6 +25,7 @@
 #define IOMAP_BASE      0xffffffffe0000000
 #define IOMAP_END       0xfffffffff0000000
 #define EARLY_FDT       0xfffffffff0000000
+#define FAST_CSRS       0xfffffffffffff000
 #define EARLY_FDT_INDEX 384 /* of its first 2 MiB page in the table of the top GiB */
 
 #define DIRECT_MAP_SV39      0xffffffc000000000

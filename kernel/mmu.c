@@ -8,6 +8,8 @@
 #include "riscv/csr.h"
 #include "riscv/pte.h"
 
+#include <string.h>
+
 /* Not G: a guest on shadow tables may have something else at these addresses. */
 #define KERNEL_RW (PTE_V | PTE_R | PTE_W | PTE_A | PTE_D)
 #define KERNEL_RO (PTE_V | PTE_R | PTE_A)
@@ -22,6 +24,7 @@ uint64_t direct_map_offset;
 static uint64_t early_tables[EARLY_TABLES][PTE_ENTRIES] __aligned(4096);
 static unsigned early_tables_used;
 static bool page_allocator_ready;
+static bool top_table_copied;
 
 static uint64_t *root;
 static unsigned root_level; /* 2, 3, 4 for Sv39, Sv48, Sv57 */
@@ -79,6 +82,8 @@ static uint64_t *find_entry(uint64_t va, unsigned level)
 		if (!(*entry & PTE_V)) {
 			uint64_t *next = new_table();
 
+			if (top_table_copied && va >= IMAGE_BASE)
+				panic("a mapping at 0x%llx comes too late", (unsigned long long)va);
 			*entry = pte_make(table_address(next), PTE_V);
 		}
 		table = table_pointer(pte_address(*entry));
@@ -274,6 +279,16 @@ const uint64_t *mmu_root(unsigned *level)
 const uint64_t *mmu_table(uint64_t entry)
 {
 	return table_pointer(pte_address(entry));
+}
+
+void mmu_copy_top_table(uint64_t *copy)
+{
+	const uint64_t *table = root;
+
+	for (unsigned l = root_level; l > 1; l--)
+		table = mmu_table(table[IMAGE_BASE >> pte_level_shift(l) & (PTE_ENTRIES - 1)]);
+	top_table_copied = true;
+	memcpy(copy, table, PAGE_SIZE);
 }
 
 volatile void *mmu_map_registers(hpa_t address, uint64_t size)

@@ -45,6 +45,12 @@ const uint64_t *mmu_root(unsigned *level);
 /* The table that an entry of one of these tables points to. */
 const uint64_t *mmu_table(uint64_t entry);
 
+/*
+ * Copies the table of the top GiB, of 2 MiB entries; the last of them is not used. Once there is a
+ * copy nothing may be mapped in the top GiB for which there is no table yet (panics).
+ */
+void mmu_copy_top_table(uint64_t *copy);
+
 /* Whether the range, host-physical, lies in the direct map. */
 bool mmu_is_mapped(hpa_t address, uint64_t size);
 

@@ -179,6 +179,7 @@
 #undef STATEEN0_ENVCFG
 #undef STATEEN0_SE0
 #define SSTATUS_UXL_64  (UINT64_C(2) << 32)
+#define SSTATUS_SD      BIT(63)
 #define HSTATUS_VSXL_64 (UINT64_C(2) << 32)
 #define ENVCFG_ADUE     BIT(61)
 #define ENVCFG_PBMTE    BIT(62)

@@ -198,22 +198,38 @@ int gmem_read(struct vm *vm, gpa_t gpa, void *to, uint64_t size)
 	return for_pieces(vm, gpa, size, copy_out, &to);
 }
 
-static void will_write(struct vm *vm, gpa_t gpa, uint64_t size)
+static void begin_write(struct vm *vm, gpa_t gpa, uint64_t size)
 {
 	struct guest *guest = &vm->guest;
 
-	if (guest->engine->will_write)
-		guest->engine->will_write(guest, gpa, size);
+	if (guest->engine->begin_write)
+		guest->engine->begin_write(guest, gpa, size);
+}
+
+static void end_write(struct vm *vm)
+{
+	struct guest *guest = &vm->guest;
+
+	if (guest->engine->end_write)
+		guest->engine->end_write(guest);
 }
 
 int gmem_write(struct vm *vm, gpa_t gpa, const void *from, uint64_t size)
 {
-	will_write(vm, gpa, size);
-	return for_pieces(vm, gpa, size, copy_in, &from);
+	int error;
+
+	begin_write(vm, gpa, size);
+	error = for_pieces(vm, gpa, size, copy_in, &from);
+	end_write(vm);
+	return error;
 }
 
 int gmem_clear(struct vm *vm, gpa_t gpa, uint64_t size)
 {
-	will_write(vm, gpa, size);
-	return for_pieces(vm, gpa, size, clear_piece, NULL);
+	int error;
+
+	begin_write(vm, gpa, size);
+	error = for_pieces(vm, gpa, size, clear_piece, NULL);
+	end_write(vm);
+	return error;
 }

@@ -8,6 +8,20 @@
 #include "vmm/vm.h"
 
 /*
+ * Whether the instruction may be the one that the hart executed: a guest can put another one in its
+ * place meanwhile, and has permission for the access only as it was.
+ */
+static bool may_be(const struct vcpu *vcpu, const struct exit_access *access,
+		   const struct insn *insn)
+{
+	bool fp = insn->kind == INSN_LOAD_FP || insn->kind == INSN_STORE_FP;
+	bool load = insn->kind == INSN_LOAD || insn->kind == INSN_LOAD_FP || insn->kind == INSN_LR;
+
+	return load == (access->kind == ACCESS_LOAD) &&
+	       (!fp || isa_has_letter(&vcpu->guest->isa, 'd'));
+}
+
+/*
  * What the instruction is: from the engine's hint where there is one, else read from the
  * guest's memory. Only the access's own first byte can be at fault here: if it was a later
  * one, the access begins in another page, which no device register does on real hardware.
@@ -21,7 +35,9 @@ static int decode(struct vcpu *vcpu, const struct exit_access *access, struct in
 
 	int error = vcpu->guest->engine->fetch(vcpu, &bits);
 
-	return error ? error : insn_decode(bits, insn);
+	if (!error)
+		error = insn_decode(bits, insn);
+	return !error && !may_be(vcpu, access, insn) ? ERR_AGAIN : error;
 }
 
 static void set_register(struct vcpu *vcpu, unsigned n, uint64_t value)
@@ -115,8 +131,11 @@ void mmio_emulate(struct vcpu *vcpu, const struct exit_access *access)
 	unsigned done = 0;
 	int error = decode(vcpu, access, &insn);
 
-	if (error == ERR_AGAIN)
+	if (error == ERR_AGAIN) {
+		/* What the hart executed is not there any more: it is to fetch anew. */
+		vcpu->guest->engine->flush(vcpu);
 		return;
+	}
 	if (!error)
 		error = perform(vcpu, access->gpa, &insn, &done);
 	if (!error) {

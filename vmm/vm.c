@@ -120,6 +120,7 @@ static int build(struct vm *vm)
 	vm->ram_base = vm->config.ram_base;
 	vm->ram_size = vm->config.memory;
 	guest->ram_size = vm->ram_size;
+	guest->fast_csr = vm->config.fast_csr;
 	vm->vcpus = arena_alloc(&vm->arena, count * sizeof(*vm->vcpus));
 	if (!vm->vcpus)
 		return ERR_NOMEM;

@@ -66,6 +66,7 @@ static const struct property vm_properties[] = {
     {.name = "pilae,populate", .kind = PROPERTY_CHOICE, FIELD(populate), .words = populate_words},
     {.name = "pilae,on-crash", .kind = PROPERTY_CHOICE, FIELD(on_crash), .words = on_crash_words},
     {.name = "pilae,manual", .kind = PROPERTY_FLAG, FIELD(manual)},
+    {.name = "pilae,fast-csr", .kind = PROPERTY_FLAG, FIELD(fast_csr)},
 };
 
 static const struct property switch_properties[] = {

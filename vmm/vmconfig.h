@@ -74,6 +74,7 @@ struct vmconfig {
 	enum vmconfig_populate populate;
 	enum vmconfig_on_crash on_crash;
 	bool manual;
+	bool fast_csr;
 
 	unsigned device_count;
 	struct vmconfig_device devices[VMCONFIG_DEVICES_MAX];

@@ -308,6 +308,14 @@ static void fence(struct vcpu *vcpu, const struct fence *fence)
 	}
 }
 
+static void flush(struct vcpu *vcpu)
+{
+	const struct fence all = {.size = UINT64_MAX, .asid = FENCE_ALL_ASIDS};
+
+	fence(vcpu, &all);
+	__asm__ volatile("fence.i" ::: "memory");
+}
+
 /*
  * A hart may remember that a page was not mapped (Priv. 1.13, 12.2.1): the new entry is seen
  * for certain only after a fence.
@@ -343,6 +351,7 @@ const struct engine hext_engine = {
     .set_timer = set_timer,
     .timer_deadline = timer_deadline,
     .fence = fence,
+    .flush = flush,
     .mapped = mapped,
     .read_fp = fp_read,
     .write_fp = hext_write_fp,

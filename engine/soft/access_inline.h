@@ -5,11 +5,12 @@
 /*
  * sstatus.SUM is set by the caller of the interpreter, and the guest's shadow tables are the
  * hart's: a guest's page is one of U-mode there, of which the hart checks R and W. The pages of
- * the hypervisor are in the same tables, hence the limits: addresses must be canonical in the
- * guest's mode and below the top GiB.
+ * the hypervisor are in the same tables, and the hart would let this code have them: addresses
+ * must be canonical in the guest's mode, which the direct map's are not, and below the top GiB.
  */
 
 #include "engine/soft/soft.h"
+#include "kernel/layout.h"
 #include "kernel/trap.h"
 
 /* Whether the guest's translations may be used for this address, naturally aligned. */
@@ -17,7 +18,8 @@ static inline bool guest_may_access(const struct vcpu *vcpu, uint64_t address, u
 {
 	const struct soft_vcpu *soft = vcpu->soft;
 
-	return !(address & (size - 1)) && address + soft->access_bias < soft->access_limit;
+	return !(address & (size - 1)) && address + soft->access_bias < soft->access_limit &&
+	       address < IMAGE_BASE;
 }
 
 /* clang-format off */

@@ -45,18 +45,33 @@ void block_cache_clear(struct vcpu *vcpu)
 		vcpu->soft->blocks->blocks[i].block.pc = 1;
 }
 
-/* The original of the code at pc, which the guest may fetch. */
-static const uint8_t *find_original(struct vcpu *vcpu, uint64_t pc)
+/*
+ * The original of the copy at pc, the page `fetched`. NULL: the guest's tables lead to something
+ * else by now. What the hart fetched is for the guest to see by itself then.
+ */
+static const uint8_t *find_original(struct vcpu *vcpu, uint64_t pc, hpa_t fetched)
 {
 	struct walk_context context = soft_walk_context(vcpu);
 	struct walk walk;
 	unsigned level;
-	hpa_t hpa;
+	hpa_t hpa, copy;
 
 	if (walk_address(&context, GVA(pc), ACCESS_FETCH, false, &walk) != WALK_DONE ||
 	    gspace_lookup_cached(&vcpu->guest->space, context.backing, walk.gpa, &hpa, &level) != 0)
 		return NULL;
+	if (!code_find_copy(vcpu->guest, walk.gpa, &copy) || copy.v != fetched.v)
+		return NULL;
 	return hpa_to_pointer(hpa);
+}
+
+/* Whether pc is in a copy, and which. */
+static bool find_fetched(const struct vcpu *vcpu, uint64_t pc, hpa_t *fetched)
+{
+	unsigned level;
+	uint64_t leaf = shadow_find(&vcpu->soft->shadow, GVA(pc), &level);
+
+	*fetched = pte_address(leaf);
+	return leaf & SHADOW_CODE;
 }
 
 static __attribute__((noinline)) const struct block *renew(struct vcpu *vcpu,
@@ -64,20 +79,17 @@ static __attribute__((noinline)) const struct block *renew(struct vcpu *vcpu,
 {
 	const struct shadow *shadow = &vcpu->soft->shadow;
 	uint64_t epoch = code_epoch(vcpu->guest);
-	unsigned level;
-	uint64_t leaf = shadow_find(shadow, GVA(pc), &level);
 	const uint8_t *code;
+	hpa_t fetched;
 
-	if (!(leaf & SHADOW_CODE))
+	if (!find_fetched(vcpu, pc, &fetched))
 		return NULL;
-	if (cached->block.pc != pc || cached->copy.v != pte_address(leaf).v ||
-	    cached->epoch != epoch) {
+	if (cached->block.pc != pc || cached->copy.v != fetched.v || cached->epoch != epoch) {
 		cached->block.pc = 1;
-		code = find_original(vcpu, pc);
-		/* Not what the hart fetched, which is for the guest to see by itself. */
+		code = find_original(vcpu, pc, fetched);
 		if (!code)
 			return NULL;
-		cached->copy = pte_address(leaf);
+		cached->copy = fetched;
 		cached->epoch = epoch;
 		block_build(&cached->block, pc, code,
 			    (unsigned)(PAGE_SIZE - (pc & (PAGE_SIZE - 1))));
@@ -89,10 +101,11 @@ static __attribute__((noinline)) const struct block *renew(struct vcpu *vcpu,
 void block_make_fast(struct vcpu *vcpu, uint64_t pc)
 {
 	const uint8_t *code;
+	hpa_t fetched;
 
-	if (fast_is_known(vcpu, pc))
+	if (fast_is_known(vcpu, pc) || !find_fetched(vcpu, pc, &fetched))
 		return;
-	code = find_original(vcpu, pc);
+	code = find_original(vcpu, pc, fetched);
 	if (code)
 		fast_build(vcpu, pc, code, (unsigned)(PAGE_SIZE - (pc & (PAGE_SIZE - 1))));
 }

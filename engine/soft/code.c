@@ -3,9 +3,11 @@
 #include "engine/soft/code.h"
 
 #include "engine/soft/soft.h"
+#include "engine/soft/uop.h"
 #include "engine/vcpu.h"
 #include "kernel/arena.h"
 #include "kernel/error.h"
+#include "kernel/list.h"
 #include "kernel/mmu.h"
 #include "riscv/hint.h"
 
@@ -21,7 +23,9 @@
 #define DROPS_WRITTEN 6
 #define DROPS_NEVER   10
 
-#define C_EBREAK 0x9002
+#define C_EBREAK      0x9002
+#define OPCODE_MASK   0x7f
+#define OPCODE_SYSTEM 0x73
 
 enum code_state {
 	CODE_NONE,   /* no copy: traps are counted */
@@ -32,6 +36,7 @@ enum code_state {
 
 struct code_page {
 	struct code_page *next; /* in its bucket */
+	struct list link;       /* among the idle ones (NONE) or those with a copy (READY) */
 	uint64_t frame;         /* number of the guest's page */
 	uint8_t state;          /* enum code_state */
 	uint8_t drops;
@@ -47,12 +52,14 @@ struct code {
 	struct spinlock lock; /* guards all but the filters, whose members are atomic */
 	struct arena *arena;
 	uint64_t epoch;
+	unsigned writers;    /* that are between code_begin_write() and code_end_write() */
+	unsigned forgetting; /* who makes all vCPUs forget what they may write */
 	unsigned copies, copies_max, copies_most; /* now; the bound; at any time */
 	unsigned own_pages;                       /* of this, and of `pages` */
 	unsigned known, known_max;
 	struct code_page *buckets[BUCKETS];
 	struct code_page *pages; /* known_max of them, `known` in use */
-	unsigned hand;           /* index in pages: where the search for one to give up goes on */
+	struct list idle, ready; /* of them: the one first that has been so for longest */
 	uint32_t protected_4k[FILTER], protected_2m[FILTER]; /* how many are */
 	uint8_t writable_4k[FILTER], writable_2m[FILTER];    /* somebody may have a translation */
 };
@@ -87,6 +94,8 @@ int code_init(struct guest *guest)
 	if (!code)
 		return ERR_NOMEM;
 	code->arena = guest->arena;
+	list_init(&code->idle);
+	list_init(&code->ready);
 	code->own_pages = 1U << order;
 	code->copies_max = copies < PAGES_MIN    ? PAGES_MIN
 			   : copies > PAGES_MOST ? PAGES_MOST
@@ -192,18 +201,17 @@ bool code_note_read(struct guest *guest, gpa_t gpa)
 /* Takes a page that has no copy out of its bucket, for another one to be known. */
 static struct code_page *reuse(struct code *code)
 {
-	for (unsigned i = 0; i < code->known_max; i++) {
-		struct code_page *page = &code->pages[code->hand++ % code->known_max];
-		struct code_page **link = bucket_of(code, page->frame);
+	struct code_page *page, **link;
 
-		if (page->state != CODE_NONE)
-			continue;
-		while (*link != page)
-			link = &(*link)->next;
-		*link = page->next;
-		return page;
-	}
-	return NULL;
+	if (list_empty(&code->idle))
+		return NULL;
+	page = list_entry(code->idle.next, struct code_page, link);
+	link = bucket_of(code, page->frame);
+	while (*link != page)
+		link = &(*link)->next;
+	*link = page->next;
+	list_remove(&page->link);
+	return page;
 }
 
 /* There are twice as many as may have copies, so one can always be found. */
@@ -217,14 +225,31 @@ static struct code_page *find_or_add(struct code *code, gpa_t gpa)
 	page = code->known < code->known_max ? &code->pages[code->known++] : reuse(code);
 	if (page) {
 		*page = (struct code_page){.frame = gpa.v >> PAGE_SHIFT, .next = *bucket};
+		list_push_back(&code->idle, &page->link);
 		*bucket = page;
 	}
 	return page;
 }
 
+static void store_parcel(uint16_t *parcel, uint32_t value)
+{
+	__atomic_store_n(parcel, (uint16_t)value, __ATOMIC_RELEASE);
+}
+
+/*
+ * Replaces the instruction at `gpa`, which was privileged when it was decoded, unless the guest has
+ * changed it before its page was copied. Of one that goes on in the next page the first half has to
+ * do; the breakpoint is looked at again.
+ */
 static void replace(struct code_page *page, gpa_t gpa)
 {
-	__atomic_store_n(&page->copy[(gpa.v & (PAGE_SIZE - 1)) / 2], C_EBREAK, __ATOMIC_RELEASE);
+	uint16_t *parcel = &page->copy[(gpa.v & (PAGE_SIZE - 1)) / 2];
+	bool is_last = (gpa.v & (PAGE_SIZE - 1)) == PAGE_SIZE - 2;
+	struct uop uop;
+
+	uop_decode(is_last ? parcel[0] : parcel[0] | (uint32_t)parcel[1] << 16, &uop);
+	if (uop_is_privileged(&uop) || (is_last && (parcel[0] & OPCODE_MASK) == OPCODE_SYSTEM))
+		store_parcel(parcel, C_EBREAK);
 }
 
 bool code_replace(struct guest *guest, gpa_t gpa, bool *wanted)
@@ -276,18 +301,13 @@ static bool may_be_writable(const struct code *code, gpa_t gpa)
 	       __atomic_load_n(&code->writable_2m[filter_2m(gpa)], __ATOMIC_SEQ_CST);
 }
 
-/* Some page with a copy, in turn. */
-static bool choose_victim(struct code *code, gpa_t *gpa)
+/* The page that has had a copy for longest. */
+static bool choose_victim(const struct code *code, gpa_t *gpa)
 {
-	for (unsigned i = 0; i < code->known; i++) {
-		const struct code_page *page = &code->pages[code->hand++ % code->known];
-
-		if (page->state == CODE_READY) {
-			*gpa = GPA(page->frame << PAGE_SHIFT);
-			return true;
-		}
-	}
-	return false;
+	if (list_empty(&code->ready))
+		return false;
+	*gpa = GPA(list_entry(code->ready.next, struct code_page, link)->frame << PAGE_SHIFT);
+	return true;
 }
 
 /* Makes room for one more copy. */
@@ -313,16 +333,22 @@ void code_create(struct guest *guest, gpa_t gpa, hpa_t original, struct vcpu *se
 	make_room(guest, self);
 	spin_lock(&code->lock);
 	page = find(code, gpa);
-	if (!page || page->state != CODE_NONE || code->copies >= code->copies_max) {
+	if (!page || page->state != CODE_NONE || code->copies >= code->copies_max ||
+	    code->writers) {
+		if (page)
+			page->traps = 0;
 		spin_unlock(&code->lock);
 		return;
 	}
 	page->state = CODE_MAKING;
+	list_remove(&page->link);
 	if (++code->copies > code->copies_most)
 		code->copies_most = code->copies;
 	protect(code, gpa, 1);
-	writable = may_be_writable(code, gpa);
+	/* Who has been told to forget need not have done it yet. */
+	writable = code->forgetting || may_be_writable(code, gpa);
 	if (writable) {
+		code->forgetting++;
 		/* Nobody has any writable translation afterwards. */
 		memset(code->writable_4k, 0, sizeof(code->writable_4k));
 		memset(code->writable_2m, 0, sizeof(code->writable_2m));
@@ -337,9 +363,12 @@ void code_create(struct guest *guest, gpa_t gpa, hpa_t original, struct vcpu *se
 	if (copy)
 		memcpy(copy, hpa_to_pointer(original), PAGE_SIZE);
 	spin_lock(&code->lock);
+	code->forgetting -= writable;
 	page->copy = copy;
 	page->reads = 0;
+	page->traps = 0;
 	page->state = copy ? CODE_READY : CODE_NONE;
+	list_push_back(copy ? &code->ready : &code->idle, &page->link);
 	if (copy) {
 		replace(page, gpa);
 	} else {
@@ -347,6 +376,55 @@ void code_create(struct guest *guest, gpa_t gpa, hpa_t original, struct vcpu *se
 		protect(code, gpa, -1);
 	}
 	spin_unlock(&code->lock);
+}
+
+/* Every vCPU fetches anew before it executes one more instruction. */
+static void fetch_anew(struct guest *guest, struct vcpu *self)
+{
+	for (unsigned i = 0; i < guest->vcpu_count; i++) {
+		if (guest->vcpus[i] && guest->vcpus[i] != self)
+			vcpu_request(guest->vcpus[i], VCPU_FENCE_I);
+	}
+	__asm__ volatile("fence.i" ::: "memory");
+	for (unsigned i = 0; i < guest->vcpu_count; i++) {
+		if (guest->vcpus[i] && guest->vcpus[i] != self)
+			vcpu_wait_request(guest->vcpus[i], VCPU_FENCE_I);
+	}
+}
+
+/*
+ * An instruction of 4 bytes need not be fetched in one access: while its second half changes, the
+ * first is C.EBREAK. Who still fetches an old first half with a new second one has a CSR
+ * instruction for a CSR that U-mode has not: it traps, and looks again.
+ */
+void code_substitute(struct guest *guest, gpa_t gpa, const uint32_t *bits, unsigned count,
+		     struct vcpu *self)
+{
+	unsigned first = (unsigned)(gpa.v & (PAGE_SIZE - 1)) / 2;
+	struct code *code = guest->code;
+	struct code_page *page;
+	uint64_t epoch;
+
+	spin_lock(&code->lock);
+	page = find(code, gpa);
+	if (!page || page->state != CODE_READY) {
+		spin_unlock(&code->lock);
+		return;
+	}
+	epoch = code->epoch;
+	for (unsigned i = 0; i < count; i++) {
+		store_parcel(&page->copy[first + 2 * i], C_EBREAK);
+		store_parcel(&page->copy[first + 2 * i + 1], bits[i] >> 16);
+	}
+	spin_unlock(&code->lock);
+	fetch_anew(guest, self);
+
+	spin_lock(&code->lock);
+	/* Meanwhile the copy may have been dropped, and others made. */
+	for (unsigned i = 0; i < count && code->epoch == epoch; i++)
+		store_parcel(&page->copy[first + 2 * i], bits[i]);
+	spin_unlock(&code->lock);
+	__asm__ volatile("fence.i" ::: "memory");
 }
 
 /* Waits until nobody else is making or dropping the page's copy; whether there is one. */
@@ -387,6 +465,7 @@ void code_drop(struct guest *guest, gpa_t gpa, struct vcpu *self, enum code_reas
 		return;
 	}
 	page->state = CODE_DYING;
+	list_remove(&page->link);
 	__atomic_fetch_add(&code->epoch, 1, __ATOMIC_RELAXED);
 	spin_unlock(&code->lock);
 	forget_translations(guest, self);
@@ -397,6 +476,7 @@ void code_drop(struct guest *guest, gpa_t gpa, struct vcpu *self, enum code_reas
 
 	page->copy = NULL;
 	page->state = CODE_NONE;
+	list_push_back(&code->idle, &page->link);
 	note_drop(page, reason);
 	code->copies--;
 	protect(code, gpa, -1);
@@ -404,34 +484,27 @@ void code_drop(struct guest *guest, gpa_t gpa, struct vcpu *self, enum code_reas
 	arena_free_pages(code->arena, copy, 0, ARENA_TABLES);
 }
 
-/* Of many pages: looks at all that are known instead. */
-static void drop_all_within(struct guest *guest, gpa_t gpa, uint64_t size)
+void code_begin_write(struct guest *guest, gpa_t gpa, uint64_t size)
 {
 	struct code *code = guest->code;
-
-	for (unsigned i = 0; i < code->known; i++) {
-		gpa_t page = GPA(code->pages[i].frame << PAGE_SHIFT);
-
-		if (ranges_overlap(page.v, PAGE_SIZE, gpa.v, size))
-			code_drop(guest, page, NULL, CODE_WRITTEN);
-	}
-}
-
-void code_will_write(struct guest *guest, gpa_t gpa, uint64_t size)
-{
 	uint64_t first = gpa.v >> PAGE_SHIFT;
-	uint64_t last = (gpa.v + size - 1) >> PAGE_SHIFT;
 
-	if (size == 0)
-		return;
-	if (last - first >= FILTER) {
-		drop_all_within(guest, gpa, size);
-		return;
-	}
-	for (uint64_t frame = first; frame <= last; frame++) {
+	spin_lock(&code->lock);
+	code->writers++;
+	spin_unlock(&code->lock);
+	for (uint64_t frame = first; frame << PAGE_SHIFT < gpa.v + size; frame++) {
 		gpa_t page = GPA(frame << PAGE_SHIFT);
 
 		if (code_is_protected(guest, page))
 			code_drop(guest, page, NULL, CODE_WRITTEN);
 	}
+}
+
+void code_end_write(struct guest *guest)
+{
+	struct code *code = guest->code;
+
+	spin_lock(&code->lock);
+	code->writers--;
+	spin_unlock(&code->lock);
 }

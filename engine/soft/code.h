@@ -55,6 +55,13 @@ bool code_find_copy(const struct guest *guest, gpa_t gpa, hpa_t *copy);
 bool code_replace(struct guest *guest, gpa_t gpa, bool *wanted);
 
 /*
+ * Puts these instructions of 4 bytes in place of those from `gpa` on in the copy of their page, if
+ * it has one: they do the same. At least one of the old ones is C.EBREAK there. As code_create().
+ */
+void code_substitute(struct guest *guest, gpa_t gpa, const uint32_t *bits, unsigned count,
+		     struct vcpu *self);
+
+/*
  * Makes a copy of the page around `gpa`, which is backed by `original`. `self`: the calling vCPU,
  * which has left the guest, and whose translations may be forgotten; waits for the others.
  */
@@ -69,8 +76,9 @@ void code_drop(struct guest *guest, gpa_t gpa, struct vcpu *self, enum code_reas
 /* A vCPU had to map the original of the page for a load. true: better do without the copy. */
 bool code_note_read(struct guest *guest, gpa_t gpa);
 
-/* engine.h: will_write. */
-void code_will_write(struct guest *guest, gpa_t gpa, uint64_t size);
+/* engine.h: begin_write, end_write. */
+void code_begin_write(struct guest *guest, gpa_t gpa, uint64_t size);
+void code_end_write(struct guest *guest);
 
 /* How many 4 KiB pages copies and what is known of them have taken, at most. No lock. */
 uint64_t code_pages(const struct guest *guest);

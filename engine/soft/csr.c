@@ -11,7 +11,6 @@
 
 #define SSTATUS_PLAIN \
 	((uint64_t)(SSTATUS_SIE | SSTATUS_SPIE | SSTATUS_SPP | SSTATUS_SUM | SSTATUS_MXR))
-#define SSTATUS_SD   BIT(63)
 #define SSTATUS_VIEW ((uint64_t)(SSTATUS_SUM | SSTATUS_MXR))
 
 #define IRQ_ALL (BIT(IRQ_S_SOFT) | BIT(IRQ_S_TIMER) | BIT(IRQ_S_EXT))
@@ -351,7 +350,8 @@ void soft_sret(struct vcpu *vcpu, unsigned *effects)
 		*effects |= EFFECT_VIEW;
 	}
 	csrs->sstatus = status;
-	vcpu->pc = csrs->sepc;
+	/* Where the guest may have put it by itself, bit 0 may be set. */
+	vcpu->pc = csrs->sepc & ~UINT64_C(1);
 	note_interrupts(vcpu, effects);
 }
 

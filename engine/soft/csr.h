@@ -14,10 +14,20 @@
 #include "engine/vcpu.h"
 #include "kernel/types.h"
 
+/*
+ * With pilae,fast-csr the guest's S-mode has the first page of these at the end of its address
+ * space, and may have put anything there at any time.
+ */
 struct soft_csrs {
+	uint64_t unused[PAGE_SIZE / sizeof(uint64_t) - 4];
+	uint64_t sscratch, sepc, scause, stval;
+
+	/* The next page. */
 	uint64_t sstatus; /* SIE, SPIE, SPP, SUM and MXR; no other bit is ever set */
-	uint64_t sie, stvec, sscratch, sepc, scause, stval, satp, scounteren, senvcfg;
+	uint64_t sie, stvec, satp, scounteren, senvcfg;
 };
+
+_Static_assert(offsetof(struct soft_csrs, sstatus) == PAGE_SIZE, "the guest has one page");
 
 /*
  * What changed that someone has to act on before the guest goes on. VIEW by SRET, and traps,

@@ -14,7 +14,7 @@
 #define BLOCKS_MAX 16
 
 /* How often the hart is asked again what it refuses at one pc. */
-#define DOUBTS_MAX 64
+#define DOUBTS_MAX 16
 
 #define INSN_MRET     0x30200073
 #define INSN_EBREAK   0x00100073
@@ -93,7 +93,7 @@ static enum step execute_sfence(struct vcpu *vcpu, const struct uop *uop)
 	return shadow->code_generation != generation ? step_behind(vcpu, uop) : STEP_NEXT;
 }
 
-enum step privileged_execute(struct vcpu *vcpu, const struct uop *uop)
+static enum step execute_privileged(struct vcpu *vcpu, const struct uop *uop)
 {
 	switch (uop->kind) {
 	case UOP_CSR:
@@ -110,6 +110,18 @@ enum step privileged_execute(struct vcpu *vcpu, const struct uop *uop)
 	default:
 		return STEP_REFUSE;
 	}
+}
+
+enum step privileged_execute(struct vcpu *vcpu, const struct uop *uop)
+{
+	enum step step = execute_privileged(vcpu, uop);
+
+	if (likely(soft_work(vcpu->soft) <= SOFT_WORK_MAX) || step == STEP_STOP ||
+	    step == STEP_REFUSE)
+		return step;
+	if (step == STEP_NEXT)
+		vcpu->pc += uop->length;
+	return STEP_STOP;
 }
 
 static void leave_if_waiting(struct vcpu *vcpu)
@@ -211,24 +223,100 @@ static bool find_code(struct vcpu *vcpu, struct walk *walk, hpa_t *hpa)
  */
 static void look_again(struct vcpu *vcpu)
 {
-	const struct shadow_fence fence = {.all_asids = true, .address = GVA(vcpu->pc)};
+	struct shadow_fence fence = {.all_asids = true, .address = GVA(vcpu->pc)};
 
+	shadow_fence(&vcpu->soft->shadow, &fence);
+	/* It may go on in the next page. */
+	fence.address.v += 2;
 	shadow_fence(&vcpu->soft->shadow, &fence);
 	__asm__ volatile("fence.i" ::: "memory");
 }
 
 /*
- * Whether `bits` is what the hart refused, as far as stval tells: else it fetched what was there
- * before, and is asked again. Not for ever: on QEMU stval is wrong for MRET, and perhaps for
- * others.
+ * At pc the hart finds a breakpoint that stands for nothing: it looks again, and if it was a copy
+ * that it found this in, that goes.
  */
-static bool is_refused(struct soft_vcpu *soft, uint64_t pc, uint64_t value, uint32_t bits)
+static void give_up_copy(struct vcpu *vcpu)
 {
-	if (value == 0 || value == ((bits & 3) == 3 ? bits : (bits & 0xffff)) || bits == INSN_MRET)
+	struct walk walk;
+	hpa_t hpa;
+
+	look_again(vcpu);
+	if (!find_code(vcpu, &walk, &hpa) || !code_is_protected(vcpu->guest, walk.gpa))
+		return;
+	__atomic_store_n(&vcpu->mode, VCPU_HOST, __ATOMIC_RELEASE);
+	code_drop(vcpu->guest, walk.gpa, vcpu, CODE_WRITTEN);
+	soft_leave_for_nothing(vcpu);
+}
+
+/*
+ * Whether *bits is what the hart refused, as far as stval tells: else it fetched what was there
+ * before, and is asked again. Not for ever: on QEMU stval is wrong for MRET, and perhaps for
+ * others; and another vCPU may write there all the time. Then what it fetched is believed, if it
+ * is an instruction to be emulated.
+ */
+static bool is_refused(struct soft_vcpu *soft, uint64_t pc, uint64_t value, uint32_t *bits)
+{
+	struct uop uop;
+
+	if (value == 0 || value == ((*bits & 3) == 3 ? *bits : (*bits & 0xffff)) ||
+	    *bits == INSN_MRET)
 		return true;
 	soft->doubts = soft->doubted_pc == pc ? soft->doubts + 1 : 0;
 	soft->doubted_pc = pc;
-	return soft->doubts >= DOUBTS_MAX;
+	if (soft->doubts < DOUBTS_MAX)
+		return false;
+	uop_decode((uint32_t)value, &uop);
+	if (uop_is_privileged(&uop))
+		*bits = (uint32_t)value;
+	return true;
+}
+
+/* Instructions that are substituted at once, at most. */
+#define SUBSTITUTES 8
+
+/*
+ * pilae,fast-csr: if the instruction at pc, which was trapped, can be done by an access to memory,
+ * puts this in its place, and the same for those that follow it.
+ */
+static void substitute(struct vcpu *vcpu)
+{
+	uint32_t bits[SUBSTITUTES];
+	uint64_t left = PAGE_SIZE - (vcpu->pc & (PAGE_SIZE - 1));
+	unsigned count = 0;
+	struct walk walk;
+	struct uop uop;
+	hpa_t hpa;
+
+	if (!find_code(vcpu, &walk, &hpa))
+		return;
+
+	const volatile uint16_t *code = hpa_to_pointer(hpa);
+
+	for (; count < SUBSTITUTES && 4 * count + 4 <= left; code += 2) {
+		uint32_t low = code[0], high = code[1];
+
+		uop_decode(low | high << 16, &uop);
+		if (!uop_has_access(&uop))
+			break;
+		bits[count++] = uop_access(&uop);
+	}
+	if (!count)
+		return;
+	__atomic_store_n(&vcpu->mode, VCPU_HOST, __ATOMIC_RELEASE);
+	code_substitute(vcpu->guest, walk.gpa, bits, count, vcpu);
+	soft_leave_for_nothing(vcpu);
+}
+
+bool soft_emulate_access(struct vcpu *vcpu)
+{
+	struct uop uop;
+	uint32_t bits;
+
+	if (vcpu->soft->privilege != SOFT_S || soft_fetch(vcpu, &bits) != 0)
+		return false;
+	uop_decode(bits, &uop);
+	return uop_has_access(&uop) && execute(vcpu, bits);
 }
 
 static bool is_breakpoint(uint32_t bits)
@@ -250,7 +338,7 @@ void soft_illegal_instruction(struct vcpu *vcpu, uint64_t value)
 	}
 	/* Fetched, as stval may be 0. What cannot be fetched (any more) is found out again. */
 	if (soft_fetch(vcpu, &bits) != 0 || !find_code(vcpu, &walk, &hpa) ||
-	    !is_refused(vcpu->soft, vcpu->pc, value, bits)) {
+	    !is_refused(vcpu->soft, vcpu->pc, value, &bits)) {
 		look_again(vcpu);
 		return;
 	}
@@ -282,7 +370,7 @@ static void emulate_replaced(struct vcpu *vcpu, uint64_t value)
 	if (is_breakpoint(bits))
 		soft_inject(vcpu, EXC_BREAKPOINT, value);
 	else if (!uop_is_privileged(&uop))
-		look_again(vcpu);
+		give_up_copy(vcpu);
 	else if (!execute(vcpu, bits))
 		soft_inject(vcpu, EXC_ILLEGAL_INSN, bits);
 }
@@ -292,11 +380,19 @@ void soft_breakpoint(struct vcpu *vcpu, uint64_t value)
 	if (vcpu->soft->privilege != SOFT_S) {
 		soft_inject(vcpu, EXC_BREAKPOINT, value);
 		soft_run_blocks(vcpu);
-	} else if (!block_find(vcpu, vcpu->pc)) {
-		emulate_replaced(vcpu, value);
-	} else {
-		block_make_fast(vcpu, vcpu->pc);
-		if (!soft_run_blocks(vcpu))
-			emulate_replaced(vcpu, value);
+		return;
 	}
+
+	const struct block *block = block_find(vcpu, vcpu->pc);
+
+	if (!block) {
+		emulate_replaced(vcpu, value);
+		return;
+	}
+	if (vcpu->guest->fast_csr && vcpu->soft->shadow.layout.resident &&
+	    uop_has_access(&block->uops[0]))
+		substitute(vcpu);
+	block_make_fast(vcpu, vcpu->pc);
+	if (!soft_run_blocks(vcpu))
+		emulate_replaced(vcpu, value);
 }

@@ -4,6 +4,7 @@
 
 #include "engine/soft/soft.h"
 #include "engine/soft/uop.h"
+#include "kernel/error.h"
 #include "riscv/csr.h"
 
 #include <string.h>
@@ -12,7 +13,7 @@
 #define HANDLER_BYTES 32
 extern const char soft_fast_get[], soft_fast_put[], soft_fast_read[], soft_fast_write[];
 extern const char soft_fast_end[], soft_fast_immediate[], soft_fast_exchange[], soft_fast_even[];
-extern const char soft_fast_put_value[], soft_fast_stash[], soft_fast_unstash[];
+extern const char soft_fast_put_value[];
 extern const char soft_fast_sie_set[], soft_fast_sie_clear[], soft_fast_sie_clear_read[];
 extern const char soft_fast_status_read[], soft_fast_status_set[], soft_fast_status_clear[];
 extern const char soft_fast_status_write[], soft_fast_sret[], soft_fast_fence[];
@@ -31,23 +32,23 @@ extern const char soft_fast_status_write[], soft_fast_sret[], soft_fast_fence[];
 #define SITE_NONE UINT64_C(1)
 
 /* Ops that one instruction needs at most, and the end. */
-#define OPS_MOST 6
+#define OPS_MOST 4
 
 struct builder {
 	struct soft_fast_op *next;
 	uint16_t offset; /* of the instruction at hand */
 };
 
-static void emit(struct builder *builder, const char *handler, unsigned csr)
+static void emit(struct builder *builder, const char *handler, int csr)
 {
 	*builder->next++ = (struct soft_fast_op){
 	    .handler = (int32_t)(uintptr_t)handler,
-	    .csr = (uint16_t)csr,
+	    .csr = (int16_t)csr,
 	    .offset = builder->offset,
 	};
 }
 
-static void emit_register(struct builder *builder, const char *handlers, unsigned n, unsigned csr)
+static void emit_register(struct builder *builder, const char *handlers, unsigned n, int csr)
 {
 	emit(builder, handlers + (size_t)n * HANDLER_BYTES, csr);
 }
@@ -85,24 +86,20 @@ static void build_status(struct builder *builder, uint32_t bits)
 
 	if (build_status_simple(builder, bits))
 		return;
-	if (RD(bits)) {
+	if (RD(bits))
 		emit(builder, soft_fast_status_read, 0);
-		emit(builder, soft_fast_stash, 0);
-	}
 	if (funct3 & OP_IMMEDIATE)
-		emit(builder, soft_fast_immediate, RS1(bits));
+		emit(builder, soft_fast_immediate, (int)RS1(bits));
 	else
 		emit_register(builder, soft_fast_read, RS1(bits), 0);
 	emit(builder, writes[funct3 & 3], 0);
-	if (RD(bits)) {
-		emit(builder, soft_fast_unstash, 0);
+	if (RD(bits))
 		emit_register(builder, soft_fast_write, RD(bits), 0);
-	}
 }
 
-static unsigned csr_offset(const struct uop *uop)
+static int csr_offset(const struct uop *uop)
 {
-	return (unsigned)(offsetof(struct soft_vcpu, csrs) + (size_t)uop->imm);
+	return (int)offsetof(struct soft_vcpu, csrs) + uop->imm - (int)SOFT_BASE;
 }
 
 static void build_put(struct builder *builder, const struct uop *uop)
@@ -169,7 +166,7 @@ static uint32_t read_insn(const uint8_t *code)
 
 static struct soft_fast_site *first_site(const struct vcpu *vcpu, uint64_t pc)
 {
-	return &vcpu->soft->sites[(pc ^ pc >> 10) >> 1 & (SOFT_FAST_SITES - 1)];
+	return &vcpu->soft->sites[pc >> 1 & (SOFT_FAST_SITES - 1)];
 }
 
 /* The other entry of its pair. */
@@ -208,6 +205,12 @@ static struct soft_fast_site *choose_site(const struct vcpu *vcpu, uint64_t pc)
 	return pc & 2 ? first : second;
 }
 
+/* pilae,fast-csr: better left for the guest, which then has it as an access to memory. */
+static bool is_for_guest(const struct vcpu *vcpu, const struct uop *uop)
+{
+	return vcpu->guest->fast_csr && uop_has_access(uop);
+}
+
 void fast_build(struct vcpu *vcpu, uint64_t pc, const uint8_t *code, unsigned size)
 {
 	struct soft_fast_site *site = choose_site(vcpu, pc);
@@ -220,7 +223,8 @@ void fast_build(struct vcpu *vcpu, uint64_t pc, const uint8_t *code, unsigned si
 	/* All that fast_ops.S knows have 4 bytes. Room is left for the end. */
 	while (!last && builder.offset + 4U <= size) {
 		uop_decode(read_insn(code + builder.offset), &uop);
-		if (!build(&builder, &uop, &last) || builder.next - ops >= SOFT_FAST_OPS)
+		if (is_for_guest(vcpu, &uop) || !build(&builder, &uop, &last) ||
+		    builder.next - ops >= SOFT_FAST_OPS)
 			break;
 		count = (unsigned)(builder.next - ops);
 		builder.offset = (uint16_t)(builder.offset + 4);
@@ -230,6 +234,19 @@ void fast_build(struct vcpu *vcpu, uint64_t pc, const uint8_t *code, unsigned si
 	memcpy(site->ops, ops, (count + 1) * sizeof(*ops));
 	site->generation = vcpu->soft->shadow.code_generation;
 	site->pc = count ? pc : pc | SITE_NONE;
+}
+
+int fast_init(struct vcpu *vcpu)
+{
+	unsigned order = 0;
+
+	while (PAGE_SIZE << order < SOFT_FAST_SITES * sizeof(struct soft_fast_site))
+		order++;
+	vcpu->soft->sites = arena_alloc_pages(vcpu->guest->arena, order, ARENA_TABLES);
+	if (!vcpu->soft->sites)
+		return ERR_NOMEM;
+	fast_clear(vcpu);
+	return 0;
 }
 
 void fast_clear(struct vcpu *vcpu)

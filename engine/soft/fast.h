@@ -6,6 +6,9 @@
 
 #include "engine/vcpu.h"
 
+/* ERR_NOMEM. */
+int fast_init(struct vcpu *vcpu);
+
 /*
  * Makes a site of the privileged instructions that follow each other at `pc`, as far as fast_ops.S
  * knows them; `code` points at the `size` bytes of them that lie in one page. If it does not know

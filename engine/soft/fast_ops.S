@@ -6,7 +6,7 @@
  * are, but for tp (in sscratch) and t0 to t3 (in struct vcpu). Whatever is not simple goes on to
  * soft_full_exit, as if it had not been looked at.
  *
- * Here tp is the vCPU, t2 its struct soft_vcpu, t1 the present struct soft_fast_op, t3 the value
+ * Here tp is the vCPU, t2 its struct soft_vcpu from SOFT_BASE on, t1 the present struct soft_fast_op, t3 the value
  * that goes from one op to the next, t0 free.
  */
 
@@ -16,12 +16,10 @@
 #define X(n) ((n) * 8)
 
 /*
- * SOFT_FAST_SITES entries of 128 bytes are found by bits 9 to 1 of the pc, mixed with those above.
- * Bit 0 of the mixture, which may be set, is not used.
+ * SOFT_FAST_SITES entries of 128 bytes are found by bits 10 to 1 of the pc.
  */
-#define SITE_INDEX_FOLD  10
-#define SITE_INDEX_LEFT  54
-#define SITE_INDEX_RIGHT 55
+#define SITE_INDEX_LEFT  53
+#define SITE_INDEX_RIGHT 54
 #define SITE_SHIFT       7
 
 #define OP_CSR    4
@@ -37,6 +35,27 @@
 	jr	t0
 	.endm
 
+/*
+ * t3 = sstatus as the guest reads it: FS, VS, UXL and SD are the hart's, where the fields that the
+ * guest does not have are Off.
+ */
+	.macro	read_status
+	csrr	t3, sstatus
+	ld	t0, SOFT_READ_FIELDS(t2)
+	and	t3, t3, t0
+	ld	t0, SOFT_SSTATUS(t2)
+	or	t3, t3, t0
+	.endm
+
+/* t0 = its fields that can be written, t5 = FS and VS of them; t4 is lost. */
+	.macro	old_status
+	csrr	t0, sstatus
+	ld	t5, SOFT_FP_FIELDS(t2)
+	and	t0, t0, t5
+	ld	t4, SOFT_SSTATUS(t2)
+	or	t0, t0, t4
+	.endm
+
 	.text
 	.balign	4
 	.globl	soft_exit
@@ -47,19 +66,21 @@ soft_exit:
 	sd	t2, X(7)(tp)
 	sd	t3, X(28)(tp)
 	csrr	t1, scause
-	ld	t2, VCPU_SOFT(tp)
+	ld	t2, VCPU_SOFT_BASE(tp)
 	addi	t1, t1, -EXC_BREAKPOINT
 	csrr	t0, sepc
 	bnez	t1, not_breakpoint
+	/* Sites are the guest's S-mode's. */
+	ld	t1, SOFT_PRIVILEGE(t2)
+	beqz	t1, soft_full_exit
 
 /* t0 = the guest's pc, which is sepc. */
 find_site:
-	srli	t1, t0, SITE_INDEX_FOLD
-	xor	t1, t1, t0
-	slli	t1, t1, SITE_INDEX_LEFT
+	slli	t1, t0, SITE_INDEX_LEFT
+	ld	t3, SOFT_SITES(t2)
 	srli	t1, t1, SITE_INDEX_RIGHT
 	slli	t1, t1, SITE_SHIFT
-	add	t1, t1, t2
+	add	t1, t1, t3
 	ld	t3, SITE_PC(t1)
 	bne	t3, t0, other_site
 site_found:
@@ -155,7 +176,7 @@ not_simple:
 soft_fast_get:
 	.irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31
 	.balign	32
-	lhu	t0, OP_CSR(t1)
+	lh	t0, OP_CSR(t1)
 	add	t0, t0, t2
 	.if \n == 4
 	ld	t0, 0(t0)
@@ -175,7 +196,7 @@ soft_fast_get:
 soft_fast_put:
 	.irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31
 	.balign	32
-	lhu	t0, OP_CSR(t1)
+	lh	t0, OP_CSR(t1)
 	add	t0, t0, t2
 	.if \n == 4
 	csrr	t3, sscratch
@@ -224,13 +245,13 @@ soft_fast_write:
 /* t3 = the immediate `csr`. */
 	.globl	soft_fast_immediate
 soft_fast_immediate:
-	lhu	t3, OP_CSR(t1)
+	lh	t3, OP_CSR(t1)
 	next
 
 /* t3 and the CSR at `csr` change places. */
 	.globl	soft_fast_exchange
 soft_fast_exchange:
-	lhu	t0, OP_CSR(t1)
+	lh	t0, OP_CSR(t1)
 	add	t0, t0, t2
 	amoswap.d t3, t3, (t0)
 	next
@@ -243,20 +264,9 @@ soft_fast_even:
 
 	.globl	soft_fast_put_value
 soft_fast_put_value:
-	lhu	t0, OP_CSR(t1)
+	lh	t0, OP_CSR(t1)
 	add	t0, t0, t2
 	sd	t3, 0(t0)
-	next
-
-/* t3 is kept for the instruction's end. */
-	.globl	soft_fast_stash
-soft_fast_stash:
-	sd	t3, SOFT_STASH(t2)
-	next
-
-	.globl	soft_fast_unstash
-soft_fast_unstash:
-	ld	t3, SOFT_STASH(t2)
 	next
 
 /* sstatus.SIE alone, set or cleared. */
@@ -279,56 +289,30 @@ soft_fast_sie_clear:
 /* The same with what sstatus was before in t3. */
 	.globl	soft_fast_sie_clear_read
 soft_fast_sie_clear_read:
-	call	t0, read_status
+	read_status
 	ld	t0, SOFT_SSTATUS(t2)
 	andi	t0, t0, ~SSTATUS_SIE
 	sd	t0, SOFT_SSTATUS(t2)
 	next
 
-/* t3 = sstatus. */
+/* t3 = sstatus, which is kept for the instruction's end, too. */
 	.globl	soft_fast_status_read
 soft_fast_status_read:
-	call	t0, read_status
+	read_status
+	sd	t3, SOFT_STASH(t2)
 	next
 
-/* t3 = sstatus as the guest reads it: its own fields, the hart's FS and VS, UXL and SD. */
-read_status:
-	sd	t4, X(29)(tp)
-	csrr	t3, sstatus
-	ld	t4, SOFT_FP_FIELDS(t2)
-	and	t3, t3, t4
-	/* A field is Dirty if both its bits are set. */
-	srli	t4, t3, 1
-	and	t4, t4, t3
-	sd	t4, SOFT_SCRATCH(t2)
-	ld	t4, SOFT_SSTATUS(t2)
-	or	t3, t3, t4
-	li	t4, 1
-	slli	t4, t4, 33
-	or	t3, t3, t4
-	ld	t4, SOFT_SCRATCH(t2)
-	beqz	t4, 1f
-	li	t4, 1
-	slli	t4, t4, 63
-	or	t3, t3, t4
-1:	ld	t4, X(29)(tp)
-	jr	t0
-
 /*
- * sstatus = t3; or its bits in t3 set, or cleared. MXR is not for here to change, nor is SIE to
- * be set while something is pending.
+ * sstatus = t3; or its bits in t3 set, or cleared; then t3 = what was kept. Each comes to
+ * write_status with t0 = what sstatus was, t3 = what it will be, t5 = FS and VS.
  */
 	.globl	soft_fast_status_set
 soft_fast_status_set:
 	sd	t4, X(29)(tp)
 	sd	t5, X(30)(tp)
+	old_status
 	ld	t4, SOFT_WRITABLE(t2)
 	and	t3, t3, t4
-	csrr	t0, sstatus
-	ld	t5, SOFT_FP_FIELDS(t2)
-	and	t0, t0, t5
-	ld	t4, SOFT_SSTATUS(t2)
-	or	t0, t0, t4
 	or	t3, t3, t0
 	j	write_status
 
@@ -336,11 +320,7 @@ soft_fast_status_set:
 soft_fast_status_clear:
 	sd	t4, X(29)(tp)
 	sd	t5, X(30)(tp)
-	csrr	t0, sstatus
-	ld	t5, SOFT_FP_FIELDS(t2)
-	and	t0, t0, t5
-	ld	t4, SOFT_SSTATUS(t2)
-	or	t0, t0, t4
+	old_status
 	not	t3, t3
 	and	t3, t3, t0
 	j	write_status
@@ -349,51 +329,56 @@ soft_fast_status_clear:
 soft_fast_status_write:
 	sd	t4, X(29)(tp)
 	sd	t5, X(30)(tp)
+	old_status
 	ld	t4, SOFT_WRITABLE(t2)
 	and	t3, t3, t4
-	csrr	t0, sstatus
-	ld	t5, SOFT_FP_FIELDS(t2)
-	and	t0, t0, t5
-	ld	t4, SOFT_SSTATUS(t2)
-	or	t0, t0, t4
 
-/* t0 = what sstatus was, t3 = what it will be, t5 = FS and VS. */
 write_status:
 	xor	t4, t0, t3
+	lui	t0, SUM_MXR_UPPER
+	addi	t0, t0, SSTATUS_SIE
+	and	t0, t0, t4
+	bnez	t0, not_plain
+plain:
 	and	t4, t4, t5
 	beqz	t4, 1f
-	/* FS or VS changes: what was dirty has not been saved by us. */
+	/* FS or VS changes. */
+	csrr	t0, sstatus
+	and	t0, t0, t5
 	srli	t4, t0, 1
 	and	t4, t4, t0
-	and	t4, t4, t5
-	ld	t5, SOFT_UNSAVED_FP(t2)
-	or	t4, t4, t5
-	sd	t4, SOFT_UNSAVED_FP(t2)
-	ld	t5, SOFT_FP_FIELDS(t2)
-1:	xor	t4, t0, t3
-	and	t0, t4, t3
-	andi	t0, t0, SSTATUS_SIE
-	beqz	t0, 2f
-	lw	t0, VCPU_IRQ(tp)
-	bnez	t0, status_not_simple
-2:	lui	t0, SUM_MXR_UPPER
-	and	t0, t0, t4
-	bnez	t0, change_view
-view_changed:
-	and	t4, t4, t5
-	beqz	t4, 3f
+	bnez	t4, was_dirty
+dirty_noted:
 	csrc	sstatus, t5
 	and	t4, t3, t5
 	csrs	sstatus, t4
-3:	not	t5, t5
+1:	not	t5, t5
 	and	t3, t3, t5
 	sd	t3, SOFT_SSTATUS(t2)
 	ld	t4, X(29)(tp)
 	ld	t5, X(30)(tp)
+	ld	t3, SOFT_STASH(t2)
 	next
 
-/* SUM changes, in t4, and is as in t3 then: another root, if nothing is to be caught up with. */
-change_view:
+/* What was dirty, in both bits of its field, has not been saved by us. */
+was_dirty:
+	ld	t0, SOFT_UNSAVED_FP(t2)
+	or	t0, t0, t4
+	sd	t0, SOFT_UNSAVED_FP(t2)
+	j	dirty_noted
+
+/* SIE, SUM or MXR change, in t4: SIE is not for here to set while something is pending. */
+not_plain:
+	and	t0, t4, t3
+	andi	t0, t0, SSTATUS_SIE
+	beqz	t0, 1f
+	lw	t0, VCPU_IRQ(tp)
+	bnez	t0, status_not_simple
+1:	lui	t0, SUM_MXR_UPPER
+	and	t0, t0, t4
+	beqz	t0, plain
+
+/* SUM changes, and is as in t3 then: another root, if nothing is to be caught up with. */
 	sd	t4, SOFT_SCRATCH(t2)
 	or	t4, t4, t3
 	lui	t0, SSTATUS_MXR >> 12
@@ -416,7 +401,7 @@ change_view:
 	csrw	satp, t0
 	ld	t4, SOFT_SCRATCH(t2)
 	ld	t5, SOFT_FP_FIELDS(t2)
-	j	view_changed
+	j	plain
 
 status_not_simple:
 	ld	t4, X(29)(tp)

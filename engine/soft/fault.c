@@ -256,6 +256,8 @@ void soft_page_fault(struct vcpu *vcpu, uint64_t cause, gva_t va)
 	unsigned level;
 	hpa_t hpa;
 
+	if (vcpu->guest->fast_csr && va.v >= FAST_CSRS && soft_emulate_access(vcpu))
+		return;
 	switch (walk_address(&context, va, kind, true, &walk)) {
 	case WALK_DONE:
 		break;

@@ -98,6 +98,7 @@ void soft_do_fences(struct vcpu *vcpu)
 void soft_trapped(struct vcpu *vcpu, uint64_t cause, uint64_t value)
 {
 	irqoff_begin();
+	vcpu->soft->work_before = vcpu->soft->shadow.work;
 	if (vcpu->soft->fence_count)
 		soft_do_fences(vcpu);
 	deal_with(vcpu, cause, value);
@@ -152,7 +153,7 @@ static uint64_t timer_deadline(struct vcpu *vcpu)
 	return TIME_NEVER;
 }
 
-#define FENCE_PAGES_MAX 64
+#define FENCE_PAGES_MAX 16
 
 static void fence(struct vcpu *vcpu, const struct fence *fence)
 {
@@ -179,6 +180,7 @@ static void flush(struct vcpu *vcpu)
 {
 	shadow_flush(&vcpu->soft->shadow);
 	soft_update_after_flush(vcpu);
+	__asm__ volatile("fence.i" ::: "memory");
 }
 
 static void mapped(struct vcpu *vcpu, gpa_t gpa)
@@ -211,7 +213,8 @@ const struct engine soft_engine = {
     .fence = fence,
     .flush = flush,
     .mapped = mapped,
-    .will_write = code_will_write,
+    .begin_write = code_begin_write,
+    .end_write = code_end_write,
     .read_fp = fp_read,
     .write_fp = soft_write_fp,
 };

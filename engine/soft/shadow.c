@@ -41,30 +41,31 @@ static __attribute__((noinline)) void retire(struct shadow *shadow, struct shado
 		shadow_pages_give(own, shadow_table(old), &owner->page_count);
 }
 
-/* Whether the table at `level` around `va` has something of the spine in it. */
-static bool is_on_spine(const struct shadow_own *own, uint64_t va, unsigned level)
+/* Whether the owner's table at `level` around `va` has something of the spine in it. */
+static bool is_on_spine(const struct shadow_own *own, const struct shadow_root *owner, uint64_t va,
+			unsigned level)
 {
 	/* The entry above is 0 where there is no spine, or where it has ended. */
-	return own->spine.entry[level + 1] &&
-	       (va ^ own->spine.va) >> pte_level_shift(level + 1) == 0;
+	return owner->spine[level + 1] && (va ^ own->spine.va) >> pte_level_shift(level + 1) == 0;
 }
 
-/* Writes what of the spine belongs into a table that is on it. */
-static void add_spine(struct shadow_own *own, uint64_t *table, unsigned level)
+/* Writes what of the spine belongs into a table of the owner's that is on it. */
+static void add_spine(const struct shadow_own *own, const struct shadow_root *owner,
+		      uint64_t *table, unsigned level)
 {
 	unsigned index = shadow_index(own->spine.va, level);
 	const uint64_t *model;
 
 	if (level == 0) {
 		/* Only the pinned pages are so deep. */
-		model = shadow_table(own->spine.entry[1]);
+		model = shadow_table(owner->spine[1]);
 		for (unsigned i = index; i < index + own->spine.count; i++) {
 			table[i] = model[i];
 			shadow_note(&table[i]);
 		}
 		return;
 	}
-	table[index] = own->spine.entry[level];
+	table[index] = owner->spine[level];
 	shadow_note(&table[index]);
 }
 
@@ -76,8 +77,9 @@ static uint64_t add_table(struct shadow *shadow, struct shadow_root *owner, uint
 	uint64_t *table = shadow_pages_take(own, &owner->pages, &owner->page_count);
 	uint64_t old = *entry, value = pte_make(pointer_to_hpa(table), PTE_V);
 
-	if (is_on_spine(own, va, level))
-		add_spine(own, table, level);
+	shadow->work += SHADOW_CLEARING;
+	if (is_on_spine(own, owner, va, level))
+		add_spine(own, owner, table, level);
 	/* The hart may walk into the table at once. */
 	__atomic_thread_fence(__ATOMIC_RELEASE);
 	*entry = value;
@@ -89,15 +91,14 @@ static uint64_t add_table(struct shadow *shadow, struct shadow_root *owner, uint
 }
 
 /* The entry for `va` in the root's table at `level`; NULL if there is no such table. */
-static uint64_t *find_entry(const struct shadow_own *own, const struct shadow_root *root,
-			    uint64_t va, unsigned level)
+static uint64_t *find_entry(const struct shadow_root *root, uint64_t va, unsigned level)
 {
 	uint64_t *table = root->table;
 
 	for (unsigned l = root->level; l > level; l--) {
 		uint64_t entry = table[shadow_index(va, l)];
 
-		if (!shadow_is_table(own, l, entry))
+		if (!shadow_is_table(root, l, entry))
 			return NULL;
 		table = shadow_table(entry);
 	}
@@ -120,9 +121,11 @@ static uint64_t add_shared_table(struct shadow *shadow, uint64_t va)
 		if (root->key == SHADOW_KEY_NONE || root->slot_level != shared->level ||
 		    root->position < own->barrier)
 			continue;
-		entry = find_entry(own, root, va, shared->level);
-		if (entry && shadow_is_table(own, shared->level, *entry))
+		entry = find_entry(root, va, shared->level);
+		if (entry && shadow_is_table(root, shared->level, *entry)) {
 			root->code = true;
+			shadow->code_apart = true;
+		}
 	}
 	return add_table(shadow, shared, &shared->table[shadow_index(va, shared->level)], va,
 			 shared->level - 1U);
@@ -140,7 +143,7 @@ static uint64_t enter_slot(struct shadow *shadow, uint64_t *entry, uint64_t va, 
 	uint64_t common = shared->table[shadow_index(va, shared->level)];
 	uint64_t value = *entry;
 
-	if (shadow_is_table(own, root->slot_level, value) && value != common)
+	if (shadow_is_table(root, root->slot_level, value) && value != common)
 		return value;
 	if (global) {
 		*owner = shared;
@@ -159,6 +162,7 @@ static uint64_t enter_slot(struct shadow *shadow, uint64_t *entry, uint64_t va, 
 	if (common) {
 		/* Code in the shared table, now or later, is not this root's. */
 		root->code = true;
+		shadow->code_apart = true;
 		shadow->code_generation++;
 	}
 	if (value && value == common)
@@ -189,8 +193,12 @@ static void enter_leaf(struct shadow *shadow, struct shadow_root *owner, uint64_
 	}
 	*entry = pte;
 	shadow->fills++;
-	if (pte & SHADOW_CODE)
+	if (pte & SHADOW_CODE) {
 		owner->code = true;
+		if (owner == shadow->selected)
+			shadow->code_apart = shadow->code_private = true;
+		shadow->code_places[va >> 63] |= shadow_place(va);
+	}
 	if (old)
 		retire(shadow, owner, old, va);
 	else
@@ -208,7 +216,7 @@ void shadow_map(struct shadow *shadow, gva_t va, unsigned level, uint64_t pte, b
 		return;
 	if (unlikely(own->free_count < SHADOW_RESERVE))
 		shadow_make_room(shadow, SHADOW_RESERVE);
-	if (level > 0 && own->spine.entry[1] &&
+	if (level > 0 && root->spine[1] &&
 	    address >> MEGAPAGE_SHIFT == own->spine.va >> MEGAPAGE_SHIFT) {
 		level = 0;
 		pte += (uint64_t)shadow_index(address, 0) << PTE_PPN_SHIFT;
@@ -220,7 +228,7 @@ void shadow_map(struct shadow *shadow, gva_t va, unsigned level, uint64_t pte, b
 
 		if (l == root->slot_level)
 			value = enter_slot(shadow, entry, address, global, &owner);
-		else if (!shadow_is_table(own, l, value))
+		else if (!shadow_is_table(root, l, value))
 			value = add_table(shadow, owner, entry, address, l - 1);
 		table = shadow_table(value);
 	}
@@ -231,10 +239,13 @@ void shadow_map(struct shadow *shadow, gva_t va, unsigned level, uint64_t pte, b
 
 void shadow_note_piece(struct shadow *shadow, gva_t va, unsigned guest_level)
 {
-	uint64_t *entry = find_entry(shadow->own, shadow->selected, va.v, guest_level - 1);
+	uint64_t *entry = find_entry(shadow->selected, va.v, guest_level - 1);
 
 	if (entry)
 		shadow_page_of(entry)->pieces = true;
+	/* A fence anywhere in the guest's page is one for the code in it. */
+	if (guest_level > 1 && shadow_may_have_code(shadow, va.v))
+		shadow->code_places[va.v >> 63] = UINT64_MAX;
 }
 
 uint64_t shadow_find(const struct shadow *shadow, gva_t va, unsigned *level)
@@ -249,7 +260,7 @@ uint64_t shadow_find(const struct shadow *shadow, gva_t va, unsigned *level)
 		uint64_t value = table[shadow_index(va.v, l)];
 
 		*level = l;
-		if (!shadow_is_table(own, l, value))
+		if (!shadow_is_table(root, l, value))
 			return pte_is_leaf(value) ? value : 0;
 		table = shadow_table(value);
 	}
@@ -269,7 +280,6 @@ bool shadow_uses_low_half(const struct shadow *shadow)
 
 const uint64_t *shadow_find_entry(const struct shadow *shadow, gva_t va)
 {
-	const struct shadow_own *own = shadow->own;
 	const struct shadow_root *root = shadow->selected;
 	const uint64_t *table = root->table;
 
@@ -278,7 +288,7 @@ const uint64_t *shadow_find_entry(const struct shadow *shadow, gva_t va)
 	for (unsigned l = root->level; l > 0; l--) {
 		uint64_t value = table[shadow_index(va.v, l)];
 
-		if (!shadow_is_table(own, l, value))
+		if (!shadow_is_table(root, l, value))
 			return NULL;
 		table = shadow_table(value);
 	}
@@ -294,7 +304,7 @@ static __attribute__((noinline)) void drop_pieces(struct shadow *shadow, struct 
 						  uint64_t *table, uint64_t va, unsigned level)
 {
 	struct shadow_own *own = shadow->own;
-	bool spine = is_on_spine(own, va, level);
+	bool spine = is_on_spine(own, owner, va, level);
 
 	if (owner != &own->shared) {
 		shadow_root_empty(shadow, owner);
@@ -303,14 +313,14 @@ static __attribute__((noinline)) void drop_pieces(struct shadow *shadow, struct 
 	}
 	/* What is below higher tables becomes free with all shared pages. */
 	for (unsigned i = 0; i < PTE_ENTRIES && level == 1; i++) {
-		if (shadow_is_table(own, level, table[i]))
+		if (shadow_is_table(owner, level, table[i]))
 			shadow_pages_give(own, shadow_table(table[i]), &owner->page_count);
 	}
 	/* Pinned leaves are not in use while this code runs, all else of the spine may be. */
 	shadow_table_clear(table,
 			   spine && level > 0 ? shadow_index(own->spine.va, level) : PTE_ENTRIES);
 	if (spine)
-		add_spine(own, table, level);
+		add_spine(own, owner, table, level);
 	if (owner->code)
 		shadow->code_generation++;
 	tlb_flush_all();
@@ -332,7 +342,7 @@ void shadow_root_drop(struct shadow *shadow, struct shadow_root *root, uint64_t 
 			drop_pieces(shadow, root, table, va, l);
 			return;
 		}
-		if (l == 0 || !shadow_is_table(own, l, value)) {
+		if (l == 0 || !shadow_is_table(root, l, value)) {
 			if (!pte_is_leaf(value) || shadow_is_reserved(own, va))
 				return;
 			table[index] = 0;
@@ -352,6 +362,11 @@ void shadow_fence(struct shadow *shadow, const struct shadow_fence *fence)
 	uint16_t asid = (uint16_t)fence->asid;
 	bool matches = root && (fence->all_asids || root->guest_asid == asid);
 
+	shadow->work++;
+	/* One for an ASID is not about global translations. */
+	if (fence->all_addresses ? shadow->code_private
+				 : shadow_may_have_code(shadow, fence->address.v))
+		shadow->code_generation++;
 	if (fence->all_addresses && fence->all_asids) {
 		shadow_forget_all(shadow);
 		return;

@@ -30,12 +30,17 @@
 /* The log of fences. */
 #define SHADOW_LOG 256
 
+/* Of shadow->work. */
+#define SHADOW_EMPTYING 8
+#define SHADOW_CLEARING 4
+
 /* What of the hypervisor every root contains. */
 struct shadow_layout {
 	unsigned root_level;  /* of the roots: 2, 3, 4 for Sv39, Sv48, Sv57 */
 	bool resident;        /* the hypervisor is mapped in every root, by the next two */
 	const uint64_t *root; /* its own root table: entries outside the guest's mode are copied */
 	uint64_t top_entry;   /* the entry of level 2 for IMAGE_BASE, the top GiB */
+	uint64_t top_entry_s; /* another one for the roots with SHADOW_SUPERVISOR; 0: the same */
 	uint64_t asid_max;    /* the largest ASID of the harts; 0: they have none */
 
 	/* Unless resident: up to two pages that stay in every root, not across a 2 MiB boundary. */
@@ -51,6 +56,10 @@ struct shadow_fence {
 	uint64_t asid; /* unless all_asids */
 };
 
+/* What kind of root shadow_select() is to find. */
+#define SHADOW_SHARE      0x1 /* global leaves are kept in common, for all roots that say so */
+#define SHADOW_SUPERVISOR 0x2 /* with layout.top_entry_s; all that share are of one kind */
+
 struct shadow_root;
 struct shadow_own;
 
@@ -58,11 +67,24 @@ struct shadow {
 	struct arena *arena;
 	struct shadow_layout layout;
 	uint64_t pages, pages_max; /* taken from the arena; the bound (tables and bookkeeping) */
-	/* Changes whenever a leaf with SHADOW_CODE in the root in use may be gone or another. */
+	/*
+	 * What is known of code, by its address, is true as long as this stays: it changes when
+	 * another address space is in use that may have other code (leaves with SHADOW_CODE), and
+	 * when an address is fenced where any root may have code. Different views of one address
+	 * space may differ meanwhile, as a TLB may from the tables.
+	 */
 	uint64_t code_generation;
+	bool code_apart;         /* a root of the address space in use has code of its own */
+	bool code_private;       /* any root has had some */
+	uint64_t code_places[2]; /* of each half, where there was code: see shadow_own.h */
 	/* Changes whenever a root that is not in use may have to be selected before it is used. */
 	uint64_t version;
 	uint64_t evictions, fills; /* how often; for tests and statistics */
+	/*
+	 * Counts what takes long, some 200 instructions as 1: fences that are done or followed;
+	 * roots and sets that are emptied, as SHADOW_EMPTYING; new tables, as SHADOW_CLEARING.
+	 */
+	uint64_t work;
 	struct shadow_root *selected;
 	struct shadow_own *own; /* shadow_own.h; within `pages` */
 };
@@ -84,17 +106,17 @@ void shadow_change_layout(struct shadow *shadow, const struct shadow_layout *lay
 
 /*
  * Makes the root of (satp, view) the one in use, up to date with all fences, and returns the value
- * for the hart's satp: mode of layout.root_level, ASID, page number. `share_global`: global
- * leaves of this view are kept in common with the other views and roots that say so. Different
- * views of one satp are different roots; so is satp with another ASID or mode. `levels`: of the
- * guest's mode (0 for Bare: then nothing is global, and addresses are those of the lower half).
+ * for the hart's satp: mode of layout.root_level, ASID, page number. `flags`: SHADOW_SHARE and
+ * SHADOW_SUPERVISOR. Different views of one satp are different roots; so is satp with another ASID
+ * or mode. `levels`: of the guest's mode (0 for Bare: then nothing is global, and addresses are
+ * those of the lower half).
  *
  * The root that was in use before may still be the hart's until its satp is written: of the
  * hypervisor it goes on containing all. Where the value has ASID 0 an SFENCE.VMA must follow
  * the write, as until then the hart may fetch more of that root's translations.
  */
 uint64_t shadow_select(struct shadow *shadow, uint64_t satp, unsigned view, unsigned levels,
-		       bool share_global);
+		       unsigned flags);
 
 /*
  * Enters a leaf for the page of 2^(12 + 9 * level) bytes around `va` into the root in use, in

@@ -8,7 +8,7 @@
  *
  * Every root contains the hypervisor at one place, the spine: the tables on the way from the root
  * to the top GiB, or to the pinned pages. As long as the guest needs nothing beside it there, an
- * entry on this way is that of the hypervisor's own (or a common) table, spine.entry[level], and
+ * entry on this way is that of the hypervisor's own (or a common) table, root->spine[level], and
  * counts as empty. Only when the guest needs a table there is one built for it, with the rest
  * of the spine in it. So a root that is emptied is given back the first of these entries, and
  * contains the hypervisor at every moment: this code runs on it.
@@ -37,7 +37,7 @@ struct shadow_page {
 
 struct shadow_root {
 	uint64_t satp;
-	uint32_t key;  /* view, levels and sharing; SHADOW_KEY_NONE: not in use */
+	uint32_t key;  /* view, levels and flags; SHADOW_KEY_NONE: not in use */
 	uint16_t asid; /* the hart's */
 	uint16_t guest_asid;
 	uint8_t level;      /* of `table` */
@@ -45,6 +45,7 @@ struct shadow_root {
 	uint8_t bits;       /* an address is the guest's if (va + bias) >> bits is 0 */
 	bool code; /* may differ from other roots in leaves with SHADOW_CODE; until emptied */
 	uint64_t bias;
+	const uint64_t *spine; /* what it has of the hypervisor, by level: own->spine.entries[] */
 	uint64_t *table;
 	uint64_t value;    /* for the hart's satp */
 	uint64_t position; /* up to where it followed the log */
@@ -73,7 +74,11 @@ struct shadow_own {
 	/* What of the hypervisor is in every root. */
 	struct {
 		uint64_t va;
-		uint64_t entry[PTE_LEVELS_MAX]; /* by level; 0: the spine has ended above */
+		/*
+		 * By level; 0: the spine has ended above. The second is for the roots with
+		 * SHADOW_SUPERVISOR.
+		 */
+		uint64_t entries[2][PTE_LEVELS_MAX];
 		uint64_t first, count; /* page number and number of pages that nobody may map */
 	} spine;
 
@@ -102,11 +107,10 @@ static inline uint64_t *shadow_table(uint64_t entry)
 	return hpa_to_pointer(pte_address(entry));
 }
 
-/* Whether an entry points to a table of the guest's. */
-static inline bool shadow_is_table(const struct shadow_own *own, unsigned level, uint64_t entry)
+/* Whether an entry of the root's tables points to a table of the guest's. */
+static inline bool shadow_is_table(const struct shadow_root *root, unsigned level, uint64_t entry)
 {
-	return (entry & (PTE_V | PTE_R | PTE_W | PTE_X)) == PTE_V &&
-	       entry != own->spine.entry[level];
+	return (entry & (PTE_V | PTE_R | PTE_W | PTE_X)) == PTE_V && entry != root->spine[level];
 }
 
 /* Whether the page is one of the hypervisor's own. */
@@ -126,6 +130,22 @@ static inline struct shadow_page *shadow_page_of(const uint64_t *entry)
 	uintptr_t chunk = address & ~((PAGE_SIZE << SHADOW_CHUNK_ORDER) - 1);
 
 	return (struct shadow_page *)chunk + ((address - chunk) >> PAGE_SHIFT);
+}
+
+/*
+ * The bit for an address in shadow->code_places[], by 2 MiB: the halves are apart, since programs
+ * are in one, their kernel with its code in the other.
+ */
+static inline uint64_t shadow_place(uint64_t va)
+{
+	uint64_t region = va >> MEGAPAGE_SHIFT;
+
+	return BIT((region ^ region >> 6) & 63);
+}
+
+static inline bool shadow_may_have_code(const struct shadow *shadow, uint64_t va)
+{
+	return shadow->code_places[va >> 63] & shadow_place(va);
 }
 
 /* To be called for each entry that is written where there was 0. */

@@ -7,9 +7,21 @@
 #include "riscv/csr.h"
 #include "riscv/tlb.h"
 
+#include <string.h>
+
+/* Of a root's key. */
+#define KEY_LEVELS_SHIFT 8
+#define KEY_FLAGS_SHIFT  16
+
+static unsigned key_levels(uint32_t key)
+{
+	return key >> KEY_LEVELS_SHIFT & 0xff;
+}
+
 static void give_tables(struct shadow *shadow, struct shadow_root *root)
 {
 	shadow_pages_give_all(shadow->own, &root->pages, &root->page_count);
+	shadow->work += SHADOW_EMPTYING;
 	shadow->version++;
 	if (root->code)
 		shadow->code_generation++;
@@ -19,7 +31,7 @@ static void give_tables(struct shadow *shadow, struct shadow_root *root)
 void shadow_root_empty(struct shadow *shadow, struct shadow_root *root)
 {
 	struct shadow_own *own = shadow->own;
-	uint64_t spine = own->spine.entry[root->level];
+	uint64_t spine = root->spine[root->level];
 
 	if (root == &own->shared || !spine) {
 		shadow_table_clear(root->table, PTE_ENTRIES);
@@ -41,6 +53,10 @@ void shadow_forget_all(struct shadow *shadow)
 
 	own->barrier = ++own->log_end;
 	shadow->version++;
+	if (shadow->code_places[0] | shadow->code_places[1])
+		shadow->code_generation++;
+	shadow->code_places[0] = shadow->code_places[1] = 0;
+	shadow->code_private = false;
 	if (shadow->selected)
 		shadow_root_empty(shadow, shadow->selected);
 	shadow_root_empty(shadow, &own->shared);
@@ -146,11 +162,12 @@ static void build_root_table(struct shadow *shadow, struct shadow_root *root, un
 			table[i] = layout->root[i];
 	}
 	root->table = table;
+	shadow->work += SHADOW_CLEARING;
 	shadow_root_empty(shadow, root);
 }
 
 static struct shadow_root *add_root(struct shadow *shadow, uint64_t satp, uint32_t key,
-				    unsigned levels, bool slots)
+				    unsigned levels, unsigned flags)
 {
 	struct shadow_own *own = shadow->own;
 	struct shadow_root **bucket = bucket_of(own, satp, key);
@@ -163,7 +180,8 @@ static struct shadow_root *add_root(struct shadow *shadow, uint64_t satp, uint32
 	root = own->unused;
 	own->unused = root->next;
 	set_key(root, satp, key);
-	set_mode(root, level, levels, slots);
+	set_mode(root, level, levels, flags & SHADOW_SHARE);
+	root->spine = own->spine.entries[flags & SHADOW_SUPERVISOR ? 1 : 0];
 	build_root_table(shadow, root, levels);
 	root->value = (uint64_t)(ATP_MODE_SV39 + level - 2) << ATP_MODE_SHIFT |
 		      (uint64_t)root->asid << SATP_ASID_SHIFT |
@@ -189,7 +207,7 @@ static struct shadow_root *find_root(struct shadow_own *own, uint64_t satp, uint
  * Fences that are followed one by one, some 150 instructions each: more would take longer than
  * interrupts may be off.
  */
-#define REPLAY_MAX 100
+#define REPLAY_MAX 40
 
 static void replay(struct shadow *shadow, struct shadow_root *root)
 {
@@ -208,6 +226,7 @@ static void replay(struct shadow *shadow, struct shadow_root *root)
 		}
 		shadow_root_drop(shadow, root, entry->address);
 	}
+	shadow->work += followed;
 }
 
 static void catch_up(struct shadow *shadow, struct shadow_root *root)
@@ -225,6 +244,28 @@ static void catch_up(struct shadow *shadow, struct shadow_root *root)
 	}
 }
 
+/*
+ * The root `root` will be the one in use, of which `levels` tells the mode. In S-mode of another
+ * address space there may be other code at the same addresses.
+ */
+static void note_code(struct shadow *shadow, const struct shadow_root *root, unsigned levels)
+{
+	const struct shadow_root *last = shadow->selected;
+	bool apart = shadow->code_apart;
+
+	if (last && last->satp == root->satp) {
+		if (last->code || root->code)
+			shadow->code_generation++;
+		shadow->code_apart = apart || root->code;
+		return;
+	}
+	/* Where nothing is translated, the code that others share is not to be found. */
+	if (apart || !last || last->code || root->code ||
+	    (shadow->own->shared.code && (levels == 0) != (key_levels(last->key) == 0)))
+		shadow->code_generation++;
+	shadow->code_apart = root->code;
+}
+
 /* The shared set serves one mode of the guest at a time. */
 static void share_levels(struct shadow *shadow, unsigned levels)
 {
@@ -237,12 +278,15 @@ static void share_levels(struct shadow *shadow, unsigned levels)
 }
 
 uint64_t shadow_select(struct shadow *shadow, uint64_t satp, unsigned view, unsigned levels,
-		       bool share_global)
+		       unsigned flags)
 {
 	struct shadow_own *own = shadow->own;
 	struct shadow_root *last = shadow->selected, *root;
-	bool slots = share_global && levels > 0;
-	uint32_t key = view | levels << 8 | (uint32_t)slots << 16;
+
+	if (levels == 0)
+		flags &= ~(unsigned)SHADOW_SHARE;
+
+	uint32_t key = view | levels << KEY_LEVELS_SHIFT | flags << KEY_FLAGS_SHIFT;
 
 	if (last && last->satp == satp && last->key == key)
 		return last->value;
@@ -250,21 +294,17 @@ uint64_t shadow_select(struct shadow *shadow, uint64_t satp, unsigned view, unsi
 	if (root->satp != satp || root->key != key) {
 		root = find_root(own, satp, key);
 		if (!root)
-			root = add_root(shadow, satp, key, levels, slots);
+			root = add_root(shadow, satp, key, levels, flags);
 		own->recent[view % SHADOW_VIEWS] = root;
 	}
-	if (slots)
+	if (flags & SHADOW_SHARE)
 		share_levels(shadow, levels);
 	catch_up(shadow, root);
 	/* It may be left, by fast_ops.S, without coming by here. */
 	root->position = own->log_end;
-	if (last) {
+	if (last)
 		last->position = own->log_end;
-		if (last->code)
-			shadow->code_generation++;
-	}
-	if (root->code)
-		shadow->code_generation++;
+	note_code(shadow, root, levels);
 	root->used = ++own->clock;
 	shadow->selected = root;
 	if (root->asid == 0)
@@ -299,11 +339,32 @@ static void build_pins(struct shadow *shadow)
 			shadow_note(&table[index + i]);
 		}
 		entry = pte_make(pointer_to_hpa(table), PTE_V);
-		own->spine.entry[level + 1] = entry;
+		own->spine.entries[0][level + 1] = entry;
 	}
+	memcpy(own->spine.entries[1], own->spine.entries[0], sizeof(own->spine.entries[0]));
 	own->spine.va = layout->pin_va;
 	own->spine.first = layout->pin_va >> PAGE_SHIFT;
 	own->spine.count = layout->pin_count;
+}
+
+/* Tables of our own for the way to top_entry_s. The hypervisor's have nothing else in them. */
+static void build_supervisor_spine(struct shadow *shadow)
+{
+	struct shadow_own *own = shadow->own;
+	uint64_t entry = shadow->layout.top_entry_s;
+
+	own->spine.entries[1][2] = entry;
+	for (unsigned level = 3; level <= shadow->layout.root_level; level++) {
+		uint64_t *table, *slot;
+
+		/* The way into a root is an entry of its own table. */
+		table = shadow_pages_take(own, &own->fixed, &own->fixed_count);
+		slot = &table[shadow_index(IMAGE_BASE, level - 1)];
+		*slot = entry;
+		shadow_note(slot);
+		entry = pte_make(pointer_to_hpa(table), PTE_V);
+		own->spine.entries[1][level] = entry;
+	}
 }
 
 static void find_resident(struct shadow *shadow)
@@ -314,10 +375,13 @@ static void find_resident(struct shadow *shadow)
 	for (unsigned level = shadow->layout.root_level; level > 2; level--) {
 		uint64_t entry = table[shadow_index(IMAGE_BASE, level)];
 
-		own->spine.entry[level] = entry;
+		own->spine.entries[0][level] = entry;
 		table = mmu_table(entry);
 	}
-	own->spine.entry[2] = shadow->layout.top_entry;
+	own->spine.entries[0][2] = shadow->layout.top_entry;
+	memcpy(own->spine.entries[1], own->spine.entries[0], sizeof(own->spine.entries[0]));
+	if (shadow->layout.top_entry_s)
+		build_supervisor_spine(shadow);
 	own->spine.va = IMAGE_BASE;
 	own->spine.first = IMAGE_BASE >> PAGE_SHIFT;
 	own->spine.count = GIGAPAGE_SIZE >> PAGE_SHIFT;
@@ -327,14 +391,14 @@ static void build_layout(struct shadow *shadow)
 {
 	struct shadow_own *own = shadow->own;
 
-	for (unsigned level = 0; level < PTE_LEVELS_MAX; level++)
-		own->spine.entry[level] = 0;
+	memset(own->spine.entries, 0, sizeof(own->spine.entries));
 	own->spine.count = 0;
 	if (shadow->layout.resident)
 		find_resident(shadow);
 	else if (shadow->layout.pin_count)
 		build_pins(shadow);
 	own->shared.table = shadow_pages_take(own, &own->fixed, &own->fixed_count);
+	own->shared.spine = own->spine.entries[1];
 	for (unsigned i = SHADOW_ROOTS; i-- > 0;) {
 		struct shadow_root *root = &own->roots[i];
 

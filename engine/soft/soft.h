@@ -33,12 +33,12 @@ enum soft_view {
  */
 struct soft_fast_op {
 	int32_t handler; /* its low address bits, which the others follow from */
-	uint16_t csr;    /* offset in struct soft_vcpu */
+	int16_t csr;     /* offset from SOFT_BASE in struct soft_vcpu; an immediate */
 	uint16_t offset; /* of the instruction from pc; of the end, in the last one */
 };
 
 #define SOFT_FAST_OPS   14
-#define SOFT_FAST_SITES 512
+#define SOFT_FAST_SITES 1024
 
 struct soft_fast_site {
 	uint64_t pc;
@@ -58,13 +58,19 @@ struct soft_fast_root {
 	uint64_t view;
 };
 
-/* A vCPU's part that only this engine knows. Offsets up to `sites` are known to fast_ops.S. */
+/*
+ * A vCPU's part that only this engine knows; aligned to a page. Offsets from SOFT_BASE up to
+ * `shadow` are known to fast_ops.S.
+ */
+#define SOFT_BASE offsetof(struct soft_vcpu, csrs.sstatus)
+
 struct soft_vcpu {
 	struct soft_csrs csrs;
-	uint64_t privilege;  /* SOFT_U or SOFT_S */
-	uint64_t fp_fields;  /* of SSTATUS_FS and SSTATUS_VS, those the guest has */
-	uint64_t writable;   /* all fields of sstatus that it can write */
-	uint64_t unsaved_fp; /* of their low bits: it was Dirty when the guest said it was not */
+	uint64_t privilege;   /* SOFT_U or SOFT_S */
+	uint64_t fp_fields;   /* of SSTATUS_FS and SSTATUS_VS, those the guest has */
+	uint64_t writable;    /* all fields of sstatus that it can write */
+	uint64_t read_fields; /* those that are as in the hart's sstatus when the guest reads it */
+	uint64_t unsaved_fp;  /* of their low bits: it was Dirty when the guest said it was not */
 	uint64_t scratch, stash; /* fast_ops.S's */
 
 	/*
@@ -79,11 +85,12 @@ struct soft_vcpu {
 	/* The translation in use: what it was selected for, and the hart's satp for it. */
 	uint64_t satp, view, host_satp;
 	struct soft_fast_root fast[VIEW_MXR]; /* for the views before that, with the satp in use */
+	struct soft_fast_site *sites;         /* SOFT_FAST_SITES of them */
 	struct shadow shadow;
 
-	struct soft_fast_site sites[SOFT_FAST_SITES];
-
-	/* For the interpreter's loads and stores (access_inline.h); a limit of 0: there are none.
+	/*
+	 * For the interpreter's loads and stores (access_inline.h): an address is canonical if it
+	 * is below the limit with the bias added. A limit of 0: there are none.
 	 */
 	uint64_t access_bias, access_limit;
 
@@ -97,13 +104,25 @@ struct soft_vcpu {
 	bool refill;
 	uint8_t refill_kind; /* enum access_kind */
 	gva_t refill_address;
-	bool waits;          /* it executed WFI */
-	uint64_t doubted_pc; /* where the hart refused something else than is there */
-	unsigned doubts;     /* how often, one after the other */
+	bool waits;           /* it executed WFI */
+	uint64_t work_before; /* shadow.work when the guest was left; see SOFT_WORK_MAX */
+	uint64_t doubted_pc;  /* where the hart refused something else than is there */
+	unsigned doubts;      /* how often, one after the other */
 
 	struct trampoline *trampoline; /* for when vcpu->trampoline is not NULL */
 	unsigned pin;                  /* its place; engine/soft/pin.h */
 };
+
+/*
+ * Of shadow->work, after one trap: interrupts are off meanwhile. From then on nothing more is
+ * interpreted; what need not be done is left from the half of it on.
+ */
+#define SOFT_WORK_MAX 24
+
+static inline uint64_t soft_work(const struct soft_vcpu *soft)
+{
+	return soft->shadow.work - soft->work_before;
+}
 
 /* engine/soft/hart.c */
 bool soft_init_hart(void);
@@ -176,6 +195,12 @@ void soft_breakpoint(struct vcpu *vcpu, uint64_t value);
  * the guest's handler. Whether anything was executed.
  */
 bool soft_run_blocks(struct vcpu *vcpu);
+
+/*
+ * A fault at the last page, which has the guest's CSRs (pilae,fast-csr), but not now: does what the
+ * access stands for. false: it stands for nothing.
+ */
+bool soft_emulate_access(struct vcpu *vcpu);
 
 /* engine/soft/switch.S */
 void soft_enter(struct vcpu *vcpu) __noreturn;

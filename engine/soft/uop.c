@@ -275,6 +275,17 @@ static enum uop_kind decode_csr(uint32_t bits, struct uop *uop)
 	return set_immediate(uop, UOP_CSR, rd, rs1, (int32_t)bits);
 }
 
+uint32_t uop_access(const struct uop *uop)
+{
+	uint32_t offset = (uint32_t)uop->imm - (uint32_t)PAGE_SIZE; /* from the end */
+
+	if (uop->kind == UOP_CSR_GET) /* ld rd, offset(x0) */
+		return offset << 20 | 3 << 12 | (uint32_t)uop->rd << 7 | 0x03;
+	/* sd rs1, offset(x0) */
+	return (offset >> 5 & 0x7f) << 25 | (uint32_t)uop->rs1 << 20 | 3 << 12 |
+	       (offset & 31) << 7 | 0x23;
+}
+
 static enum uop_kind decode_system(uint32_t bits, struct uop *uop)
 {
 	uint32_t funct7 = bits >> 25;

@@ -62,6 +62,19 @@ static inline bool uop_is_privileged(const struct uop *uop)
 }
 
 /*
+ * pilae,fast-csr: whether a load or store of the first page of struct soft_csrs, at the end of the
+ * address space, does what the uop does (but that bit 0 of sepc stays as it is written).
+ */
+static inline bool uop_has_access(const struct uop *uop)
+{
+	return (uop->kind == UOP_CSR_GET || uop->kind == UOP_CSR_PUT) &&
+	       uop->imm < (int32_t)PAGE_SIZE;
+}
+
+/* That load or store, of 4 bytes, for a uop as decoded that has one. */
+uint32_t uop_access(const struct uop *uop);
+
+/*
  * Decodes an instruction as it stands in memory (a compressed one in the low 16 bits). `uop->kind`
  * is UOP_NONE for all that is not interpreted: illegal and reserved encodings, ECALL, EBREAK,
  * FENCE.I, A, F, D, V, Zb*, Zc* beyond Zca, DIV, loads into x0 and so on. A CSR instruction on an

@@ -56,6 +56,9 @@ int soft_guest_init(struct guest *guest, unsigned address_bits)
 	mmu_root(&root_level);
 	if (address_bits > pte_level_shift(root_level + 1) - 1)
 		return ERR_RANGE;
+	/* Where the hypervisor is not in the guest's tables, all of them are the guest's. */
+	if (root_level == 2)
+		guest->fast_csr = false;
 	while (level < 4 && gspace_address_bits(level) < address_bits)
 		level++;
 	if (gspace_address_bits(level) < address_bits)
@@ -96,6 +99,25 @@ static void find_layout(struct shadow_layout *layout)
 	layout->top_entry = table[PTE_ENTRIES - 1];
 }
 
+/*
+ * pilae,fast-csr: in the roots for S-mode the last page is the one that struct soft_csrs begins
+ * with. ERR_NOMEM.
+ */
+static int map_fast_csrs(struct vcpu *vcpu, struct shadow_layout *layout)
+{
+	const uint64_t flags = PTE_V | PTE_R | PTE_W | PTE_U | PTE_A | PTE_D;
+	uint64_t *top = arena_alloc_pages(vcpu->guest->arena, 0, ARENA_TABLES);
+	uint64_t *last = arena_alloc_pages(vcpu->guest->arena, 0, ARENA_TABLES);
+
+	if (!top || !last)
+		return ERR_NOMEM;
+	mmu_copy_top_table(top);
+	last[PTE_ENTRIES - 1] = pte_make(pointer_to_hpa(&vcpu->soft->csrs), flags);
+	top[PTE_ENTRIES - 1] = pte_make(pointer_to_hpa(last), PTE_V);
+	layout->top_entry_s = pte_make(pointer_to_hpa(top), PTE_V);
+	return 0;
+}
+
 int soft_vcpu_init(struct vcpu *vcpu)
 {
 	struct guest *guest = vcpu->guest;
@@ -107,12 +129,17 @@ int soft_vcpu_init(struct vcpu *vcpu)
 	vcpu->soft = arena_alloc(guest->arena, sizeof(*vcpu->soft));
 	if (!vcpu->soft)
 		return ERR_NOMEM;
+	vcpu->soft_base = (char *)vcpu->soft + SOFT_BASE;
 	find_layout(&layout);
 	error = trampoline_init_vcpu(vcpu, &layout);
+	if (!error && guest->fast_csr)
+		error = map_fast_csrs(vcpu, &layout);
 	if (!error)
 		error = shadow_init(&vcpu->soft->shadow, guest->arena, &layout, pages);
 	if (!error)
 		error = block_cache_init(vcpu);
+	if (!error)
+		error = fast_init(vcpu);
 	return error ? error : fp_init(vcpu);
 }
 
@@ -130,6 +157,7 @@ static void set_status_fields(struct vcpu *vcpu)
 
 	soft->fp_fields = (isa_has_letter(isa, 'd') ? SSTATUS_FS : 0) |
 			  (isa_has_letter(isa, 'v') ? SSTATUS_VS : 0);
+	soft->read_fields = soft->fp_fields | SSTATUS_UXL_64 | SSTATUS_SD;
 	soft->writable =
 	    soft->fp_fields | SSTATUS_SIE | SSTATUS_SPIE | SSTATUS_SPP | SSTATUS_SUM | SSTATUS_MXR;
 }
@@ -176,19 +204,19 @@ static unsigned present_view(const struct soft_vcpu *soft)
 
 	/* Without translation there is nothing to be allowed. */
 	if (soft->csrs.satp >> ATP_MODE_SHIFT == ATP_MODE_BARE)
-		return VIEW_S;
+		return soft->privilege == SOFT_U ? VIEW_U : VIEW_S;
 	return sstatus & SSTATUS_MXR ? view + VIEW_MXR : view;
 }
 
 /*
- * The guest's virtual addresses for the interpreter's own accesses, less the top GiB, which is
- * the hypervisor's. Bare mode has guest-physical addresses, of which only low ones are memory; in
- * its tables the hypervisor lies above those of Sv39.
+ * The guest's virtual addresses for the interpreter's own accesses. Bare mode has guest-physical
+ * addresses, of which only low ones are memory; in its tables the hypervisor lies above those of
+ * Sv39.
  */
 static void set_access_limit(struct soft_vcpu *soft, unsigned levels)
 {
 	soft->access_bias = BIT(PAGE_SHIFT + 9 * (levels ? levels : 3) - 1);
-	soft->access_limit = soft->shadow.layout.resident ? 2 * soft->access_bias - GIB(1) : 0;
+	soft->access_limit = soft->shadow.layout.resident ? 2 * soft->access_bias : 0;
 }
 
 /* Lets fast_ops.S switch to the root in use, where a mere write to satp does that. */
@@ -205,6 +233,13 @@ static void note_fast_root(struct soft_vcpu *soft, unsigned levels)
 	};
 }
 
+static unsigned root_flags(uint64_t view)
+{
+	if (view == VIEW_S || view == VIEW_SUM)
+		return SHADOW_SUPERVISOR | SHADOW_SHARE;
+	return view == VIEW_U || view == VIEW_U + VIEW_MXR ? 0 : SHADOW_SUPERVISOR;
+}
+
 static void select_view(struct vcpu *vcpu, uint64_t view)
 {
 	struct soft_vcpu *soft = vcpu->soft;
@@ -216,8 +251,8 @@ static void select_view(struct vcpu *vcpu, uint64_t view)
 		forget_fast_roots(soft);
 	soft->view = view;
 	soft->satp = satp;
-	soft->host_satp = shadow_select(&soft->shadow, satp, (unsigned)view, levels,
-					view == VIEW_S || view == VIEW_SUM);
+	soft->host_satp =
+	    shadow_select(&soft->shadow, satp, (unsigned)view, levels, root_flags(view));
 	if (view == VIEW_S)
 		soft->low_pages = shadow_uses_low_half(&soft->shadow);
 	note_fast_root(soft, levels);
@@ -299,7 +334,8 @@ void soft_update(struct vcpu *vcpu)
 		soft_update_environment(vcpu);
 	if (soft->view != view || soft->satp != soft->csrs.satp)
 		switch_view(vcpu, view);
-	if (unlikely(soft->refill) && soft->privilege == SOFT_U)
+	if (unlikely(soft->refill) && soft->privilege == SOFT_U &&
+	    soft_work(soft) <= SOFT_WORK_MAX / 2)
 		soft_refill(vcpu);
 }
 

@@ -147,10 +147,10 @@ static enum walk_result finish(uint64_t entry, gva_t va, struct walk *walk)
 	return WALK_DONE;
 }
 
-/*
- * Sets bits in the entry if it still is what was checked. Where that fails, another vCPU has
- * just written it, so that trying again comes to an end.
- */
+/* How often an entry that another vCPU changes at the same moment is looked at again. */
+#define TRIES_MAX 16
+
+/* Sets bits in the entry if it still is what was checked. */
 static bool set_used(const struct walk *walk, uint64_t *entry, uint64_t used)
 {
 	uint64_t wanted = *entry | used;
@@ -166,6 +166,8 @@ static bool set_used(const struct walk *walk, uint64_t *entry, uint64_t used)
 static enum walk_result walk_tables(const struct walk_context *context, const struct demand *demand,
 				    gva_t va, bool update, struct walk *walk)
 {
+	unsigned tries = 0;
+
 	for (;;) {
 		uint64_t entry = read_entry(walk);
 
@@ -190,6 +192,8 @@ static enum walk_result walk_tables(const struct walk_context *context, const st
 			return WALK_PROTECTED;
 		if (set_used(walk, &entry, demand->used))
 			return finish(entry, va, walk);
+		if (++tries == TRIES_MAX)
+			return WALK_PROTECTED;
 	}
 }
 

@@ -20,7 +20,7 @@ enum walk_result {
 	   Whether there is RAM to be backed is for others to say. */
 	WALK_MISSING,
 	/* A or D has to be set in an entry at walk->gpa, whose page must not be written
-	   (code_is_protected(), engine/soft/code.h). */
+	   (code_is_protected(), engine/soft/code.h), or that others write all the time. */
 	WALK_PROTECTED,
 };
 

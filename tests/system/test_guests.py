@@ -59,6 +59,24 @@ def test_selftest_with_vectors(folder, engine, system, record_property):
     assert any(name.startswith("fp-vector") for name in ok)
 
 
+# Not those about the last page of the address space, which is not the guest's then.
+FAST_CSR_GROUPS = "code,code_flow,code_modify,code_stale,fp,irq,paging,priv,smp,traps"
+
+
+@pytest.mark.engines("soft")
+@pytest.mark.parametrize("features", ["", "sv57=off,sv48=off"])
+def test_selftest_with_fast_csrs(folder, engine, system, features):
+    system.image("selftest", SELFTEST)
+    system.vm("selftest", kernel="selftest", vcpus=2, memory=512 * MIB,
+              bootargs=f"tests={FAST_CSR_GROUPS}",
+              **{"pilae,fast-csr": True})
+    with Machine(folder, engine, system.build(), harts=2, limit=600,
+                 cpu=host_cpu(engine, features)) as m:
+        counts = m.expect(r"selftest: (\d+) ok, 0 not ok")
+        assert int(counts[1]) >= 70
+        assert m.wait_exit() == 0
+
+
 @pytest.mark.soak
 @pytest.mark.parametrize("vcpus,harts", [(2, 1), (4, 2), (8, 4)])
 def test_selftest_on_fewer_harts(folder, engine, system, vcpus, harts):

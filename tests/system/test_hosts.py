@@ -3,7 +3,7 @@
 
 import pytest
 
-from pilae import MIB, MINIKERNEL, OPENSBI, Machine, assemble, host_cpu, qemu_can
+from pilae import MIB, MINIKERNEL, OPENSBI, SELFTEST, Machine, assemble, host_cpu, qemu_can
 
 SCRIPT = 'script="selfcheck; poweroff"'
 
@@ -54,6 +54,19 @@ def check_cpu(folder, engine, built, cpu):
 @pytest.mark.parametrize("what", FEATURES)
 def test_features(folder, engine, short, what):
     check_cpu(folder, engine, short.build(), host_cpu(engine, FEATURES[what]))
+
+
+def test_selftest_without_fp(folder, engine, system):
+    """Device accesses, also by code that changes into loads and stores of f registers."""
+    system.image("selftest", SELFTEST)
+    system.vm("selftest", kernel="selftest", vcpus=2, memory=256 * MIB,
+              bootargs="tests=mmio,mmio_insns,code_stale,code_behind,code_hidden")
+    with Machine(folder, engine, system.build(), harts=2, limit=200,
+                 cpu=host_cpu(engine, FEATURES["no fp"])) as m:
+        counts = m.expect(r"selftest: (\d+) ok, (\d+) not ok, (\d+) skipped")
+        assert m.wait_exit() == 0
+    # Two are about f registers.
+    assert int(counts[1]) >= 40 and int(counts[2]) == 0 and int(counts[3]) == 2
 
 
 @pytest.mark.parametrize("cpu", ["rva23s64", "max", "veyron-v1"])

@@ -57,6 +57,12 @@ def test_load_on_other_hosts(folder, engine, system, features):
 
 
 @pytest.mark.engines("soft")
+def test_load_with_fast_csrs(folder, engine, system):
+    system.linux(test="load", vcpus=2, **{"pilae,fast-csr": True})
+    run_load(folder, engine, system.build(), 2, 2)
+
+
+@pytest.mark.engines("soft")
 def test_load_on_harts_with_h(folder, engine, system):
     system.linux(test="load", vcpus=2)
     run_load(folder, engine, system.build(), 2, 2, cpu=host_cpu("hext"))

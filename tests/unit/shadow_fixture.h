@@ -21,6 +21,9 @@ static struct shadow_layout layout;
 /* The hypervisor's own tables: a direct map in the upper half, and the top GiB. */
 static uint64_t host_tables[5][PTE_ENTRIES] __aligned(4096);
 static const uint64_t *host_root;
+/* For S-mode: the last page of the top GiB is another one. */
+static uint64_t host_tables_s[2][PTE_ENTRIES] __aligned(4096);
+#define FAST_LEAF pte_make(HPA(0x70000000), LEAF)
 
 static void build_host_tables(unsigned root_level)
 {
@@ -34,6 +37,9 @@ static void build_host_tables(unsigned root_level)
 		host_tables[0][i] =
 		    pte_make(HPA(0x80000000 + i * PAGE_SIZE), PTE_V | PTE_R | PTE_X);
 	host_root = host_tables[root_level];
+	memcpy(host_tables_s, host_tables, sizeof(host_tables_s));
+	host_tables_s[0][PTE_ENTRIES - 1] = FAST_LEAF;
+	host_tables_s[1][PTE_ENTRIES - 1] = pte_make(pointer_to_hpa(host_tables_s[0]), PTE_V);
 }
 
 static void fill_layout(unsigned root_level, bool resident, uint64_t pin_va, uint64_t asid_max)
@@ -44,6 +50,7 @@ static void fill_layout(unsigned root_level, bool resident, uint64_t pin_va, uin
 	    .resident = resident,
 	    .root = host_root,
 	    .top_entry = host_tables[2][PTE_ENTRIES - 1],
+	    .top_entry_s = resident ? pte_make(pointer_to_hpa(host_tables_s[1]), PTE_V) : 0,
 	    .asid_max = asid_max,
 	    .pin_count = pin_va ? 2 : 0,
 	    .pin_va = pin_va,
@@ -61,7 +68,7 @@ static inline void use_host_tables(void)
 }
 
 /* The hypervisor is in the tables in use; `levels`: of the guest's mode. */
-static void check_host(unsigned levels)
+static void check_host(unsigned levels, bool supervisor)
 {
 	const uint64_t *root = hpa_to_pointer(HPA((model.satp & BITS(43, 0)) << PAGE_SHIFT));
 	unsigned level;
@@ -77,6 +84,8 @@ static void check_host(unsigned levels)
 	}
 	assert_int_equal(model_walk_memory(model.satp, 0xffffffffffffa000, &level),
 			 host_tables[0][PTE_ENTRIES - 6]);
+	assert_int_equal(model_walk_memory(model.satp, 0xfffffffffffff000, &level),
+			 supervisor ? FAST_LEAF : host_tables[0][PTE_ENTRIES - 1]);
 	if (levels > layout.root_level)
 		return;
 	for (unsigned i = PTE_ENTRIES / 2; i < PTE_ENTRIES - 1; i++)

@@ -37,7 +37,7 @@ static struct vcpu vcpu, *vcpus[1] = {&vcpu};
 static struct exit_access exit_access;
 static uint32_t instruction;
 static int fetch_error;
-static unsigned fetches, faults;
+static unsigned fetches, faults, flushes;
 static uint64_t fault_offset; /* of the faulting byte in the access */
 static uint64_t fp[32];
 
@@ -82,8 +82,14 @@ static void fake_write_fp(struct vcpu *of, unsigned n, uint64_t value)
 	fp[n] = value;
 }
 
+static void fake_flush(struct vcpu *of)
+{
+	assert_ptr_equal(of, &vcpu);
+	flushes++;
+}
+
 static const struct engine engine = {
-    .fetch = fake_fetch, .read_fp = fake_read_fp, .write_fp = fake_write_fp};
+    .fetch = fake_fetch, .read_fp = fake_read_fp, .write_fp = fake_write_fp, .flush = fake_flush};
 
 void exit_access_fault(struct vcpu *of, const struct exit_access *what)
 {
@@ -114,16 +120,32 @@ static int setup(void **state)
 	for (unsigned i = 0; i < sizeof(ram.bytes); i++)
 		ram.bytes[i] = (uint8_t)(0x80 + i);
 	assert_int_equal(bus_add(&vm.bus, &ram.device), 0);
-	fetches = faults = 0;
+	vm.guest.isa.letters = 1 << ('d' - 'a');
+	fetches = faults = flushes = 0;
 	fetch_error = 0;
 	return 0;
 }
 
-static void emulate(uint32_t bits, uint64_t gpa)
+/* As what the hart executed: a load or a store. */
+static void emulate_as(enum access_kind kind, uint32_t bits, uint64_t gpa)
 {
 	instruction = bits;
-	exit_access = (struct exit_access){.kind = ACCESS_LOAD, .gpa = GPA(gpa)};
+	exit_access = (struct exit_access){.kind = kind, .gpa = GPA(gpa)};
 	mmio_emulate(&vcpu, &exit_access);
+}
+
+static enum access_kind kind_of(uint32_t bits)
+{
+	struct insn insn;
+	bool load = insn_decode(bits, &insn) == 0 &&
+		    (insn.kind == INSN_LOAD || insn.kind == INSN_LOAD_FP || insn.kind == INSN_LR);
+
+	return load ? ACCESS_LOAD : ACCESS_STORE;
+}
+
+static void emulate(uint32_t bits, uint64_t gpa)
+{
+	emulate_as(kind_of(bits), bits, gpa);
 }
 
 /* Performs it and wants it to succeed, as an instruction of 4 bytes. */
@@ -359,10 +381,35 @@ static void test_compressed(void **state)
 	assert_int_equal(faults, 0);
 }
 
+/* What is in memory by now is not what the hart executed: it is asked to look again. */
+static void test_another_instruction(void **state)
+{
+	const uint32_t loads[] = {LOAD(0U, 9U), LOAD_FP(W, 9U), LR(W, 9U)};
+	const uint32_t stores[] = {STORE(0U, 9U), STORE_FP(D, 9U)};
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_SIZE(loads); i++)
+		emulate_as(ACCESS_STORE, loads[i], BASE + 8);
+	for (unsigned i = 0; i < ARRAY_SIZE(stores); i++)
+		emulate_as(ACCESS_LOAD, stores[i], BASE + 8);
+	assert_int_equal(flushes, ARRAY_SIZE(loads) + ARRAY_SIZE(stores));
+
+	/* Where there are no such registers, the hart executed something else. */
+	vm.guest.isa.letters = 0;
+	emulate_as(ACCESS_LOAD, LOAD_FP(W, 9U), BASE + 8);
+	emulate_as(ACCESS_STORE, STORE_FP(D, 9U), BASE + 8);
+	assert_int_equal(flushes, ARRAY_SIZE(loads) + ARRAY_SIZE(stores) + 2);
+	assert_int_equal(vcpu.pc, PC);
+	assert_int_equal(vcpu.x[9], FRESH);
+	assert_int_equal(memory(8, 8), UINT64_C(0x8f8e8d8c8b8a8988));
+	assert_int_equal(faults, 0);
+}
+
 static void hinted(uint64_t transformed, uint64_t gpa)
 {
 	vcpu.pc = PC;
-	exit_access = (struct exit_access){.gpa = GPA(gpa), .transformed = transformed};
+	exit_access = (struct exit_access){
+	    .kind = kind_of(instruction), .gpa = GPA(gpa), .transformed = transformed};
 	mmio_emulate(&vcpu, &exit_access);
 }
 
@@ -429,6 +476,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup(test_loads, setup),
 	    cmocka_unit_test_setup(test_stores, setup),
+	    cmocka_unit_test_setup(test_another_instruction, setup),
 	    cmocka_unit_test_setup(test_floating_point, setup),
 	    cmocka_unit_test_setup(test_amos, setup),
 	    cmocka_unit_test_setup(test_cas, setup),

@@ -28,7 +28,14 @@ static void start(unsigned root_level, uint64_t pages_max)
 
 static void use(unsigned asid, unsigned table, unsigned view)
 {
-	model.satp = shadow_select(&shadow, satp_of(asid, table), view, 3, view != VIEW_U);
+	unsigned flags = view == VIEW_U ? 0 : SHADOW_SHARE | SHADOW_SUPERVISOR;
+
+	model.satp = shadow_select(&shadow, satp_of(asid, table), view, 3, flags);
+}
+
+static void use_bare(void)
+{
+	model.satp = shadow_select(&shadow, 0, VIEW_S, 0, 0);
 }
 
 static uint64_t find(uint64_t va)
@@ -213,7 +220,7 @@ static void test_log(void **state)
 
 	(void)state;
 	start(3, 1000);
-	for (unsigned count = 90; count <= SHADOW_LOG + 1; count++) {
+	for (unsigned count = 30; count <= SHADOW_LOG + 1; count++) {
 		for (unsigned i = 0; i < 2; i++) {
 			use(1, 1, VIEW_U);
 			map(USER, leaf(1), false);
@@ -225,7 +232,7 @@ static void test_log(void **state)
 			use(1, 1, VIEW_U);
 			assert_int_equal(find(USER), 0);
 			assert_int_equal(find(USER + PAGE_SIZE),
-					 count > (i ? SHADOW_LOG : 100) ? 0 : leaf(2));
+					 count > (i ? SHADOW_LOG : 40) ? 0 : leaf(2));
 		}
 	}
 	destroy();
@@ -360,8 +367,9 @@ static void test_code_generation(void **state)
 	use(1, 1, VIEW_U);
 	map(USER, leaf(3), false);
 	use(2, 2, VIEW_S);
-	map(KERNEL + PAGE_SIZE, leaf(2), true);
-	fence_page(KERNEL + PAGE_SIZE);
+	map(KERNEL + 3 * MEGAPAGE_SIZE, leaf(2), true);
+	fence_page(KERNEL + 3 * MEGAPAGE_SIZE);
+	fence_page(USER);
 	assert_false(is_new_generation());
 
 	fence_page(KERNEL);
@@ -384,6 +392,40 @@ static void test_code_generation(void **state)
 	destroy();
 }
 
+/* Where one view had code, a fence in another one is about it as well. */
+static void test_code_of_views(void **state)
+{
+	(void)state;
+	start(4, 1000);
+	use(1, 1, VIEW_S);
+	map(USER, leaf(1) | SHADOW_CODE, false);
+	use(1, 1, VIEW_SUM);
+	is_new_generation();
+	fence_page(USER);
+	assert_true(is_new_generation());
+
+	/* It was in use since, by way of a view that has none: another address space. */
+	use(1, 1, VIEW_S);
+	map(USER, leaf(1) | SHADOW_CODE, false);
+	use(1, 1, VIEW_SUM);
+	is_new_generation();
+	use(2, 2, VIEW_SUM);
+	assert_true(is_new_generation());
+
+	/* Code of all address spaces is not that of none. */
+	fence(NULL, NULL);
+	use(3, 3, VIEW_S);
+	map(KERNEL, leaf(1) | SHADOW_CODE, true);
+	is_new_generation();
+	use(4, 4, VIEW_S);
+	assert_false(is_new_generation());
+	use_bare();
+	assert_true(is_new_generation());
+	use(4, 4, VIEW_S);
+	assert_true(is_new_generation());
+	destroy();
+}
+
 static void test_layout(void **state)
 {
 	uint64_t old;
@@ -402,7 +444,7 @@ static void test_layout(void **state)
 		assert_int_equal(find(i % 2 ? USER : KERNEL), 0);
 		map(i % 2 ? USER : KERNEL, leaf(2), true);
 		map(i % 2 ? KERNEL : USER, leaf(3), true);
-		check_host(3);
+		check_host(3, true);
 	}
 	assert_int_equal(shadow.pages, old);
 	destroy();
@@ -421,6 +463,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_no_leak, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_large_pages, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_code_generation, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_code_of_views, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_layout, setup, teardown),
 	};
 

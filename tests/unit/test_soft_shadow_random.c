@@ -49,6 +49,12 @@ static bool is_shared(unsigned view, unsigned levels)
 	return levels > 0 && (view == 1 || view == 2);
 }
 
+/* Of the views, the first is that of U-mode. */
+static bool is_supervisor(unsigned view)
+{
+	return view != 0;
+}
+
 static bool is_canonical(uint64_t va, unsigned levels)
 {
 	unsigned bits = levels ? pte_level_shift(levels) : pte_level_shift(layout.root_level + 1);
@@ -97,7 +103,7 @@ static void choose_places(void)
 
 static void check_host_now(void)
 {
-	check_host(in_use.levels);
+	check_host(in_use.levels, is_supervisor(in_use.view));
 }
 
 static void start(uint64_t pages_max)
@@ -256,7 +262,9 @@ static void check_pages(void)
 static void select_root(uint64_t satp, unsigned view, unsigned levels)
 {
 	struct shadow *shadow = &shadows[in_use.shadow];
-	uint64_t value = shadow_select(shadow, satp, view, levels, is_shared(view, levels));
+	unsigned flags = (is_shared(view, levels) ? SHADOW_SHARE : 0) |
+			 (is_supervisor(view) ? SHADOW_SUPERVISOR : 0);
+	uint64_t value = shadow_select(shadow, satp, view, levels, flags);
 
 	/* So far the hart uses what it used before. */
 	check_host_now();

@@ -392,6 +392,71 @@ static void names_the_privileged_ones(void **state)
 	}
 }
 
+/* What is at the end of the address space: a CSR instruction, and the access in its place. */
+static const struct {
+	const char *text;
+	uint32_t bits, access;
+} accesses[] = {
+    {"csrr a0,sscratch: ld a0,-32(x0)", 0x14002573, 0xfe003503},
+    {"csrr t6,stval: ld t6,-8(x0)", 0x14302ff3, 0xff803f83},
+    {"csrr s1,sepc: ld s1,-24(x0)", 0x141024f3, 0xfe803483},
+    {"csrr a5,scause: ld a5,-16(x0)", 0x142027f3, 0xff003783},
+    {"csrr ra,sscratch: ld ra,-32(x0)", 0x140020f3, 0xfe003083},
+    {"csrw stval,t0: sd t0,-8(x0)", 0x14329073, 0xfe503c23},
+    {"csrw sscratch,x0: sd x0,-32(x0)", 0x14001073, 0xfe003023},
+    {"csrw sepc,s11: sd s11,-24(x0)", 0x141d9073, 0xffb03423},
+    {"csrw scause,a1: sd a1,-16(x0)", 0x14259073, 0xfeb03823},
+    {"csrw sscratch,t6: sd t6,-32(x0)", 0x140f9073, 0xfff03023},
+};
+
+static void finds_the_access_for_a_csr(void **state)
+{
+	struct uop uop;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(accesses); i++) {
+		uop_decode(accesses[i].bits, &uop);
+		if (!uop_has_access(&uop))
+			fail_msg("%s: there is none", accesses[i].text);
+		if (uop_access(&uop) != accesses[i].access)
+			fail_msg("%s: %08x", accesses[i].text, uop_access(&uop));
+	}
+}
+
+static bool is_csr_with_access(uint32_t number)
+{
+	return number == CSR_SSCRATCH || number == CSR_SEPC || number == CSR_SCAUSE ||
+	       number == CSR_STVAL;
+}
+
+/* Each form of each CSR: csrr and csrw of those four alone have one, and no other instruction. */
+static void has_no_other_access(void **state)
+{
+	struct uop uop;
+
+	(void)state;
+	for (uint32_t number = 0; number < 0x1000; number++)
+		for (uint32_t form = 0; form < 8 * 4; form++) {
+			uint32_t funct3 = form & 7;
+			uint32_t rd = form & 8 ? 10 : 0, rs1 = form & 16 ? 11 : 0;
+			bool csrr = funct3 == 2 && rd && !rs1, csrw = funct3 == 1 && !rd;
+
+			uop_decode(number << 20 | rs1 << 15 | funct3 << 12 | rd << 7 | 0x73, &uop);
+			if (uop_has_access(&uop) != ((csrr || csrw) && is_csr_with_access(number)))
+				fail_msg("CSR %03x, funct3 %u, rd %u, rs1 %u", number, funct3, rd,
+					 rs1);
+		}
+	for (size_t i = 0; i < ARRAY_SIZE(assembled); i++) {
+		uop_decode(assembled[i].bits, &uop);
+		if ((assembled[i].bits & 0x7f) != 0x73)
+			assert_false(uop_has_access(&uop));
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(left_alone); i++) {
+		uop_decode(left_alone[i].bits, &uop);
+		assert_false(uop_has_access(&uop));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -401,6 +466,8 @@ int main(void)
 	    cmocka_unit_test(compressed_are_their_expansions),
 	    cmocka_unit_test(knows_what_the_reference_knows),
 	    cmocka_unit_test(names_the_privileged_ones),
+	    cmocka_unit_test(finds_the_access_for_a_csr),
+	    cmocka_unit_test(has_no_other_access),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
