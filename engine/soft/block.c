@@ -91,6 +91,7 @@ static __attribute__((noinline)) const struct block *renew(struct vcpu *vcpu,
 			return NULL;
 		cached->copy = fetched;
 		cached->epoch = epoch;
+		vcpu->soft->shadow.work += SOFT_DECODING;
 		block_build(&cached->block, pc, code,
 			    (unsigned)(PAGE_SIZE - (pc & (PAGE_SIZE - 1))));
 	}
@@ -106,6 +107,7 @@ void block_make_fast(struct vcpu *vcpu, uint64_t pc)
 	if (fast_is_known(vcpu, pc) || !find_fetched(vcpu, pc, &fetched))
 		return;
 	code = find_original(vcpu, pc, fetched);
+	vcpu->soft->shadow.work += SOFT_DECODING;
 	if (code)
 		fast_build(vcpu, pc, code, (unsigned)(PAGE_SIZE - (pc & (PAGE_SIZE - 1))));
 }

@@ -163,7 +163,9 @@ bool soft_run_blocks(struct vcpu *vcpu)
 	bool stop = false;
 
 	csr_set(CSR_SSTATUS, SSTATUS_SUM);
-	for (unsigned i = 0; i < BLOCKS_MAX && !stop && vcpu->soft->privilege == SOFT_S; i++) {
+	for (unsigned i = 0; i < BLOCKS_MAX && !stop && vcpu->soft->privilege == SOFT_S &&
+			     soft_work(vcpu->soft) <= SOFT_WORK_MAX;
+	     i++) {
 		const struct block *block = block_find(vcpu, vcpu->pc);
 
 		if (!block || !block->count)

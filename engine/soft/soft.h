@@ -118,6 +118,7 @@ struct soft_vcpu {
  * interpreted; what need not be done is left from the half of it on.
  */
 #define SOFT_WORK_MAX 24
+#define SOFT_DECODING 10 /* a block, or a site */
 
 static inline uint64_t soft_work(const struct soft_vcpu *soft)
 {

@@ -171,6 +171,10 @@ static void fp_single(void)
 {
 	uint64_t state[33];
 
+	if (!machine_has("d")) {
+		test_skip("no D");
+		return;
+	}
 	csr_set(CSR_SSTATUS, SSTATUS_FS);
 	for (uint32_t r = 0; r < 32; r++) {
 		uint32_t flw = insn_i(OP_LOAD_FP, 2, r, 10, 0xffc),
@@ -191,8 +195,8 @@ static void fp_double(void)
 {
 	uint64_t slot = virtio_empty_slot(), want, state[33];
 
-	if (slot == 0) {
-		test_skip("no slot is empty");
+	if (slot == 0 || !machine_has("d")) {
+		test_skip(slot ? "no D" : "no slot is empty");
 		return;
 	}
 	want = *(volatile uint64_t *)slot;
