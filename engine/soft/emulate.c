@@ -116,7 +116,7 @@ enum step privileged_execute(struct vcpu *vcpu, const struct uop *uop)
 {
 	enum step step = execute_privileged(vcpu, uop);
 
-	if (likely(soft_work(vcpu->soft) <= SOFT_WORK_MAX) || step == STEP_STOP ||
+	if (likely(vcpu->soft->shadow.work <= SOFT_WORK_MAX) || step == STEP_STOP ||
 	    step == STEP_REFUSE)
 		return step;
 	if (step == STEP_NEXT)
@@ -164,7 +164,7 @@ bool soft_run_blocks(struct vcpu *vcpu)
 
 	csr_set(CSR_SSTATUS, SSTATUS_SUM);
 	for (unsigned i = 0; i < BLOCKS_MAX && !stop && vcpu->soft->privilege == SOFT_S &&
-			     soft_work(vcpu->soft) <= SOFT_WORK_MAX;
+			     vcpu->soft->shadow.work <= SOFT_WORK_MAX;
 	     i++) {
 		const struct block *block = block_find(vcpu, vcpu->pc);
 

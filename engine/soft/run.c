@@ -98,7 +98,7 @@ void soft_do_fences(struct vcpu *vcpu)
 void soft_trapped(struct vcpu *vcpu, uint64_t cause, uint64_t value)
 {
 	irqoff_begin();
-	vcpu->soft->work_before = vcpu->soft->shadow.work;
+	vcpu->soft->shadow.work = 0;
 	if (vcpu->soft->fence_count)
 		soft_do_fences(vcpu);
 	deal_with(vcpu, cause, value);

@@ -113,22 +113,15 @@ static uint64_t add_shared_table(struct shadow *shadow, uint64_t va)
 {
 	struct shadow_own *own = shadow->own;
 	struct shadow_root *shared = &own->shared;
+	unsigned index = shadow_index(va, shared->level);
 
-	for (unsigned i = 0; i < SHADOW_ROOTS; i++) {
-		struct shadow_root *root = &own->roots[i];
-		uint64_t *entry;
-
-		if (root->key == SHADOW_KEY_NONE || root->slot_level != shared->level ||
-		    root->position < own->barrier)
-			continue;
-		entry = find_entry(root, va, shared->level);
-		if (entry && shadow_is_table(root, shared->level, *entry)) {
-			root->code = true;
-			shadow->code_apart = true;
-		}
+	if (own->divided[index / 64] & BIT(index % 64)) {
+		/* Which ones would take long to find out. */
+		for (unsigned i = 0; i < SHADOW_ROOTS; i++)
+			own->roots[i].code = true;
+		shadow->code_apart = true;
 	}
-	return add_table(shadow, shared, &shared->table[shadow_index(va, shared->level)], va,
-			 shared->level - 1U);
+	return add_table(shadow, shared, &shared->table[index], va, shared->level - 1U);
 }
 
 /*
@@ -140,7 +133,8 @@ static uint64_t enter_slot(struct shadow *shadow, uint64_t *entry, uint64_t va, 
 {
 	struct shadow_own *own = shadow->own;
 	struct shadow_root *root = shadow->selected, *shared = &own->shared;
-	uint64_t common = shared->table[shadow_index(va, shared->level)];
+	unsigned index = shadow_index(va, shared->level);
+	uint64_t common = shared->table[index];
 	uint64_t value = *entry;
 
 	if (shadow_is_table(root, root->slot_level, value) && value != common)
@@ -159,6 +153,7 @@ static uint64_t enter_slot(struct shadow *shadow, uint64_t *entry, uint64_t va, 
 
 	uint64_t table = add_table(shadow, root, entry, va, root->slot_level - 1U);
 
+	own->divided[index / 64] |= BIT(index % 64);
 	if (common) {
 		/* Code in the shared table, now or later, is not this root's. */
 		root->code = true;

@@ -31,8 +31,9 @@
 #define SHADOW_LOG 256
 
 /* Of shadow->work. */
-#define SHADOW_EMPTYING 8
-#define SHADOW_CLEARING 4
+#define SHADOW_EMPTYING  8
+#define SHADOW_CLEARING  4
+#define SHADOW_SELECTING 2
 
 /* What of the hypervisor every root contains. */
 struct shadow_layout {
@@ -81,8 +82,10 @@ struct shadow {
 	uint64_t version;
 	uint64_t evictions, fills; /* how often; for tests and statistics */
 	/*
-	 * Counts what takes long, some 200 instructions as 1: fences that are done or followed;
-	 * roots and sets that are emptied, as SHADOW_EMPTYING; new tables, as SHADOW_CLEARING.
+	 * Counts what takes long, some 200 to 400 instructions as 1: fences that are done or
+	 * followed; roots and sets that are emptied, as SHADOW_EMPTYING; new tables, as
+	 * SHADOW_CLEARING; another root, as SHADOW_SELECTING. To be set to 0 when the guest is
+	 * left: from what was done since depends how much more is done at a time.
 	 */
 	uint64_t work;
 	struct shadow_root *selected;

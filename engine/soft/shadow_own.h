@@ -88,6 +88,7 @@ struct shadow_own {
 	/* Roots whose position is before the barrier have to be emptied. */
 	uint64_t log_end, barrier;
 	uint64_t clock;
+	uint64_t divided[PTE_ENTRIES / 64]; /* a bit for each slot: some root has its own table */
 	uint64_t spurious; /* page number of the last leaf that was there already */
 
 	struct shadow_root *unused;

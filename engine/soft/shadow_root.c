@@ -52,6 +52,7 @@ void shadow_forget_all(struct shadow *shadow)
 	struct shadow_own *own = shadow->own;
 
 	own->barrier = ++own->log_end;
+	memset(own->divided, 0, sizeof(own->divided));
 	shadow->version++;
 	if (shadow->code_places[0] | shadow->code_places[1])
 		shadow->code_generation++;
@@ -204,29 +205,27 @@ static struct shadow_root *find_root(struct shadow_own *own, uint64_t satp, uint
 }
 
 /*
- * Fences that are followed one by one, some 150 instructions each: more would take longer than
- * interrupts may be off.
+ * Fences that are followed one by one, some 180 instructions each, where nothing else was done
+ * since the trap: more would take longer than interrupts may be off.
  */
 #define REPLAY_MAX 40
 
 static void replay(struct shadow *shadow, struct shadow_root *root)
 {
 	struct shadow_own *own = shadow->own;
-	unsigned followed = 0;
 
 	for (uint64_t p = root->position; p != own->log_end; p++) {
 		const struct shadow_log_entry *entry = &own->log[p % SHADOW_LOG];
 
 		if (!entry->all_asids && entry->asid != root->guest_asid)
 			continue;
-		if (entry->all_addresses || ++followed > REPLAY_MAX) {
+		if (entry->all_addresses || ++shadow->work > REPLAY_MAX) {
 			shadow_root_empty(shadow, root);
 			tlb_flush_asid(root->asid);
 			return;
 		}
 		shadow_root_drop(shadow, root, entry->address);
 	}
-	shadow->work += followed;
 }
 
 static void catch_up(struct shadow *shadow, struct shadow_root *root)
@@ -300,6 +299,7 @@ uint64_t shadow_select(struct shadow *shadow, uint64_t satp, unsigned view, unsi
 	if (flags & SHADOW_SHARE)
 		share_levels(shadow, levels);
 	catch_up(shadow, root);
+	shadow->work += SHADOW_SELECTING;
 	/* It may be left, by fast_ops.S, without coming by here. */
 	root->position = own->log_end;
 	if (last)

@@ -104,10 +104,9 @@ struct soft_vcpu {
 	bool refill;
 	uint8_t refill_kind; /* enum access_kind */
 	gva_t refill_address;
-	bool waits;           /* it executed WFI */
-	uint64_t work_before; /* shadow.work when the guest was left; see SOFT_WORK_MAX */
-	uint64_t doubted_pc;  /* where the hart refused something else than is there */
-	unsigned doubts;      /* how often, one after the other */
+	bool waits;          /* it executed WFI */
+	uint64_t doubted_pc; /* where the hart refused something else than is there */
+	unsigned doubts;     /* how often, one after the other */
 
 	struct trampoline *trampoline; /* for when vcpu->trampoline is not NULL */
 	unsigned pin;                  /* its place; engine/soft/pin.h */
@@ -119,11 +118,6 @@ struct soft_vcpu {
  */
 #define SOFT_WORK_MAX 24
 #define SOFT_DECODING 10 /* a block, or a site */
-
-static inline uint64_t soft_work(const struct soft_vcpu *soft)
-{
-	return soft->shadow.work - soft->work_before;
-}
 
 /* engine/soft/hart.c */
 bool soft_init_hart(void);

@@ -335,7 +335,7 @@ void soft_update(struct vcpu *vcpu)
 	if (soft->view != view || soft->satp != soft->csrs.satp)
 		switch_view(vcpu, view);
 	if (unlikely(soft->refill) && soft->privilege == SOFT_U &&
-	    soft_work(soft) <= SOFT_WORK_MAX / 2)
+	    soft->shadow.work <= SOFT_WORK_MAX / 2)
 		soft_refill(vcpu);
 }
 
@@ -350,6 +350,7 @@ void soft_load(struct vcpu *vcpu)
 	unsigned hart = this_hart()->index;
 
 	vcpu->host_tp = (uint64_t)this_hart();
+	soft->shadow.work = 0;
 	if (!vcpu->last_hart) {
 		/* Started (again): what it was told by its former life's memory is not so now. */
 		shadow_flush(&soft->shadow);

@@ -30,6 +30,7 @@ static void use(unsigned asid, unsigned table, unsigned view)
 {
 	unsigned flags = view == VIEW_U ? 0 : SHADOW_SHARE | SHADOW_SUPERVISOR;
 
+	shadow.work = 0;
 	model.satp = shadow_select(&shadow, satp_of(asid, table), view, 3, flags);
 }
 
@@ -211,7 +212,7 @@ static void test_fences_spare(void **state)
 
 /*
  * A root follows the fences there were while it was not in use, be there few that concern it among
- * those in the log, or is emptied.
+ * those in the log, or is emptied. Few are fewer if much was done already.
  */
 static void test_log(void **state)
 {
@@ -234,6 +235,18 @@ static void test_log(void **state)
 			assert_int_equal(find(USER + PAGE_SIZE),
 					 count > (i ? SHADOW_LOG : 40) ? 0 : leaf(2));
 		}
+	}
+	for (unsigned work = 0; work < 60; work++) {
+		use(1, 1, VIEW_U);
+		map(USER, leaf(1), false);
+		map(USER + PAGE_SIZE, leaf(2), false);
+		use(2, 2, VIEW_U);
+		for (unsigned f = 0; f < 20; f++)
+			fence_page(USER);
+		shadow.work = work;
+		model.satp = shadow_select(&shadow, satp_of(1, 1), VIEW_U, 3, 0);
+		assert_int_equal(find(USER), 0);
+		assert_int_equal(find(USER + PAGE_SIZE), work > 20 ? 0 : leaf(2));
 	}
 	destroy();
 }

@@ -264,7 +264,10 @@ static void select_root(uint64_t satp, unsigned view, unsigned levels)
 	struct shadow *shadow = &shadows[in_use.shadow];
 	unsigned flags = (is_shared(view, levels) ? SHADOW_SHARE : 0) |
 			 (is_supervisor(view) ? SHADOW_SUPERVISOR : 0);
-	uint64_t value = shadow_select(shadow, satp, view, levels, flags);
+	uint64_t value;
+
+	shadow->work = fake_random_below(60);
+	value = shadow_select(shadow, satp, view, levels, flags);
 
 	/* So far the hart uses what it used before. */
 	check_host_now();
