@@ -275,8 +275,11 @@ void soft_page_fault(struct vcpu *vcpu, uint64_t cause, gva_t va)
 		leave_for_access(vcpu, kind, walk.gpa, va, false);
 	if (code_is_protected(vcpu->guest, walk.gpa))
 		check_code(vcpu, &walk, va, kind);
-	if (unlikely(trampoline_is_in_the_way(vcpu, va)))
+	if (unlikely(trampoline_is_in_the_way(vcpu, va))) {
 		trampoline_give_way(vcpu);
+		/* That took long enough. */
+		soft_leave_for_nothing(vcpu);
+	}
 	fill(vcpu, &context, va, &walk, hpa, level, kind);
 }
 
