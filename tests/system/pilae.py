@@ -48,7 +48,6 @@ DEFAULT_ENGINES = ["hext", "soft"]
 SOFT_BY_DEFAULT = {
     "test_minikernel", "test_selftest", "test_load", "test_torture", "test_debug",
     "test_selftest_with_fast_csrs", "test_load_with_fast_csrs", "test_interrupts_off",
-    "test_selftest_without_fp",
     "test_shadow_tables_are_bounded", "test_kept", "test_interrupts_off_in_storms_of_fences",
     "test_selftest_without_fp",
     "test_two_linuxes_of_two_engines", "test_load_on_harts_with_h",
