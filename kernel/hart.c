@@ -160,12 +160,15 @@ static struct hart *new_hart(uint64_t id)
 	return hart;
 }
 
+/* A firmware may have to power it up; and a simulated one may have to wait for its host. */
+#define HART_START_SECONDS 10
+
 /* Starts the hart and waits until it is up, so that hart indexes follow the tree's order. */
 static void start_hart(struct hart *hart)
 {
 	static struct hart_start start;
 	unsigned before = harts_online;
-	uint64_t deadline = time_now() + platform.timebase;
+	uint64_t deadline = time_now() + HART_START_SECONDS * platform.timebase;
 
 	start = (struct hart_start){mmu_satp(), hart->stack_top, hart};
 	hart->index = before;
