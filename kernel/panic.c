@@ -46,6 +46,13 @@ void machine_end(bool failure)
 		__asm__ volatile("wfi");
 }
 
+void machine_reboot(void)
+{
+	irqoff_report();
+	log_flush();
+	sbi_call(SBI_EXT_SRST, SBI_SRST_RESET, SBI_SRST_COLD_REBOOT, SBI_SRST_REASON_NONE, 0, 0, 0);
+}
+
 static bool is_frame_pointer(uint64_t fp, uint64_t stack_slot)
 {
 	return is_aligned(fp, 8) && fp >> (STACK_SHIFT + 1) == stack_slot;

@@ -14,6 +14,9 @@ void panic_trap(const char *message, const struct trap_frame *frame) __noreturn;
  */
 void machine_end(bool failure) __noreturn;
 
+/* Lets the machine start anew. Returns only if the firmware cannot do that. */
+void machine_reboot(void);
+
 /* Finds what machine_end() writes to; at boot. */
 void machine_init_end(void);
 

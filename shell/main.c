@@ -73,5 +73,6 @@ void __noreturn hypervisor_main(void)
 		 (unsigned long long)(page_total_bytes() >> 20));
 
 	start_system();
+	console_begin();
 	schedule_run();
 }

@@ -9,6 +9,7 @@
 #include "kernel/page.h"
 #include "kernel/panic.h"
 #include "kernel/pool.h"
+#include "kernel/trap.h"
 #include "riscv/sbi.h"
 #include "vmm/gmem.h"
 #include "vmm/hooks.h"
@@ -21,15 +22,31 @@ static struct {
 	struct spinlock lock; /* guards the counts; the list is constant after boot */
 	struct vm *first, **last;
 	unsigned count;
-	unsigned alive;     /* LOADING, RUNNING or STOPPING */
-	bool any_crashed;   /* or refused */
-	uint64_t committed; /* bytes of RAM promised to those alive */
+	unsigned alive;              /* LOADING, RUNNING or STOPPING */
+	bool any_crashed;            /* or refused */
+	uint64_t committed;          /* bytes of RAM promised to those alive */
+	enum vmconfig_engine engine; /* of VMs that leave it open; constant, as the next */
 	struct fit fit;
 } vms = {.lock = SPINLOCK_INIT, .last = &vms.first};
 
 unsigned vm_count(void)
 {
 	return vms.count;
+}
+
+unsigned vm_count_alive(void)
+{
+	return vms.alive;
+}
+
+bool vm_any_crashed(void)
+{
+	return vms.any_crashed;
+}
+
+uint64_t vm_committed_bytes(void)
+{
+	return vms.committed;
 }
 
 struct vm *vm_by_number(unsigned number)
@@ -134,8 +151,10 @@ static int build(struct vm *vm)
 		log_error("%s: pilae,ram-base: engine %s on these harts does not reach RAM up to "
 			  "0x%llx; put it lower",
 			  vm->config.path, guest->engine->name, (unsigned long long)last);
-	for (unsigned id = 0; id < count && !error; id++)
+	for (unsigned id = 0; id < count && !error; id++) {
 		error = build_vcpu(vm, id);
+		preempt_point();
+	}
 	return error ? error : machine_build(vm);
 }
 
@@ -166,6 +185,24 @@ static uint64_t commitment(const struct vm *vm)
  * Its life.
  */
 
+/*
+ * Whether the machine goes on with no VM alive: a manual one has never been started, or there
+ * are manual ones alone.
+ */
+static bool waits_for_start(void)
+{
+	bool all_manual = true, any = false, any_new = false;
+
+	for (const struct vm *vm = vms.first; vm; vm = vm->next) {
+		all_manual &= vm->config.manual;
+		if (!vm->config.manual || vm->state == VM_REFUSED)
+			continue;
+		any = true;
+		any_new |= !vm->started;
+	}
+	return any_new || (any && all_manual);
+}
+
 /* Counts a VM that has ended, and ends the machine with the last one. */
 static void note_ended(struct vm *vm, bool crashed)
 {
@@ -177,7 +214,9 @@ static void note_ended(struct vm *vm, bool crashed)
 	bool last = --vms.alive == 0;
 
 	spin_unlock(&vms.lock);
-	if (last)
+	if (last && waits_for_start())
+		log_info("no VM is running; the shell can start one");
+	else if (last)
 		machine_end(vms.any_crashed);
 }
 
@@ -380,9 +419,28 @@ static bool has_room(struct vm *vm)
 	return false;
 }
 
-static bool start(struct vm *vm, enum vmconfig_engine engine)
+static void undo_build(struct vm *vm)
 {
-	if (!choose_engine(vm, engine) || !has_room(vm))
+	unplace_vcpus(vm);
+	vm->machine = NULL;
+	memset(&vm->bus, 0, sizeof(vm->bus));
+	while (arena_destroy_step(&vm->arena) == ERR_AGAIN)
+		preempt_point();
+}
+
+static void count_alive(const struct vm *vm)
+{
+	spin_lock(&vms.lock);
+	vms.committed += commitment(vm);
+	vms.alive++;
+	spin_unlock(&vms.lock);
+}
+
+/* On the boot hart, where VMs are taken down, too. Nothing of a former life is left. */
+static bool start(struct vm *vm)
+{
+	memset(&vm->guest, 0, sizeof(vm->guest));
+	if (!choose_engine(vm, vms.engine) || !has_room(vm))
 		return false;
 
 	int error = build(vm);
@@ -390,19 +448,24 @@ static bool start(struct vm *vm, enum vmconfig_engine engine)
 	if (error) {
 		if (error == ERR_NOMEM)
 			log_error("%s: no memory left to build it", vm->config.path);
-		unplace_vcpus(vm);
-		while (arena_destroy_step(&vm->arena) == ERR_AGAIN)
-			;
+		undo_build(vm);
 		return false;
 	}
-	vms.committed += commitment(vm);
-	vms.alive++;
+	count_alive(vm);
+	vm->started = true;
 	log_info("%s: %s, %u vCPU%s, %llu MiB, %llu KiB kept", vm->config.name,
 		 vm->guest.engine->name, vm->config.vcpus, vm->config.vcpus == 1 ? "" : "s",
 		 (unsigned long long)(vm->config.memory >> 20),
 		 (unsigned long long)(kept_bytes(vm) >> 10));
 	begin_load(vm);
 	return true;
+}
+
+int vm_start(struct vm *vm)
+{
+	if (vm->state != VM_OFF && vm->state != VM_CRASHED)
+		return ERR_EXIST;
+	return start(vm) ? 0 : ERR_INVAL;
 }
 
 static struct vm *new_vm(void)
@@ -423,7 +486,7 @@ static struct vm *new_vm(void)
 }
 
 /* false if the VM is refused. */
-static bool take_in(int node, enum vmconfig_engine engine)
+static bool take_in(int node)
 {
 	struct vm *vm = new_vm();
 
@@ -432,15 +495,19 @@ static bool take_in(int node, enum vmconfig_engine engine)
 		return false;
 	}
 	if (vmconfig_read(&vm->config, &vms.fit, node) != 0 ||
-	    vmconfig_check_supported(&vm->config) != 0)
+	    vmconfig_check_supported(&vm->config) != 0) {
+		vm->state = VM_REFUSED;
 		return false;
-	return vm->config.manual || start(vm, engine);
+	}
+	if (vm->config.manual || start(vm))
+		return true;
+	vm->state = VM_CRASHED;
+	return false;
 }
 
 void vm_start_system(const void *system, uint64_t size, enum vmconfig_engine engine)
 {
-	bool any_manual = false;
-
+	vms.engine = engine;
 	vms.committed = page_total_bytes() - page_free_bytes();
 	/* What is wrong with the file as a whole has been reported; its VMs may still start. */
 	if (fit_open(&vms.fit, system, size) != 0)
@@ -449,12 +516,10 @@ void vm_start_system(const void *system, uint64_t size, enum vmconfig_engine eng
 		vms.any_crashed = true;
 	for (int node = vmconfig_next(&vms.fit, 0); node >= 0;
 	     node = vmconfig_next(&vms.fit, node)) {
-		if (!take_in(node, engine))
+		if (!take_in(node))
 			vms.any_crashed = true;
 	}
-	for (struct vm *vm = vms.first; vm; vm = vm->next)
-		any_manual |= vm->config.manual;
-	if (vms.alive == 0 && (vms.any_crashed || !any_manual)) {
+	if (vms.alive == 0 && !waits_for_start()) {
 		log_error("no VM could be started");
 		machine_end(true);
 	}

@@ -17,7 +17,8 @@ struct machine;
 
 enum vm_state {
 	VM_OFF,     /* described; not started yet, or ended cleanly */
-	VM_CRASHED, /* ended otherwise */
+	VM_CRASHED, /* ended otherwise, or it could not be started */
+	VM_REFUSED, /* its description cannot be used: it will never start */
 	VM_LOADING, /* its images are being checked and copied */
 	VM_RUNNING,
 	VM_STOPPING, /* its vCPUs are leaving the guest */
@@ -35,6 +36,7 @@ struct vm {
 
 	struct spinlock lock; /* guards state, end, active and every vCPU's hsm_state */
 	enum vm_state state;
+	bool started;    /* once at least */
 	enum vm_end end; /* why it is STOPPING */
 	uint32_t active; /* vCPUs that are not parked */
 
@@ -66,6 +68,12 @@ static inline bool vm_is_ram(const struct vm *vm, gpa_t gpa, uint64_t size)
 void vm_start_system(const void *system, uint64_t size, enum vmconfig_engine engine);
 
 /*
+ * Starts a VM that is OFF or CRASHED, anew if it has run before. In a job: passes preemption
+ * points. ERR_EXIST: it is in another state; ERR_INVAL: what is wrong has been reported.
+ */
+int vm_start(struct vm *vm);
+
+/*
  * Ends a running VM for this reason: its vCPUs leave the guest, then it is taken down or
  * started again. A VM that is not running stays as it is. Any hart, no lock held; a vCPU that
  * calls it for its own VM must return to the run loop.
@@ -84,5 +92,12 @@ void vm_vcpu_parked(struct vcpu *vcpu);
 /* The VM with that number, or NULL; VMs are never forgotten. */
 struct vm *vm_by_number(unsigned number);
 unsigned vm_count(void);
+
+/* How many VMs are LOADING, RUNNING or STOPPING, and whether any has crashed or was refused. */
+unsigned vm_count_alive(void);
+bool vm_any_crashed(void);
+
+/* Bytes promised to the VMs that are alive, and what Pilae itself took at boot. */
+uint64_t vm_committed_bytes(void);
 
 #endif

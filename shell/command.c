@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: MIT */
+
+#include "shell/command.h"
+
+#include "shell/print.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define JSON       "--json"
+#define HELP_WIDTH 24 /* columns of the commands, before what they do */
+
+struct words {
+	unsigned count; /* may be one too many */
+	char *at[COMMAND_WORDS_MAX + 1];
+};
+
+static void split(char *line, struct words *words)
+{
+	words->count = 0;
+	for (char *s = line; words->count <= COMMAND_WORDS_MAX;) {
+		s += strspn(s, " \t");
+		if (*s == '\0')
+			return;
+		words->at[words->count++] = s;
+		s += strcspn(s, " \t");
+		if (*s != '\0')
+			*s++ = '\0';
+	}
+}
+
+/* Whether `name` begins with the `length` bytes at `prefix`. */
+static bool begins(const char *name, const char *prefix, size_t length)
+{
+	return strncmp(name, prefix, length) == 0;
+}
+
+/* The command that a word names, alone by its beginning; how many do goes to *count. */
+static const struct command *find(const struct command *table, const char *word, size_t length,
+				  unsigned *count)
+{
+	const struct command *found = NULL;
+
+	*count = 0;
+	for (const struct command *c = table; c->name; c++) {
+		if (!begins(c->name, word, length))
+			continue;
+		if (c->name[length] == '\0') {
+			*count = 1;
+			return c;
+		}
+		found = c;
+		++*count;
+	}
+	return *count == 1 ? found : NULL;
+}
+
+/* The names of a table's commands that begin with `prefix`. */
+static void print_names(const struct command *table, const char *prefix)
+{
+	const char *separator = "";
+
+	for (const struct command *c = table; c->name; c++) {
+		if (!begins(c->name, prefix, strlen(prefix)))
+			continue;
+		shell_print("%s%s", separator, c->name);
+		separator = ", ";
+	}
+	shell_print("\n");
+}
+
+static const struct command *look_up(const struct command *table, const char *word)
+{
+	unsigned count;
+	const struct command *command = find(table, word, strlen(word), &count);
+
+	if (!command) {
+		shell_print("%s: %s: ", word, count ? "may be one of" : "no such command; have");
+		print_names(table, count ? word : "");
+	}
+	return command;
+}
+
+/* `group` is the name of the command's group, or empty. */
+static void print_use(const char *group, const struct command *command, char *use, size_t size)
+{
+	snprintf(use, size, "%s%s%s%s%s", group, *group ? " " : "", command->name,
+		 command->takes & COMMAND_NAME ? " NAME" : "",
+		 command->takes & COMMAND_JSON ? " [" JSON "]" : "");
+}
+
+static void tell_expected(const char *group, const struct command *command)
+{
+	char use[SHELL_PRINT_MAX / 2];
+
+	print_use(group, command, use, sizeof(use));
+	shell_print("expected: %s\n", use);
+}
+
+static bool is_vm(const char *name)
+{
+	const char *other;
+
+	for (unsigned i = 0; (other = command_vm_name(i)) != NULL; i++) {
+		if (strcmp(name, other) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void tell_no_vm(const char *name)
+{
+	const char *other;
+
+	shell_print("%s: no such VM; have: ", name);
+	for (unsigned i = 0; (other = command_vm_name(i)) != NULL; i++)
+		shell_print("%s%s", i ? ", " : "", other);
+	shell_print("\n");
+}
+
+/* Takes one argument; false if it is none that the command has. */
+static bool take_argument(const struct command *command, const char *word,
+			  struct command_call *call)
+{
+	if (command->takes & COMMAND_JSON && strcmp(word, JSON) == 0 && !call->json) {
+		call->json = true;
+		return true;
+	}
+	if (!(command->takes & COMMAND_NAME) || call->vm || word[0] == '-')
+		return false;
+	call->vm = word;
+	return true;
+}
+
+static void call_command(const char *group, const struct command *command,
+			 const struct words *words, unsigned first)
+{
+	struct command_call call = {NULL, false};
+
+	for (unsigned i = first; i < words->count; i++) {
+		if (!take_argument(command, words->at[i], &call)) {
+			shell_print("%s: not understood; ", words->at[i]);
+			tell_expected(group, command);
+			return;
+		}
+	}
+	if (command->takes & COMMAND_NAME && !call.vm)
+		tell_expected(group, command);
+	else if (call.vm && !is_vm(call.vm))
+		tell_no_vm(call.vm);
+	else
+		command->run(&call);
+}
+
+static void run_group(const struct command *group, const struct words *words)
+{
+	const struct command *command;
+
+	if (words->count == 1) {
+		shell_print("%s: expected one of: ", group->name);
+		print_names(group->group, "");
+		return;
+	}
+	command = look_up(group->group, words->at[1]);
+	if (command)
+		call_command(group->name, command, words, 2);
+}
+
+void command_run(const struct command *table, char *line)
+{
+	struct words words;
+	const struct command *command;
+
+	split(line, &words);
+	if (words.count == 0)
+		return;
+	if (words.count > COMMAND_WORDS_MAX) {
+		shell_print("too many words: a command has at most %u\n", COMMAND_WORDS_MAX);
+		return;
+	}
+	command = look_up(table, words.at[0]);
+	if (command && command->group)
+		run_group(command, &words);
+	else if (command)
+		call_command("", command, &words, 1);
+}
+
+static void offer_names(const struct command *table, struct completion *completion)
+{
+	for (const struct command *c = table; c->name; c++)
+		completion_offer(completion, c->name);
+}
+
+static void offer_arguments(const struct command *command, struct completion *completion)
+{
+	const char *name;
+
+	if (command->takes & COMMAND_JSON)
+		completion_offer(completion, JSON);
+	if (!(command->takes & COMMAND_NAME))
+		return;
+	for (unsigned i = 0; (name = command_vm_name(i)) != NULL; i++)
+		completion_offer(completion, name);
+}
+
+void command_complete(const struct command *table, const char *text, unsigned length,
+		      struct completion *completion)
+{
+	const struct command *command = NULL;
+	const char *end = text + length - completion->length;
+	unsigned count;
+
+	/* The words before the one that is completed say what it may be. */
+	for (const char *s = text; s < end;) {
+		const char *word = s;
+
+		while (s < end && *s != ' ')
+			s++;
+		if (s > word && table) {
+			command = find(table, word, (size_t)(s - word), &count);
+			if (!command)
+				return;
+			table = command->group;
+		}
+		while (s < end && *s == ' ')
+			s++;
+	}
+	if (table)
+		offer_names(table, completion);
+	else if (command)
+		offer_arguments(command, completion);
+}
+
+static void help_line(const char *group, const struct command *command)
+{
+	char use[SHELL_PRINT_MAX / 2];
+
+	print_use(group, command, use, sizeof(use));
+	shell_print("  %-*s %s\n", HELP_WIDTH, use, command->help);
+}
+
+void command_help(const struct command *table)
+{
+	for (const struct command *c = table; c->name; c++) {
+		for (const struct command *sub = c->group; sub && sub->name; sub++)
+			help_line(c->name, sub);
+		if (!c->group)
+			help_line("", c);
+	}
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef SHELL_PRINT_H
+#define SHELL_PRINT_H
+
+/* The output of the shell's commands. In the shell's job, no lock held. */
+
+#include "kernel/types.h"
+
+#define SHELL_PRINT_MAX 256 /* bytes of one call, with a terminator; more is cut off */
+
+/* Prints, with preemption points: newlines are `\n`. */
+void shell_print(const char *format, ...) __printf(1, 2);
+
+/* Prints a string of JSON, in quotes and escaped (RFC 8259, section 7). */
+void shell_print_json(const char *string);
+
+/* An array of objects in JSON, printed a member at a time. */
+struct shell_json {
+	unsigned objects; /* printed so far, of the array */
+	unsigned members; /* printed so far, of the object */
+};
+
+void shell_json_begin(struct shell_json *json);  /* the array */
+void shell_json_object(struct shell_json *json); /* its next object */
+void shell_json_string(struct shell_json *json, const char *name, const char *value);
+void shell_json_number(struct shell_json *json, const char *name, uint64_t value);
+void shell_json_bool(struct shell_json *json, const char *name, bool value);
+void shell_json_end(struct shell_json *json); /* of the array */
+
+/* shell/shell.c: shows text on the terminal, and passes a preemption point. */
+void shell_write(const char *text, unsigned length);
+
+#endif

@@ -1,0 +1,250 @@
+# SPDX-License-Identifier: MIT
+"""The shell: its keys and commands, and what it does to VMs."""
+
+import json
+import re
+import subprocess
+
+import pytest
+
+from pilae import BUILD, MIB, TOP, Machine, assemble
+
+ESCAPE = "\x1d"
+PROMPT = r"pilae> \x1b\[K"
+LEFT, UP, DELETE = "\x1b[D", "\x1b[A", "\x1b[3~"
+
+
+@pytest.fixture
+def keys(folder, system):
+    """Two VMs that do what the keys sent to them say, of which one is not started at boot."""
+    system.image("keys", assemble(folder, "keys.S"))
+    system.vm("first", kernel="keys", memory=4 * MIB)
+    system.vm("later", kernel="keys", memory=4 * MIB, **{"pilae,manual": True})
+    return system
+
+
+def open_shell(machine):
+    machine.send(ESCAPE + "s")
+    machine.expect(PROMPT)
+
+
+def command(machine, text):
+    """What a command prints."""
+    machine.sendline(text)
+    machine.expect(re.escape(text) + r"\r+\n")
+    machine.expect(PROMPT)
+    return machine.child.before.replace("\r", "")
+
+
+def states(machine):
+    """The VMs' states by `vm list --json`."""
+    return {vm["name"]: vm["state"] for vm in json.loads(listing(machine, "vm list --json"))}
+
+
+def listing(machine, text):
+    """What a command prints in JSON, without the lines of others."""
+    return "".join(line for line in command(machine, text).splitlines()
+                   if not re.match(r"pilae: |\[\w+\] |\x1b", line))
+
+
+def wait_for(machine, name, state):
+    while states(machine)[name] != state:
+        pass
+
+
+def test_shell(folder, engine, keys):
+    with Machine(folder, engine, keys.build(), limit=60) as m:
+        m.expect("keys> ")
+        open_shell(m)
+        text = command(m, "help")
+        assert "vm start NAME" in text and "poweroff" in text
+
+        text = command(m, "vm list")
+        assert re.search(r"^ +1 +first +running +" + engine + r" +1 +4 MiB$", text, re.MULTILINE)
+        assert re.search(r"^ +2 +later +not started ", text, re.MULTILINE)
+        assert states(m) == {"first": "running", "later": "not started"}
+        info = json.loads(listing(m, "vm info first --json"))[0]
+        assert info["engine"] == engine and info["memory_bytes"] == 4 * MIB
+        assert info["vcpus"] == 1 and not info["manual"] and info["ram_kib"] > 0
+        harts = json.loads(listing(m, "hart list --json"))
+        assert len(harts) == 1 and harts[0]["h"] == (engine == "hext")
+        mem = json.loads(listing(m, "mem --json"))[0]
+        assert 0 < mem["free_bytes"] < mem["total_bytes"] <= 1 << 30
+        assert "state:    running" in command(m, "vm info first")
+        assert "SBI" in command(m, "version")
+
+        # A VM that is not started at boot. Its lines appear above the prompt.
+        m.sendline("vm start later")
+        m.expect(r"pilae: later: " + engine + ", 1 vCPU, 4 MiB")
+        m.expect(r"\[later\] keys: started")
+        m.expect(PROMPT)
+        wait_for(m, "later", "running")
+        assert "it is running already" in command(m, "vm start later")
+        m.sendline("vm console later")
+        m.expect("pilae: console of later")
+        m.send("a")
+        m.expect("key a")
+
+        # And back to the one that had the terminal before, by key.
+        m.send(ESCAPE + "1")
+        m.expect("pilae: console of first")
+        m.send("b")
+        m.expect("key b")
+        open_shell(m)
+        m.sendline("poweroff")
+        assert m.wait_exit() == 0
+
+
+def test_editing(folder, engine, keys):
+    with Machine(folder, engine, keys.build(), limit=60) as m:
+        m.expect("keys> ")
+        open_shell(m)
+        # "vm list", with two characters put right, one put in and one taken out.
+        m.send("vm lsiit" + LEFT * 4 + DELETE + "\x05\x7f\x7fst" + LEFT * 2 + "\x7fi\r")
+        m.expect(r"1  first +running")
+        m.expect(PROMPT)
+        m.send(UP + "\r")
+        m.expect(r"1  first +running")
+        m.expect(PROMPT)
+        m.send("vm in\tf\t\r")
+        m.expect(r"name:     first")
+        m.expect(PROMPT)
+        # Nothing can be added: all that fit are listed, and the line comes back.
+        m.send("vm st\t\r")
+        m.expect("expected: vm start NAME")
+        m.expect(PROMPT)
+        m.send("vm \t\t")
+        m.expect(r"list  info  start  console  kill  reset  \r+\n")
+        m.expect(r"pilae> vm \x1b\[K")
+        m.send("\x15nonsense\r")
+        m.expect("nonsense: no such command; have: help, version, vm, hart, mem, poweroff, reboot")
+        m.expect(PROMPT)
+        # The escape character is the guest's again when the shell has been left.
+        m.send("\x04")
+        m.expect("console of first")
+        m.send("q" + ESCAPE + ESCAPE)
+        m.expect("key q")
+        m.expect("key " + ESCAPE)
+        m.send(ESCAPE + "?")
+        m.expect(r"Ctrl-\] 1  console of first \(shown\)")
+        m.expect(r"Ctrl-\] s  the shell")
+        open_shell(m)
+        # What follows a command goes where it leads, however fast it comes.
+        m.send("vm console first\rxyz" + ESCAPE + "s" + "vm list\r")
+        for key in "xyz":
+            m.expect(f"key {key}")
+        m.expect(r"1  first +running")
+        m.expect(PROMPT)
+        m.sendline("poweroff")
+        assert m.wait_exit() == 0
+
+
+@pytest.mark.parametrize("harts", [1, 2])
+def test_lives_of_a_vm(folder, engine, keys, harts):
+    """Killed, reset, ended and crashed, and started again, with nothing lost on the way."""
+    with Machine(folder, engine, keys.build(), harts=harts, limit=60) as m:
+        m.expect("keys> ")
+        open_shell(m)
+        for _ in range(5):
+            command(m, "vm start later")
+            wait_for(m, "later", "running")
+            m.sendline("vm reset later")
+            m.expect("pilae: later: restarts")
+            m.expect(r"\[later\] .*keys: started")
+            m.expect(PROMPT)
+            m.sendline("vm console later")
+            m.send("i")
+            m.expect("illegal instruction came back")
+            m.send(ESCAPE + "s")
+            m.expect(PROMPT)
+            m.sendline("vm kill later")
+            m.expect("pilae: later: powered off")
+            wait_for(m, "later", "ended")
+            now = json.loads(listing(m, "mem --json"))[0]
+            assert now["promised_bytes"] < 256 * MIB
+        assert "expected one that is running" in command(m, "vm kill later")
+        # The last VM ends, and so does the machine.
+        m.sendline("vm kill first")
+        assert m.wait_exit() == 0
+
+
+def test_manual_alone(folder, engine, system):
+    """The machine stays in the shell, whatever becomes of them."""
+    system.image("keys", assemble(folder, "keys.S"))
+    system.vm("one", kernel="keys", memory=4 * MIB, **{"pilae,manual": True})
+    with Machine(folder, engine, system.build(), limit=60) as m:
+        m.expect("pilae: shell")
+        m.expect(PROMPT)
+        for key, state in ("p", "ended"), ("f", "crashed"):
+            m.sendline("vm start one")
+            m.expect("keys: started")
+            m.send(ESCAPE + "1")
+            m.expect("console of one")
+            m.send(key)
+            m.expect("pilae: no VM is running; the shell can start one")
+            open_shell(m)
+            assert states(m) == {"one": state}
+        m.sendline("poweroff")
+        assert m.wait_exit() == 1
+
+
+def test_manual_that_never_started(folder, engine, keys):
+    with Machine(folder, engine, keys.build(), limit=60) as m:
+        m.expect("keys> ")
+        m.send("p")
+        m.expect("pilae: no VM is running; the shell can start one")
+        open_shell(m)
+        m.sendline("vm start later")
+        m.expect(r"\[later\] keys: started")
+        m.sendline("vm kill later")
+        assert m.wait_exit() == 0
+
+
+def test_reboot_of_the_machine(folder, engine, keys):
+    with Machine(folder, engine, keys.build(), limit=20, extra=["-no-reboot"]) as m:
+        m.expect("keys> ")
+        open_shell(m)
+        m.sendline("reboot")
+        assert m.wait_exit() == 0
+        assert "rebooted by the shell" in m.output()
+
+
+def test_refused(folder, engine, keys):
+    """Refused VMs are listed, and nothing can be done with them."""
+    keys.vm("wrong", kernel="no-such-image", memory=4 * MIB)
+    keys.vm("large", kernel="keys", memory=1 << 36, **{"pilae,manual": True})
+    with Machine(folder, engine, keys.build(), limit=60) as m:
+        m.expect("keys> ")
+        open_shell(m)
+        assert states(m) == {"first": "running", "later": "not started", "wrong": "refused",
+                             "large": "not started"}
+        assert "refused" in command(m, "vm info wrong")
+        assert "its description was refused" in command(m, "vm start wrong")
+        m.sendline("vm start large")
+        m.expect("/configurations/large: pilae,memory: 65536 MiB do not fit")
+        m.expect(PROMPT)
+        assert states(m)["large"] == "not started"
+        m.sendline("poweroff")
+        assert m.wait_exit() == 1
+
+
+def test_interrupts_off(folder, engine, keys):
+    """With another VM's lines above the prompt, and commands that print much."""
+    build = BUILD / "irqoff"
+    subprocess.run(["make", "-s", f"B={build}", "EXTRA_CFLAGS=-DPILAE_MEASURE_IRQOFF",
+                    f"{build}/pilae.bin"], cwd=TOP, check=True)
+    keys.image("flood", assemble(folder, "flood.S", ROUNDS=20))
+    keys.vm("flood", kernel="flood", memory=4 * MIB, vcpus=1, **{"pilae,manual": True})
+    with Machine(folder, engine, keys.build(), icount=True, kernel=build / "pilae.bin",
+                 limit=200) as m:
+        m.expect("keys> ")
+        open_shell(m)
+        for text in "help", "vm list", "vm list --json", "hart list --json", "vm info first":
+            command(m, text)
+        m.send("vm \t\t\x15" + "vm l\t\t" + "x" * 300 + "\x01y\x15\r")
+        m.send("vm start flood\r" + "long line to be shown " * 5)
+        m.expect("pilae: flood: powered off")
+        m.send(ESCAPE + "?\x15poweroff\r")
+        assert m.wait_exit() == 0
+        longest = re.search(r"longest stretch with interrupts off: (\d+)", m.output())
+    assert longest and int(longest[1]) <= 20_000

@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: MIT */
+/* unit: shell/command.c shell/print.c shell/completion.c */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "shell/command.h"
+#include "shell/print.h"
+
+static char printed[4096];
+
+void shell_write(const char *text, unsigned length)
+{
+	strncat(printed, text, length);
+}
+
+const char *command_vm_name(unsigned index)
+{
+	static const char *const names[] = {"web", "west", "db"};
+
+	return index < ARRAY_SIZE(names) ? names[index] : NULL;
+}
+
+static void record(const char *name, const struct command_call *call)
+{
+	shell_print("%s(%s%s)", name, call->vm ? call->vm : "", call->json ? " json" : "");
+}
+
+static void run_list(const struct command_call *call)
+{
+	record("list", call);
+}
+
+static void run_start(const struct command_call *call)
+{
+	record("start", call);
+}
+
+static void run_status(const struct command_call *call)
+{
+	record("status", call);
+}
+
+static void run_mem(const struct command_call *call)
+{
+	record("mem", call);
+}
+
+static void run_memory(const struct command_call *call)
+{
+	record("memory", call);
+}
+
+static const struct command vm_group[] = {
+    {"list", "all VMs", NULL, COMMAND_JSON, run_list},
+    {"start", "start one", NULL, COMMAND_NAME, run_start},
+    {"status", "of one", NULL, COMMAND_NAME | COMMAND_JSON, run_status},
+    {NULL, NULL, NULL, 0, NULL},
+};
+
+static const struct command table[] = {
+    {"vm", "VMs", vm_group, 0, NULL},
+    {"mem", "memory", NULL, COMMAND_JSON, run_mem},
+    {"memory", "the same", NULL, 0, run_memory},
+    {NULL, NULL, NULL, 0, NULL},
+};
+
+static void expect_run(const char *text, const char *output)
+{
+	char line[COMPLETION_WORD];
+
+	printed[0] = '\0';
+	snprintf(line, sizeof(line), "%s", text);
+	command_run(table, line);
+	assert_string_equal(printed, output);
+}
+
+static void test_run(void **state)
+{
+	(void)state;
+	expect_run("", "");
+	expect_run(" \t  ", "");
+	expect_run("mem", "mem()");
+	expect_run("\tmem   --json ", "mem( json)");
+	expect_run("vm list", "list()");
+	expect_run("vm list --json", "list( json)");
+	expect_run("vm start web", "start(web)");
+	expect_run("vm status west --json", "status(west json)");
+	expect_run("vm status --json db", "status(db json)");
+}
+
+static void test_prefixes(void **state)
+{
+	(void)state;
+	expect_run("v l", "list()");
+	expect_run("v star db", "start(db)");
+	/* A whole word is meant, whatever else begins with it. */
+	expect_run("mem", "mem()");
+	expect_run("memo", "memory()");
+	expect_run("me", "me: may be one of: mem, memory\n");
+	expect_run("vm st web", "st: may be one of: start, status\n");
+	/* A VM has to be named in full. */
+	expect_run("vm start d", "d: no such VM; have: web, west, db\n");
+}
+
+static void test_errors(void **state)
+{
+	(void)state;
+	expect_run("lsit", "lsit: no such command; have: vm, mem, memory\n");
+	expect_run("vmx", "vmx: no such command; have: vm, mem, memory\n");
+	expect_run("vm", "vm: expected one of: list, start, status\n");
+	expect_run("vm kill", "kill: no such command; have: list, start, status\n");
+	expect_run("vm start", "expected: vm start NAME\n");
+	expect_run("vm start mail", "mail: no such VM; have: web, west, db\n");
+	expect_run("vm start web db", "db: not understood; expected: vm start NAME\n");
+	expect_run("vm start --json", "--json: not understood; expected: vm start NAME\n");
+	expect_run("vm status", "expected: vm status NAME [--json]\n");
+	expect_run("vm list --jso", "--jso: not understood; expected: vm list [--json]\n");
+	expect_run("mem --json --json", "--json: not understood; expected: mem [--json]\n");
+	expect_run("a b c d e f g h i j", "too many words: a command has at most 8\n");
+	expect_run("a b c d e f g h i", "too many words: a command has at most 8\n");
+}
+
+static void expect_offers(const char *text, const char *list)
+{
+	static struct completion completion;
+	const char *word = strrchr(text, ' ');
+
+	memset(&completion, 0, sizeof(completion));
+	completion.word = word ? word + 1 : text;
+	completion.length = (unsigned)strlen(completion.word);
+	command_complete(table, text, (unsigned)strlen(text), &completion);
+	assert_int_equal(completion.list_length, strlen(list));
+	assert_memory_equal(completion.list, list, strlen(list));
+}
+
+static void test_complete(void **state)
+{
+	(void)state;
+	expect_offers("", "vm  mem  memory  ");
+	expect_offers("  m", "mem  memory  ");
+	expect_offers("vm ", "list  start  status  ");
+	expect_offers("v sta", "start  status  ");
+	expect_offers("vm start ", "web  west  db  ");
+	expect_offers("vm start we", "web  west  ");
+	expect_offers("vm  status  -", "--json  ");
+	expect_offers("vm status web ", "--json  web  west  db  ");
+	expect_offers("vm list ", "--json  ");
+	expect_offers("memory ", "");
+	expect_offers("x ", "");
+	expect_offers("vm st ", "");
+}
+
+static void test_help(void **state)
+{
+	(void)state;
+	printed[0] = '\0';
+	command_help(table);
+	assert_string_equal(printed, "  vm list [--json]         all VMs\n"
+				     "  vm start NAME            start one\n"
+				     "  vm status NAME [--json]  of one\n"
+				     "  mem [--json]             memory\n"
+				     "  memory                   the same\n");
+}
+
+static void test_json(void **state)
+{
+	struct shell_json json;
+
+	(void)state;
+	printed[0] = '\0';
+	shell_json_begin(&json);
+	shell_json_end(&json);
+	assert_string_equal(printed, "[]\n");
+	printed[0] = '\0';
+	shell_json_begin(&json);
+	shell_json_object(&json);
+	shell_json_string(&json, "name", "a\"b\\c\n\x1f\x7f\xe4/");
+	shell_json_number(&json, "n", UINT64_MAX);
+	shell_json_object(&json);
+	shell_json_bool(&json, "yes", true);
+	shell_json_bool(&json, "no", false);
+	shell_json_end(&json);
+	assert_string_equal(printed, "[{\"name\": \"a\\\"b\\\\c\\u000a\\u001f\\u007f\\u00e4/\", "
+				     "\"n\": 18446744073709551615},\n"
+				     " {\"yes\": true, \"no\": false}]\n");
+}
+
+static void test_print_is_cut(void **state)
+{
+	char text[2 * SHELL_PRINT_MAX];
+
+	(void)state;
+	memset(text, 'x', sizeof(text) - 1);
+	text[sizeof(text) - 1] = '\0';
+	printed[0] = '\0';
+	shell_print("%s", text);
+	assert_int_equal(strlen(printed), SHELL_PRINT_MAX - 1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_run),          cmocka_unit_test(test_prefixes),
+	    cmocka_unit_test(test_errors),       cmocka_unit_test(test_complete),
+	    cmocka_unit_test(test_help),         cmocka_unit_test(test_json),
+	    cmocka_unit_test(test_print_is_cut),
+	};
+
+	return cmocka_run_group_tests_name("command", tests, NULL, NULL);
+}
