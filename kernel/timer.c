@@ -98,10 +98,15 @@ void timer_set(struct timer *timer, uint64_t deadline)
 {
 	struct timer_queue *queue = &this_hart()->timers;
 
-	unqueue(timer);
+	/* Where it is queued here already, the hardware is armed once. */
+	if (deadline == TIME_NEVER || __atomic_load_n(&timer->queue, __ATOMIC_ACQUIRE) != queue)
+		unqueue(timer);
 	if (deadline == TIME_NEVER)
 		return;
 	spin_lock(&queue->lock);
+	/* Another hart may have cancelled it since. */
+	if (timer->queue == queue)
+		heap_remove(&queue->heap, &timer->node);
 	timer->node.key = deadline;
 	timer->queue = queue;
 	heap_insert(&queue->heap, &timer->node);

@@ -19,6 +19,7 @@
 struct hart_schedule hart_schedules[HARTS_MAX];
 uint64_t idle_harts;
 
+/* It may come after a turn that ended early. */
 static void turn_ended(struct timer *timer)
 {
 	(void)timer;
@@ -247,8 +248,7 @@ static void begin_turn(struct hart_schedule *schedule, struct vcpu *vcpu)
 	 * pages, which is filled in the time that guests wait, is full.
 	 */
 	schedule->trap_wfi = !schedule->queue.alone || pool_wants_refill();
-	if (end != TIME_NEVER)
-		timer_set(&schedule->turn_end, end);
+	timer_set(&schedule->turn_end, end);
 }
 
 /* Ends it: the vCPU waits for its next one, or as its mode says. */
@@ -257,7 +257,6 @@ static void end_turn(struct hart_schedule *schedule, struct vcpu *vcpu)
 	bool waits;
 
 	schedule->current = NULL;
-	timer_cancel(&schedule->turn_end);
 	if (is_leaving(vcpu)) {
 		park(schedule, vcpu);
 		return;
@@ -304,14 +303,12 @@ static void work(struct hart_schedule *schedule)
 {
 	uint64_t end = run_queue_turn_end(&schedule->queue, time_now());
 
-	if (end != TIME_NEVER)
-		timer_set(&schedule->turn_end, end);
+	timer_set(&schedule->turn_end, end);
 	while (run_job_step(schedule)) {
 		preempt_point();
 		if (this_hart()->reschedule)
 			break;
 	}
-	timer_cancel(&schedule->turn_end);
 	spin_lock(&schedule->lock);
 	run_queue_end_turn(&schedule->queue, time_now(), list_empty(&schedule->jobs));
 	spin_unlock(&schedule->lock);
