@@ -242,6 +242,9 @@ static void begin_turn(struct hart_schedule *schedule, struct vcpu *vcpu)
 		__atomic_store_n(&schedule->loaded, vcpu, __ATOMIC_RELAXED);
 	}
 	schedule->current = vcpu;
+	/* While it slept, this stood for its own comparator. */
+	if (vcpu->has_sstc && vcpu->timer.queue)
+		timer_cancel(&vcpu->timer);
 
 	/*
 	 * Alone, it runs without a tick, and WFI waits in the guest: once the stock of cleared
