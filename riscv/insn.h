@@ -37,6 +37,26 @@ struct insn {
 };
 
 /*
+ * The instruction at `code`, of which `left` bytes are there, as it is in memory that others write
+ * to at the same time. One that is aligned is fetched at once (Ziccif); of another each parcel is.
+ * Where there are only 2 bytes, the low 16 bits.
+ */
+static inline uint32_t insn_fetch(const void *code, uint64_t left)
+{
+	const uint16_t *parcels = (const uint16_t *)code;
+	uint32_t bits;
+
+	if ((uintptr_t)code % 4 == 0 && left >= 4) {
+		bits = __atomic_load_n((const uint32_t *)code, __ATOMIC_RELAXED);
+		return (bits & 3) == 3 ? bits : bits & 0xffff;
+	}
+	bits = __atomic_load_n(&parcels[0], __ATOMIC_RELAXED);
+	if ((bits & 3) == 3 && left >= 4)
+		bits |= (uint32_t)__atomic_load_n(&parcels[1], __ATOMIC_RELAXED) << 16;
+	return bits;
+}
+
+/*
  * Decodes an instruction as it stands in memory (a compressed one in the low 16 bits).
  * ERR_NOSYS if it is none of the above.
  */

@@ -56,37 +56,45 @@ static void inject(struct vcpu *vcpu, uint64_t cause, uint64_t value)
 	vcpu->sstatus |= SSTATUS_SPP;
 }
 
-/* Reads 16 bits of the guest's code, with its translation and execute permission. */
-static bool fetch_half(uint64_t address, uint32_t *half)
-{
-	uint64_t value = 0;
-	register uint64_t failed __asm__("t0");
+/* hlvx.hu and hlvx.wu a1, (a0), which the assembler has no names for without H. */
+#define INSN_HLVX_HU 0x643545f3
+#define INSN_HLVX_WU 0x683545f3
 
-	/* hlvx.hu a1, (a0), which the assembler has no name for without H. */
-	register uint64_t a0 __asm__("a0") = address;
-	register uint64_t a1 __asm__("a1") = value;
-
-	__asm__ volatile("   li t0, 0\n"
-			 "1: .word 0x643545f3\n"
-			 "2:\n" EXCEPTION_ENTRY(1b, 2b)
-			 : "+r"(a1), "=&r"(failed)
-			 : "r"(a0)
-			 : "memory");
-	*half = (uint32_t)a1;
-	return !failed;
-}
+/* Reads the guest's code with its translation and execute permission. */
+#define HLVX(insn, address, value)                              \
+	({                                                      \
+		register uint64_t failed_ __asm__("t0");        \
+		register uint64_t a0_ __asm__("a0") = address;  \
+		register uint64_t a1_ __asm__("a1") = 0;        \
+                                                                \
+		__asm__ volatile("   li t0, 0\n"                \
+				 "1: .word %3\n"                \
+				 "2:\n" EXCEPTION_ENTRY(1b, 2b) \
+				 : "+r"(a1_), "=&r"(failed_)    \
+				 : "r"(a0_), "i"(insn)          \
+				 : "memory");                   \
+		*(value) = (uint32_t)a1_;                       \
+		!failed_;                                       \
+	})
 
 /*
  * hstatus.SPVP still holds the privilege of the trap from the guest, which is the one that
- * HLVX translates with.
+ * HLVX translates with. An aligned instruction is fetched at once (Ziccif): another hart may be
+ * writing it.
  */
 static int fetch(struct vcpu *vcpu, uint32_t *bits)
 {
 	uint32_t low, high = 0;
 
-	if (!fetch_half(vcpu->pc, &low))
+	if (vcpu->pc % 4 == 0) {
+		if (!HLVX(INSN_HLVX_WU, vcpu->pc, &low))
+			return ERR_AGAIN;
+		*bits = (low & 3) == 3 ? low : low & 0xffff;
+		return 0;
+	}
+	if (!HLVX(INSN_HLVX_HU, vcpu->pc, &low))
 		return ERR_AGAIN;
-	if ((low & 3) == 3 && !fetch_half(vcpu->pc + 2, &high))
+	if ((low & 3) == 3 && !HLVX(INSN_HLVX_HU, vcpu->pc + 2, &high))
 		return ERR_AGAIN;
 	*bits = low | high << 16;
 	return 0;

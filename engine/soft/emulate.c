@@ -9,6 +9,7 @@
 #include "engine/soft/walk.h"
 #include "kernel/mmu.h"
 #include "riscv/csr.h"
+#include "riscv/insn.h"
 
 /* Blocks that are run after one trap, at most: they may be a guest's endless loop. */
 #define BLOCKS_MAX 16
@@ -293,12 +294,10 @@ static void substitute(struct vcpu *vcpu)
 	if (!find_code(vcpu, &walk, &hpa))
 		return;
 
-	const volatile uint16_t *code = hpa_to_pointer(hpa);
+	const char *code = hpa_to_pointer(hpa);
 
-	for (; count < SUBSTITUTES && 4 * count + 4 <= left; code += 2) {
-		uint32_t low = code[0], high = code[1];
-
-		uop_decode(low | high << 16, &uop);
+	for (; count < SUBSTITUTES && 4 * count + 4 <= left; code += 4) {
+		uop_decode(insn_fetch(code, 4), &uop);
 		if (!uop_has_access(&uop))
 			break;
 		bits[count++] = uop_access(&uop);

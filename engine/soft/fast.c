@@ -6,6 +6,7 @@
 #include "engine/soft/uop.h"
 #include "kernel/error.h"
 #include "riscv/csr.h"
+#include "riscv/insn.h"
 
 #include <string.h>
 
@@ -156,14 +157,6 @@ static bool build(struct builder *builder, const struct uop *uop, bool *last)
 	}
 }
 
-static uint32_t read_insn(const uint8_t *code)
-{
-	uint32_t low = __atomic_load_n((const uint16_t *)code, __ATOMIC_RELAXED);
-	uint32_t high = __atomic_load_n((const uint16_t *)code + 1, __ATOMIC_RELAXED);
-
-	return low | high << 16;
-}
-
 static struct soft_fast_site *first_site(const struct vcpu *vcpu, uint64_t pc)
 {
 	return &vcpu->soft->sites[pc >> 1 & (SOFT_FAST_SITES - 1)];
@@ -222,7 +215,7 @@ void fast_build(struct vcpu *vcpu, uint64_t pc, const uint8_t *code, unsigned si
 
 	/* All that fast_ops.S knows have 4 bytes. Room is left for the end. */
 	while (!last && builder.offset + 4U <= size) {
-		uop_decode(read_insn(code + builder.offset), &uop);
+		uop_decode(insn_fetch(code + builder.offset, 4), &uop);
 		if (is_for_guest(vcpu, &uop) || !build(&builder, &uop, &last) ||
 		    builder.next - ops >= SOFT_FAST_OPS)
 			break;

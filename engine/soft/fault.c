@@ -10,6 +10,7 @@
 #include "kernel/layout.h"
 #include "kernel/mmu.h"
 #include "riscv/csr.h"
+#include "riscv/insn.h"
 
 #define LEAF (PTE_V | PTE_U | PTE_A | PTE_D)
 
@@ -303,17 +304,18 @@ static enum walk_result find(struct vcpu *vcpu, gva_t va, enum access_kind kind,
 
 int soft_fetch(struct vcpu *vcpu, uint32_t *bits)
 {
-	const void *low, *high;
+	const uint64_t left = PAGE_SIZE - (vcpu->pc & (PAGE_SIZE - 1));
+	const void *code, *rest;
 	struct walk walk;
 
-	if (find(vcpu, GVA(vcpu->pc), ACCESS_FETCH, &walk, &low) != WALK_DONE)
+	if (find(vcpu, GVA(vcpu->pc), ACCESS_FETCH, &walk, &code) != WALK_DONE)
 		return ERR_AGAIN;
-	*bits = __atomic_load_n((const uint16_t *)low, __ATOMIC_RELAXED);
-	if ((*bits & 3) != 3)
+	*bits = insn_fetch(code, left);
+	if ((*bits & 3) != 3 || left >= 4)
 		return 0;
-	if (find(vcpu, GVA(vcpu->pc + 2), ACCESS_FETCH, &walk, &high) != WALK_DONE)
+	if (find(vcpu, GVA(vcpu->pc + 2), ACCESS_FETCH, &walk, &rest) != WALK_DONE)
 		return ERR_AGAIN;
-	*bits |= (uint32_t)__atomic_load_n((const uint16_t *)high, __ATOMIC_RELAXED) << 16;
+	*bits |= (uint32_t)__atomic_load_n((const uint16_t *)rest, __ATOMIC_RELAXED) << 16;
 	return 0;
 }
 

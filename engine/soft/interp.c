@@ -5,6 +5,7 @@
 #include "engine/soft/access.h"
 #include "engine/soft/soft.h"
 #include "kernel/layout.h"
+#include "riscv/insn.h"
 
 /*
  * Each kind of uop has a handler, which ends with a call of the next uop's: the compiler makes
@@ -361,16 +362,10 @@ static bool is_branch(const struct uop *uop)
 static bool fetch(const struct cursor *cursor, struct uop *uop)
 {
 	unsigned left = cursor->size - cursor->offset;
-	/* The guest may be writing there: each parcel is read once. */
-	const volatile uint16_t *code = (const volatile uint16_t *)(cursor->code + cursor->offset);
-	uint32_t bits;
 
 	if (left < 2)
 		return false;
-	bits = code[0];
-	if ((bits & 3) == 3 && left >= 4)
-		bits |= (uint32_t)code[1] << 16;
-	uop_decode(bits, uop);
+	uop_decode(insn_fetch(cursor->code + cursor->offset, left), uop);
 	uop->offset = (uint16_t)cursor->offset;
 	return uop->length <= left;
 }

@@ -302,9 +302,39 @@ static void modified_under_way(void)
 	expect(hart_join(1, 20000), "did not finish");
 }
 
+/*
+ * An instruction is fetched as it was or as it is (Ziccif), however often another hart changes it,
+ * with a fence now and then or with none.
+ */
+static void fetched_at_once(void)
+{
+	static volatile uint64_t shared[2];
+	uint64_t frame = code_setup(1);
+
+	if (machine.hart_count < 2) {
+		test_skip("one hart");
+		return;
+	}
+	shared[0] = shared[1] = 0;
+	emit_endless(&other.code, frame);
+	expect_eq(hart_run(1, run_for_ever, (void *)(uint64_t)shared), 0, "start");
+
+	const uint64_t end = time_now() + machine.timebase / 2;
+
+	for (uint64_t i = 0; time_now() < end && !harts[1].done; i++) {
+		for (uint64_t j = 0; j < 1 + i % 40; j++)
+			by_sw(CODE_ALIAS + TARGET_CODE, targets[(i + j) % 3].bits);
+		if (i % 4096 == 0)
+			sbi_call(SBI_EXT_RFENCE, SBI_RFENCE_FENCE_I, 1, harts[1].id, 0, 0, 0);
+	}
+	shared[1] = 1;
+	expect(hart_join(1, 20000), "did not finish");
+}
+
 static const struct test tests[] = {
     {"stores", modified},
     {"for-other-hart", modified_for_other},
     {"under-way", modified_under_way},
+    {"at-once", fetched_at_once},
 };
 TEST_GROUP(code_modify, tests);
