@@ -248,6 +248,25 @@ static bool prepare(struct vcpu *vcpu)
 	return !(requests & VCPU_SUSPENDED) || resume(vcpu);
 }
 
+struct vcpu *schedule_current(void)
+{
+	return this_hart()->run_queue->current;
+}
+
+int schedule_read_state(struct vcpu *vcpu, struct vcpu_state *state)
+{
+	struct run_queue *queue = this_hart()->run_queue;
+	int error = ERR_AGAIN;
+
+	spin_lock(&queue->lock);
+	if (vcpu->hart == this_hart()) {
+		vcpu->guest->engine->read_state(vcpu, queue->loaded == vcpu, state);
+		error = 0;
+	}
+	spin_unlock(&queue->lock);
+	return error;
+}
+
 static struct vcpu *take_next(struct run_queue *queue)
 {
 	struct vcpu *vcpu = NULL;
