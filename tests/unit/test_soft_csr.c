@@ -553,8 +553,8 @@ static void test_sip_is_atomic(void **state)
 static void test_read_state(void **state)
 {
 	static const uint16_t shown[] = {CSR_SSTATUS, CSR_SIE,      CSR_SIP,
-					   CSR_STVEC,   CSR_SSCRATCH, CSR_SEPC,
-					   CSR_SCAUSE,  CSR_STVAL,    CSR_SATP};
+					 CSR_STVEC,   CSR_SSCRATCH, CSR_SEPC,
+					 CSR_SCAUSE,  CSR_STVAL,    CSR_SATP};
 	struct vcpu_state now;
 
 	(void)state;
@@ -562,8 +562,7 @@ static void test_read_state(void **state)
 	for (unsigned i = 0; i < ARRAY_SIZE(shown); i++) {
 		unsigned effects = 0;
 
-		assert_int_equal(soft_csr_write(&vcpu, shown[i], fake_random() >> 1, &effects),
-				 0);
+		assert_int_equal(soft_csr_write(&vcpu, shown[i], fake_random() >> 1, &effects), 0);
 	}
 	soft.csrs.satp = (uint64_t)ATP_MODE_SV48 << ATP_MODE_SHIFT | 0x1234;
 	vcpu.irq = 1 << IRQ_S_EXT | 1 << 20;
