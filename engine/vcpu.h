@@ -86,7 +86,7 @@ struct vcpu {
 	const uint64_t *sbi_extensions; /* = guest->sbi_extensions */
 
 	struct guest *guest;
-	struct hart *hart;          /* where it runs, ran last, or is queued */
+	struct hart *hart;          /* where it runs, ran last, or is queued; atomic */
 	volatile uint32_t mode;     /* enum vcpu_mode, atomic */
 	volatile uint32_t requests; /* enum vcpu_request, atomic */
 
@@ -117,9 +117,10 @@ struct vcpu {
 	/* Of guest memory, the scheduler and the SBI (vmm/, sbi/). */
 	char *backing;         /* a 2 MiB page that is being cleared for it, or NULL */
 	uint64_t backing_done; /* bytes of it that are */
-	struct list run_link;
-	uint32_t hsm_state; /* SBI_HSM_…; changed under the VM's lock */
-	bool left_running;  /* when its VM stopped it had not been stopped by itself */
+	struct entity *entity; /* vmm/run_queue.h */
+	struct hart *home;     /* where it was placed, or NULL; vmm/schedule_place.c */
+	uint32_t hsm_state;    /* SBI_HSM_…; changed under the VM's lock */
+	bool left_running;     /* when its VM stopped it had not been stopped by itself */
 	uint64_t start_pc, start_arg;
 
 	uint64_t exit_count;                /* of those that are noted */

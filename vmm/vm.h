@@ -11,6 +11,7 @@
 #include "vmm/bus.h"
 #include "vmm/load.h"
 #include "vmm/report.h"
+#include "vmm/run_queue.h"
 #include "vmm/schedule.h"
 #include "vmm/vmconfig.h"
 
@@ -42,6 +43,7 @@ struct vm {
 	uint32_t active; /* vCPUs that are not parked */
 
 	struct vcpu **vcpus;
+	struct entity_group group;
 	struct bus bus;
 	struct machine *machine; /* its devices; device/machine.c */
 	uint64_t ram_base, ram_size;

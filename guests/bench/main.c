@@ -386,6 +386,52 @@ static void run_other_hart(void)
 	csr_write(CSR_SIE, 0);
 }
 
+/*
+ * Two vCPUs of one hart. One of them looks at the counter all the time; the other waits in WFI, and
+ * what the first finds then is how long it took to come to it.
+ */
+static struct {
+	volatile bool waits; /* or is about to */
+	volatile uint64_t since, took;
+} switching;
+
+static void look_at_counter(void *argument)
+{
+	(void)argument;
+	for (;;) {
+		uint64_t present = now();
+
+		if (!switching.waits)
+			continue;
+		switching.took = present - switching.since;
+		switching.waits = false;
+	}
+}
+
+static uint64_t sample_switch(void)
+{
+	const uint64_t ms = machine.timebase / 1000;
+
+	/* Long enough for the other one to have its turn. */
+	sbi_call(SBI_EXT_TIME, SBI_TIME_SET_TIMER, time_now() + 20 * ms, 0, 0, 0, 0);
+	switching.since = now();
+	switching.waits = true;
+	while (switching.waits)
+		__asm__ volatile("wfi" ::: "memory");
+	return switching.took;
+}
+
+static void run_switch(void)
+{
+	if (machine.hart_count < 2) {
+		print("bench: skip switch: one hart\n");
+		return;
+	}
+	csr_write(CSR_SIE, BIT(IRQ_S_TIMER));
+	hart_run(1, look_at_counter, NULL);
+	report("switch", median_of(sample_switch), 0);
+}
+
 static uint64_t try_instret(uint64_t a0, uint64_t a1, uint64_t a2)
 {
 	(void)a0;
@@ -396,12 +442,19 @@ static uint64_t try_instret(uint64_t a0, uint64_t a1, uint64_t a2)
 
 void guest_main(void)
 {
+	char part[16];
+
 	use_cycle = trap_run(try_instret, 0, 0, 0);
 	print("bench: counter %s, SBI implementation %lu 0x%lx, %lu harts\n",
 	      use_cycle ? "cycle" : "instret", machine.sbi_impl, machine.sbi_impl_version,
 	      machine.hart_count);
 	call_overhead = median_of(sample_nothing);
 	trap_overhead = median_of(sample_empty);
+	if (machine_option("part", part, sizeof(part)) && strcmp(part, "switch") == 0) {
+		run_switch();
+		print("bench: done\n");
+		return;
+	}
 	run_calls();
 	run_traps();
 	run_paging();

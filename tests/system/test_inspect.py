@@ -190,12 +190,13 @@ def regs(machine, name="crash", vcpu=0):
 @pytest.mark.parametrize("key", ["x", "w"], ids=["spins", "sleeps"])
 def test_registers_of_a_running_vm(folder, engine, system, key, harts):
     crash = Crash(folder, system, vcpus=2)
-    system.vm("another", kernel="crash", memory=4 * MIB)
+    system.vm("another", kernel="crash", memory=4 * MIB, **{"pilae,manual": True})
     with Machine(folder, engine, system.build(), harts=harts, limit=120) as m:
-        m.expect(SETTLED)
         m.expect(SETTLED)
         m.send(key)
         open_shell(m)
+        m.sendline("vm start another")
+        m.expect(r"\[another\] " + SETTLED)
         # It has got there, and goes on after each look.
         last = 0
         while last < 3:
@@ -230,11 +231,13 @@ def test_registers_of_a_running_vm(folder, engine, system, key, harts):
 def test_guests_gone_astray(folder, engine, system):
     """satp of no RAM, and pc where nothing is mapped: shown, and the VM is none the worse."""
     crash = Crash(folder, system)
-    system.vm("second", kernel="crash", memory=4 * MIB)
+    system.vm("second", kernel="crash", memory=4 * MIB, **{"pilae,manual": True})
     with Machine(folder, engine, system.build(), limit=60) as m:
         m.expect(SETTLED)
-        m.expect(SETTLED)
         m.send("g")
+        open_shell(m)
+        m.sendline("vm start second")
+        m.expect(r"\[second\] " + SETTLED)
         m.send(ESCAPE + "2")
         m.expect("console of second")
         m.send("u")
