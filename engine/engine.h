@@ -10,6 +10,7 @@
 
 #include "engine/exit.h"
 #include "engine/guest.h"
+#include "engine/state.h"
 #include "engine/vcpu.h"
 
 struct engine {
@@ -114,6 +115,12 @@ struct engine {
 	/* The guest's f register n, as 64 bits (NaN-boxed where narrower). */
 	uint64_t (*read_fp)(struct vcpu *vcpu, unsigned n);
 	void (*write_fp)(struct vcpu *vcpu, unsigned n, uint64_t value);
+
+	/*
+	 * What its guest would read now. `loaded`: on this hart, where it may be dealing with an
+	 * exit; else nowhere. Changes nothing.
+	 */
+	void (*read_state)(struct vcpu *vcpu, bool loaded, struct vcpu_state *state);
 };
 
 extern const struct engine hext_engine;

@@ -64,6 +64,16 @@ struct vector_state {
 	void *registers; /* 32 times vlenb bytes */
 };
 
+/* An exit, for those who want to know what a vCPU did last. */
+struct exit_note {
+	uint64_t pc;     /* of the guest */
+	uint64_t what;   /* enum exit_reason; above its 8 bits, access_kind or SBI function */
+	uint64_t detail; /* guest-physical address, SBI extension, number of the interrupt */
+};
+
+#define EXIT_NOTES      8 /* a power of two */
+#define EXIT_NOTE_SHIFT 8
+
 struct vcpu {
 	/* Known to engine/hext/switch.S by generated offsets. */
 	uint64_t x[32]; /* x[0] is always 0 */
@@ -110,7 +120,11 @@ struct vcpu {
 	struct entity *entity; /* vmm/run_queue.h */
 	struct hart *home;     /* where it was placed, or NULL; vmm/schedule_place.c */
 	uint32_t hsm_state;    /* SBI_HSM_…; changed under the VM's lock */
+	bool left_running;     /* when its VM stopped it had not been stopped by itself */
 	uint64_t start_pc, start_arg;
+
+	uint64_t exit_count;                /* of those that are noted */
+	struct exit_note exits[EXIT_NOTES]; /* the last ones: the next goes to exit_count */
 };
 
 /*

@@ -270,6 +270,35 @@ void ipi_send(struct hart *hart, enum ipi reason)
 		sbi_call(SBI_EXT_IPI, SBI_IPI_SEND_IPI, 1, hart->id, 0, 0, 0);
 }
 
+/* Of the one job that runs. */
+static struct {
+	struct hart *hart; /* NULL: it has been done; atomic */
+	void (*function)(void *argument);
+	void *argument;
+} call;
+
+void hart_call(struct hart *hart, void (*function)(void *argument), void *argument)
+{
+	if (hart == this_hart()) {
+		function(argument);
+		return;
+	}
+	call.function = function;
+	call.argument = argument;
+	__atomic_store_n(&call.hart, hart, __ATOMIC_RELEASE);
+	ipi_send(hart, IPI_CALL);
+	while (__atomic_load_n(&call.hart, __ATOMIC_ACQUIRE))
+		preempt_point();
+}
+
+static void take_call(void)
+{
+	if (__atomic_load_n(&call.hart, __ATOMIC_ACQUIRE) != this_hart())
+		return;
+	call.function(call.argument);
+	__atomic_store_n(&call.hart, NULL, __ATOMIC_RELEASE);
+}
+
 void ipi_halt_others(void)
 {
 	for (unsigned i = 0; i < harts_online; i++) {
@@ -284,6 +313,8 @@ void ipi_interrupt(void)
 
 	uint32_t reasons = __atomic_exchange_n(&this_hart()->ipi, 0, __ATOMIC_SEQ_CST);
 
+	if (reasons & IPI_CALL)
+		take_call();
 	if (reasons & IPI_HALT) {
 		csr_write(CSR_SIE, 0);
 		for (;;)

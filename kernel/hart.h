@@ -40,6 +40,7 @@ struct hart {
 enum ipi {
 	IPI_KICK = 1, /* leave the guest (or wake up) and look around */
 	IPI_HALT = 2, /* stop for good: another hart panicked */
+	IPI_CALL = 4, /* there is something to do: hart_call() */
 };
 
 #ifdef __riscv
@@ -76,6 +77,12 @@ void hart_fence_i_all(void);
 
 /* Makes that hart take a software interrupt (SBI sPI). Any context. */
 void ipi_send(struct hart *hart, enum ipi reason);
+
+/*
+ * Has that hart call `function`, and returns when it has: on the next interrupt it takes, with
+ * no lock held; at once on this one. For the boot hart's jobs; passes preemption points.
+ */
+void hart_call(struct hart *hart, void (*function)(void *argument), void *argument);
 
 /* Stops all other harts, for panic(). */
 void ipi_halt_others(void);

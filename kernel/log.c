@@ -9,11 +9,62 @@
 #include <stdio.h>
 #include <string.h>
 
-#define LINE_MAX 512
+#define LOG_KEPT KIB(16)
 
 enum log_level log_level = LOG_INFO;
 
-static struct spinlock log_lock = SPINLOCK_INIT; /* guards the output */
+static struct spinlock log_lock = SPINLOCK_INIT; /* guards the output, and what is kept */
+
+/* The end of all that was logged: byte n of it is at n % LOG_KEPT. Guarded by log_lock. */
+static struct {
+	char bytes[LOG_KEPT];
+	uint64_t end;
+} kept;
+
+static void keep(const char *text, size_t length)
+{
+	uint64_t at = kept.end % LOG_KEPT;
+	size_t first = (size_t)min_u64(length, LOG_KEPT - at);
+
+	memcpy(kept.bytes + at, text, first);
+	memcpy(kept.bytes, text + first, length - first);
+	kept.end += length;
+}
+
+/* Where the next line begins, if none is known: the first in the ring may lack its beginning. */
+static uint64_t oldest_line(void)
+{
+	uint64_t at = kept.end - LOG_KEPT;
+
+	if (kept.end <= LOG_KEPT)
+		return 0;
+	while (kept.bytes[at++ % LOG_KEPT] != '\n')
+		;
+	return at;
+}
+
+bool log_next(uint64_t *position, char *line, size_t size)
+{
+	size_t length = 0;
+
+	spin_lock(&log_lock);
+	if (*position > kept.end || kept.end - *position > LOG_KEPT)
+		*position = oldest_line();
+
+	bool any = *position != kept.end;
+
+	while (*position != kept.end) {
+		char c = kept.bytes[(*position)++ % LOG_KEPT];
+
+		if (c == '\n')
+			break;
+		if (length + 1 < size)
+			line[length++] = c;
+	}
+	spin_unlock(&log_lock);
+	line[length] = '\0';
+	return any;
+}
 
 static void output_to_firmware(const char *text, size_t length)
 {
@@ -51,7 +102,7 @@ void log_flush(void)
 void log_at(enum log_level level, const char *format, ...)
 {
 	static const char *const words[] = {"error: ", "warning: ", "", "debug: "};
-	char line[LINE_MAX];
+	char line[LOG_LINE_MAX];
 	va_list arguments;
 
 	if (level > log_level)
@@ -68,13 +119,14 @@ void log_at(enum log_level level, const char *format, ...)
 
 	line[length++] = '\n';
 	spin_lock(&log_lock);
+	keep(line, length);
 	log_output(line, length);
 	spin_unlock(&log_lock);
 }
 
 void log_raw(const char *format, ...)
 {
-	char text[LINE_MAX];
+	char text[LOG_LINE_MAX];
 	va_list arguments;
 
 	va_start(arguments, format);

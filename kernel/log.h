@@ -19,6 +19,15 @@ void log_at(enum log_level level, const char *format, ...) __printf(2, 3);
 /* The least severe level that is printed; LOG_INFO at first. */
 extern enum log_level log_level;
 
+#define LOG_LINE_MAX 512 /* bytes of a line, its end included; a longer one is cut off */
+
+/*
+ * The lines logged last, some 16 KiB of them, one after the other: *position is 0 for the oldest,
+ * and is set to behind the one that was copied. Without a newline, cut off at `size`. false: there
+ * are no more. Any hart; takes the log's lock.
+ */
+bool log_next(uint64_t *position, char *line, size_t size);
+
 /*
  * Where lines go: until this is set, to the firmware's console. `output` is called with the
  * log's lock held, on any hart, and must not log.

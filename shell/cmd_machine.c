@@ -119,6 +119,8 @@ const struct command shell_commands[] = {
     {"vm", "VMs", vm_commands, 0, NULL},
     {"hart", "harts", hart_commands, 0, NULL},
     {"mem", "the machine's memory", NULL, COMMAND_JSON, mem},
+    {"dt", "the machine's device tree", NULL, COMMAND_WORD, inspect_tree},
+    {"log", "Pilae's last messages", NULL, COMMAND_JSON, inspect_log},
     {"poweroff", "end the machine, whatever runs", NULL, 0, poweroff},
     {"reboot", "start the machine anew", NULL, 0, reboot},
     {NULL, NULL, NULL, 0, NULL},

@@ -219,5 +219,10 @@ const struct command vm_commands[] = {
     {"console", "give it the terminal", NULL, COMMAND_NAME, vm_console},
     {"kill", "end a VM, as if its power were cut", NULL, COMMAND_NAME, kill_vm},
     {"reset", "boot a VM anew", NULL, COMMAND_NAME, reset_vm},
+    {"regs", "a vCPU's registers", NULL, COMMAND_NAME | COMMAND_NUMBER | COMMAND_JSON,
+     inspect_regs},
+    {"dump", "what a vCPU was doing", NULL, COMMAND_NAME | COMMAND_NUMBER, inspect_dump},
+    {"mem", "a VM's memory", NULL, COMMAND_NAME | COMMAND_NUMBERS | COMMAND_WORD | COMMAND_JSON,
+     inspect_mem},
     {NULL, NULL, NULL, 0, NULL},
 };

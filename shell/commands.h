@@ -9,4 +9,13 @@
 extern const struct command shell_commands[]; /* shell/cmd_machine.c: all of them */
 extern const struct command vm_commands[];    /* shell/cmd_vm.c: `vm …` */
 
+/* shell/cmd_inspect.c, of the tables above. */
+void inspect_regs(const struct command_call *call);
+void inspect_dump(const struct command_call *call);
+void inspect_mem(const struct command_call *call);
+void inspect_log(const struct command_call *call);
+
+/* shell/cmd_dt.c */
+void inspect_tree(const struct command_call *call);
+
 #endif

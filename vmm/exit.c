@@ -57,13 +57,24 @@ static __attribute__((noinline)) void handle_rarer(struct vcpu *vcpu, const stru
 	}
 }
 
+/* Notes an exit. `more`: of an access, its kind; of a call, its function. */
+static inline void note(struct vcpu *vcpu, enum exit_reason reason, uint64_t more, uint64_t detail)
+{
+	vcpu->exits[vcpu->exit_count++ % EXIT_NOTES] =
+	    (struct exit_note){vcpu->pc, reason | more << EXIT_NOTE_SHIFT, detail};
+}
+
 void __noreturn vcpu_exited(struct vcpu *vcpu, const struct exit *exit)
 {
-	if (exit->reason == EXIT_ACCESS)
+	if (exit->reason == EXIT_ACCESS) {
+		note(vcpu, EXIT_ACCESS, exit->access.kind, exit->access.gpa.v);
 		handle_access(vcpu, &exit->access);
-	else if (exit->reason == EXIT_SBI)
+	} else if (exit->reason == EXIT_SBI) {
+		note(vcpu, EXIT_SBI, vcpu->x[16], vcpu->x[17]);
 		sbi_handle(vcpu);
-	else
+	} else {
+		note(vcpu, exit->reason, 0, exit->reason == EXIT_INTERRUPT ? exit->number : 0);
 		handle_rarer(vcpu, exit);
+	}
 	schedule_run();
 }

@@ -198,6 +198,28 @@ int gmem_read(struct vm *vm, gpa_t gpa, void *to, uint64_t size)
 	return for_pieces(vm, gpa, size, copy_out, &to);
 }
 
+int gmem_peek(const struct vm *vm, gpa_t gpa, void *to, uint64_t size)
+{
+	char *bytes = to;
+	hpa_t hpa;
+	unsigned level;
+
+	if (!vm_is_ram(vm, gpa, size))
+		return ERR_RANGE;
+	while (size > 0) {
+		if (gspace_lookup(&vm->guest.space, gpa, &hpa, &level) != 0)
+			return ERR_NOENT;
+
+		uint64_t piece = min_u64(size, PAGE_SIZE - (gpa.v & (PAGE_SIZE - 1)));
+
+		copy_bytes(bytes, hpa_to_pointer(hpa), piece);
+		bytes += piece;
+		gpa.v += piece;
+		size -= piece;
+	}
+	return 0;
+}
+
 static void begin_write(struct vm *vm, gpa_t gpa, uint64_t size)
 {
 	struct guest *guest = &vm->guest;

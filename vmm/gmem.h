@@ -39,4 +39,11 @@ int gmem_write(struct vm *vm, gpa_t gpa, const void *from, uint64_t size);
 /* Writes zeroes, likewise. */
 int gmem_clear(struct vm *vm, gpa_t gpa, uint64_t size);
 
+/*
+ * Copies from the guest's RAM as far as it is backed, and backs nothing. ERR_RANGE if not all of
+ * it lies in RAM, ERR_NOENT where it is not backed; then a part may have been copied. Any hart,
+ * as long as the VM is not taken down meanwhile; vCPUs may run.
+ */
+int gmem_peek(const struct vm *vm, gpa_t gpa, void *to, uint64_t size);
+
 #endif

@@ -231,6 +231,25 @@ static bool prepare(struct vcpu *vcpu)
 	return !(requests & VCPU_SUSPENDED) || resume(vcpu);
 }
 
+struct vcpu *schedule_current(void)
+{
+	return this_hart()->schedule->current;
+}
+
+int schedule_read_state(struct vcpu *vcpu, struct vcpu_state *state)
+{
+	struct hart_schedule *schedule = this_hart()->schedule;
+	int error = ERR_AGAIN;
+
+	spin_lock(&schedule->lock);
+	if (__atomic_load_n(&vcpu->hart, __ATOMIC_ACQUIRE) == this_hart()) {
+		vcpu->guest->engine->read_state(vcpu, schedule->loaded == vcpu, state);
+		error = 0;
+	}
+	spin_unlock(&schedule->lock);
+	return error;
+}
+
 /* Begins a vCPU's turn. */
 static void begin_turn(struct hart_schedule *schedule, struct vcpu *vcpu)
 {

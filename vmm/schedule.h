@@ -50,6 +50,16 @@ int schedule_place(struct vm *vm, struct vcpu *vcpu);
 /* Gives up its place. It is parked. */
 void schedule_unplace(struct vcpu *vcpu);
 
+/* The vCPU whose turn it is on this hart, which is loaded there; NULL in a job. */
+struct vcpu *schedule_current(void);
+
+/*
+ * Reads the registers of a vCPU that has its place on this hart, where it cannot be running
+ * meanwhile; ERR_AGAIN if it has it elsewhere (any more). Takes the queue's lock.
+ */
+struct vcpu_state;
+int schedule_read_state(struct vcpu *vcpu, struct vcpu_state *state);
+
 /*
  * A parked vCPU becomes runnable. Its registers are set. Any hart; takes the queue's lock.
  */

@@ -304,6 +304,7 @@ static int stopped_step(struct job *job)
 	    vm->end == VM_END_REBOOT ||
 	    (vm->end == VM_END_CRASH && vm->config.on_crash == VMCONFIG_ON_CRASH_RESTART);
 
+	report_stopped(vm);
 	if (restart) {
 		log_info("%s: restarts", vm->config.name);
 		reset(vm);
@@ -322,15 +323,18 @@ void vm_vcpu_parked(struct vcpu *vcpu)
 	bool stopped, dead;
 
 	spin_lock(&vm->lock);
+	vcpu->left_running = vcpu->hsm_state != SBI_HSM_STOP_PENDING;
 	vcpu->hsm_state = SBI_HSM_STOPPED;
 	vm->active--;
 	stopped = vm->active == 0 && vm->state == VM_STOPPING;
 	dead = vm->active == 0 && vm->state == VM_RUNNING;
 	spin_unlock(&vm->lock);
-	if (dead)
+	if (dead) {
+		report_blame(vcpu);
 		vm_crash(vm, "its last hart has stopped itself; none is left to start one");
-	else if (stopped)
+	} else if (stopped) {
 		schedule_job(&vm->job, stopped_step);
+	}
 }
 
 void vm_end(struct vm *vm, enum vm_end end)
@@ -362,6 +366,7 @@ void vm_crash(struct vm *vm, const char *format, ...)
 	vsnprintf(reason, sizeof(reason), format, arguments);
 	va_end(arguments);
 	log_error("%s: stopped: %s", vm->config.name, reason);
+	report_note_crash(vm, reason);
 	vm_end(vm, VM_END_CRASH);
 }
 

@@ -10,6 +10,7 @@
 #include "kernel/lock.h"
 #include "vmm/bus.h"
 #include "vmm/load.h"
+#include "vmm/report.h"
 #include "vmm/run_queue.h"
 #include "vmm/schedule.h"
 #include "vmm/vmconfig.h"
@@ -49,6 +50,8 @@ struct vm {
 
 	struct loader loader; /* while it is LOADING */
 	struct job job;       /* of loading it and of taking it down */
+
+	struct report report; /* of its last crash */
 };
 
 static inline struct vm *vm_of(const struct vcpu *vcpu)

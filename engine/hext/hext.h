@@ -6,6 +6,8 @@
 
 #include "engine/engine.h"
 
+#define HVIP_SHIFT 1 /* VS-level numbers are the S-level ones plus one */
+
 struct hart;
 
 /* What a hart's H extension offers, probed on that hart. */
@@ -36,6 +38,7 @@ void hext_vcpu_reset(struct vcpu *vcpu, uint64_t pc, uint64_t argument, bool res
 void hext_load(struct vcpu *vcpu);
 void hext_put(struct vcpu *vcpu);
 void hext_write_fp(struct vcpu *vcpu, unsigned n, uint64_t value);
+void hext_read_state(struct vcpu *vcpu, bool loaded, struct vcpu_state *state);
 
 /* Where hext_enter() leads: `scause` is why the guest stopped running. */
 void hext_exited(struct vcpu *vcpu, uint64_t scause) __noreturn;

@@ -12,8 +12,6 @@
 #include "riscv/csr.h"
 #include "riscv/insn.h"
 
-#define HVIP_SHIFT 1 /* VS-level numbers are the S-level ones plus one */
-
 #define INSN_WFI     0x10500073
 #define INSN_WRS_NTO 0x00d00073
 #define INSN_WRS_STO 0x01d00073
@@ -363,4 +361,5 @@ const struct engine hext_engine = {
     .mapped = mapped,
     .read_fp = fp_read,
     .write_fp = hext_write_fp,
+    .read_state = hext_read_state,
 };

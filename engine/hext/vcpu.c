@@ -230,3 +230,57 @@ void hext_write_fp(struct vcpu *vcpu, unsigned n, uint64_t value)
 	/* Both levels' FS say so, as if the guest's own instruction had done it. */
 	csr_set(CSR_VSSTATUS, SSTATUS_FS);
 }
+
+#define IRQ_ALL (BIT(IRQ_S_SOFT) | BIT(IRQ_S_TIMER) | BIT(IRQ_S_EXT))
+
+static void read_loaded(const struct vcpu *vcpu, struct vcpu_state *state)
+{
+	uint64_t sstatus = vcpu->sstatus;
+
+	/* In the quick way of an access these are still the hart's. */
+	if (vcpu->mode == VCPU_GUEST) {
+		state->pc = csr_read(CSR_SEPC);
+		sstatus = csr_read(CSR_SSTATUS);
+	}
+	state->user = !(sstatus & SSTATUS_SPP);
+	state->sstatus = csr_read(CSR_VSSTATUS);
+	state->sie = csr_read(CSR_VSIE);
+	state->sip = csr_read(CSR_HIP) >> HVIP_SHIFT;
+	state->stvec = csr_read(CSR_VSTVEC);
+	state->sscratch = csr_read(CSR_VSSCRATCH);
+	state->sepc = csr_read(CSR_VSEPC);
+	state->scause = csr_read(CSR_VSCAUSE);
+	state->stval = csr_read(CSR_VSTVAL);
+	state->satp = csr_read(CSR_VSATP);
+}
+
+static void read_put(const struct vcpu *vcpu, struct vcpu_state *state)
+{
+	const struct hext_csrs *csrs = &vcpu->csrs;
+
+	state->user = !(vcpu->sstatus & SSTATUS_SPP);
+	state->sstatus = csrs->vsstatus;
+	state->sie = csrs->vsie;
+	state->sip = csrs->hvip >> HVIP_SHIFT;
+	if (vcpu->has_sstc && csrs->vstimecmp <= time_now())
+		state->sip |= BIT(IRQ_S_TIMER);
+	state->stvec = csrs->vstvec;
+	state->sscratch = csrs->vsscratch;
+	state->sepc = csrs->vsepc;
+	state->scause = csrs->vscause;
+	state->stval = csrs->vstval;
+	state->satp = csrs->vsatp;
+}
+
+void hext_read_state(struct vcpu *vcpu, bool loaded, struct vcpu_state *state)
+{
+	state->pc = vcpu->pc;
+	if (loaded)
+		read_loaded(vcpu, state);
+	else
+		read_put(vcpu, state);
+	state->sip |= __atomic_load_n(&vcpu->irq, __ATOMIC_SEQ_CST);
+	state->sip &= IRQ_ALL;
+	for (unsigned i = 0; i < 32; i++)
+		state->x[i] = vcpu->x[i];
+}

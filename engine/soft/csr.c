@@ -222,6 +222,29 @@ int soft_csr_read(struct vcpu *vcpu, unsigned number, uint64_t *value)
 	}
 }
 
+void soft_read_state(struct vcpu *vcpu, bool loaded, struct vcpu_state *state)
+{
+	const struct soft_vcpu *soft = vcpu->soft;
+	const struct soft_csrs *csrs = &soft->csrs;
+
+	(void)loaded;
+	*state = (struct vcpu_state){
+	    .pc = vcpu->pc,
+	    .user = soft->privilege == SOFT_U,
+	    .sstatus = read_sstatus(vcpu),
+	    .sie = csrs->sie,
+	    .sip = __atomic_load_n(&vcpu->irq, __ATOMIC_SEQ_CST) & IRQ_ALL,
+	    .stvec = csrs->stvec,
+	    .sscratch = csrs->sscratch,
+	    .sepc = csrs->sepc,
+	    .scause = csrs->scause,
+	    .stval = csrs->stval,
+	    .satp = csrs->satp,
+	};
+	for (unsigned i = 1; i < 32; i++)
+		state->x[i] = vcpu->x[i];
+}
+
 int soft_csr_write(struct vcpu *vcpu, unsigned number, uint64_t value, unsigned *effects)
 {
 	struct soft_csrs *csrs = &vcpu->soft->csrs;

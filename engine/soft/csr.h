@@ -11,6 +11,7 @@
  * struct soft_csrs. sip is vcpu->irq.
  */
 
+#include "engine/state.h"
 #include "engine/vcpu.h"
 #include "kernel/types.h"
 
@@ -71,6 +72,9 @@ void soft_trap_enter(struct vcpu *vcpu, uint64_t cause, uint64_t value);
 
 /* SRET in the guest's S-mode: privilege, sstatus and pc change. */
 void soft_sret(struct vcpu *vcpu, unsigned *effects);
+
+/* engine.h: read_state. It is all in memory, loaded or not. */
+void soft_read_state(struct vcpu *vcpu, bool loaded, struct vcpu_state *state);
 
 /*
  * The interrupt that is to be taken now, as scause has it (bit 63 set), by priority

@@ -217,4 +217,5 @@ const struct engine soft_engine = {
     .end_write = code_end_write,
     .read_fp = fp_read,
     .write_fp = soft_write_fp,
+    .read_state = soft_read_state,
 };

@@ -114,10 +114,11 @@ def test_editing(folder, engine, keys):
         m.expect("expected: vm start NAME")
         m.expect(PROMPT)
         m.send("vm \t\t")
-        m.expect(r"list  info  start  console  kill  reset  \r+\n")
+        m.expect(r"list  info  start  console  kill  reset  regs  dump  mem  \r+\n")
         m.expect(r"pilae> vm \x1b\[K")
         m.send("\x15nonsense\r")
-        m.expect("nonsense: no such command; have: help, version, vm, hart, mem, poweroff, reboot")
+        m.expect("nonsense: no such command; have: help, version, vm, hart, mem, dt, log, poweroff, "
+                 "reboot")
         m.expect(PROMPT)
         # The escape character is the guest's again when the shell has been left.
         m.send("\x04")

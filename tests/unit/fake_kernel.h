@@ -34,7 +34,7 @@ static struct hart *present_hart = &harts[0];
 static unsigned preemptions;
 static void (*preempt_hook)(void); /* what happens at the next one, or NULL */
 static bool expecting_panic;
-static char messages[4096]; /* all that was logged, a line each */
+static char messages[16384]; /* all that was logged, a line each */
 
 uint64_t direct_map_offset;
 struct platform platform;

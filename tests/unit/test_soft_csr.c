@@ -550,9 +550,45 @@ static void test_sip_is_atomic(void **state)
 	assert_int_equal(vcpu.irq, 0);
 }
 
+static void test_read_state(void **state)
+{
+	static const uint16_t shown[] = {CSR_SSTATUS, CSR_SIE,      CSR_SIP,
+					 CSR_STVEC,   CSR_SSCRATCH, CSR_SEPC,
+					 CSR_SCAUSE,  CSR_STVAL,    CSR_SATP};
+	struct vcpu_state now;
+
+	(void)state;
+	reset_with(HAS_D | HAS_V | HAS_SV48);
+	for (unsigned i = 0; i < ARRAY_SIZE(shown); i++) {
+		unsigned effects = 0;
+
+		assert_int_equal(soft_csr_write(&vcpu, shown[i], fake_random() >> 1, &effects), 0);
+	}
+	soft.csrs.satp = (uint64_t)ATP_MODE_SV48 << ATP_MODE_SHIFT | 0x1234;
+	vcpu.irq = 1 << IRQ_S_EXT | 1 << 20;
+	for (unsigned n = 1; n < 32; n++)
+		vcpu.x[n] = n * 0x1111;
+	vcpu.pc = 0x8000;
+	soft_read_state(&vcpu, true, &now);
+	uint64_t *values[] = {&now.sstatus, &now.sie,    &now.sip,   &now.stvec, &now.sscratch,
+			      &now.sepc,    &now.scause, &now.stval, &now.satp};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(shown); i++)
+		assert_int_equal(*values[i], get(shown[i]));
+	assert_int_equal(now.sip, 1 << IRQ_S_EXT);
+	assert_int_equal(now.pc, 0x8000);
+	assert_int_equal(now.x[0], 0);
+	assert_int_equal(now.x[31], 31 * 0x1111);
+	assert_false(now.user);
+	soft.privilege = SOFT_U;
+	soft_read_state(&vcpu, false, &now);
+	assert_true(now.user);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_read_state),
 	    cmocka_unit_test(test_reset),
 	    cmocka_unit_test(test_warl),
 	    cmocka_unit_test(test_numbers),
