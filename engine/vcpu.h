@@ -24,7 +24,7 @@ enum vcpu_mode {
 	VCPU_HOST = 0, /* in the hypervisor or waiting in a run queue */
 	VCPU_GUEST,    /* executing the guest's code on vcpu->hart */
 	VCPU_BLOCKED,  /* waiting for an interrupt, in no queue */
-	VCPU_PARKED,   /* not running: stopped by the guest (HSM), or its VM is not running */
+	VCPU_PARKED,   /* not running: stopped by the guest (HSM), or its VM is, or paused */
 };
 
 /* What is to be done before a vCPU enters the guest again. */
@@ -34,9 +34,12 @@ enum vcpu_request {
 	VCPU_FENCE_VMA = 1 << 1, /* the fences in vcpu->fences */
 	VCPU_LEAVE = 1 << 2,     /* it is not to run any more: its VM stops */
 	VCPU_FLUSH = 1 << 5,     /* forget what was derived from the guest's tables and memory */
+	VCPU_PAUSE = 1 << 6,     /* it is put aside, to go on later: its VM is paused */
 	/* Set by itself, for HSM. */
 	VCPU_PARK = 1 << 3,      /* it stopped */
 	VCPU_SUSPENDED = 1 << 4, /* it waits for an interrupt, and then resumes */
+	/* Set by the scheduler. */
+	VCPU_WAITING = 1 << 7, /* it waited for an interrupt when it was put aside */
 };
 
 /* An sfence.vma that another vCPU asked for. */
@@ -108,7 +111,9 @@ struct vcpu {
 	char *backing;         /* a 2 MiB page that is being cleared for it, or NULL */
 	uint64_t backing_done; /* bytes of it that are */
 	struct list run_link;
-	uint32_t hsm_state; /* SBI_HSM_…; changed under the VM's lock */
+	bool waits;         /* it has blocked since its turn began; its hart's alone */
+	bool paused;        /* put aside; under the VM's lock, as the next */
+	uint32_t hsm_state; /* SBI_HSM_… */
 	uint64_t start_pc, start_arg;
 };
 

@@ -4,10 +4,12 @@
 
 #include "shell/print.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
 #define JSON       "--json"
+#define TAKES_NAME (COMMAND_NAME | COMMAND_NEW_NAME)
 #define HELP_WIDTH 24 /* columns of the commands, before what they do */
 
 struct words {
@@ -84,8 +86,12 @@ static const struct command *look_up(const struct command *table, const char *wo
 /* `group` is the name of the command's group, or empty. */
 static void print_use(const char *group, const struct command *command, char *use, size_t size)
 {
-	snprintf(use, size, "%s%s%s%s%s", group, *group ? " " : "", command->name,
-		 command->takes & COMMAND_NAME ? " NAME" : "",
+	snprintf(use, size, "%s%s%s%s%s%s%s", group, *group ? " " : "", command->name,
+		 command->takes & TAKES_NAME ? " NAME" : "",
+		 command->takes & COMMAND_NUMBERS  ? " [NUMBER [NUMBER]]"
+		 : command->takes & COMMAND_NUMBER ? " [NUMBER]"
+						   : "",
+		 command->takes & COMMAND_WORD ? " [WORD]" : "",
 		 command->takes & COMMAND_JSON ? " [" JSON "]" : "");
 }
 
@@ -115,7 +121,82 @@ static void tell_no_vm(const char *name)
 	shell_print("%s: no such VM; have: ", name);
 	for (unsigned i = 0; (other = command_vm_name(i)) != NULL; i++)
 		shell_print("%s%s", i ? ", " : "", other);
-	shell_print("\n");
+	shell_print("%s\n", command_vm_name(0) ? "" : "none");
+}
+
+static bool is_new_name(const char *name)
+{
+	const char *other;
+	int at = 0;
+
+	while ((other = command_new_name(&at)) != NULL && strcmp(name, other) != 0)
+		;
+	return other;
+}
+
+static void tell_not_described(const char *name)
+{
+	const char *other, *separator = "";
+	int at = 0;
+
+	shell_print("%s: the system does not describe it; it has besides: ", name);
+	while ((other = command_new_name(&at)) != NULL) {
+		shell_print("%s%s", separator, other);
+		separator = ", ";
+	}
+	shell_print("%s\n", *separator ? "" : "none");
+}
+
+/* The value of a digit, up to 15; else more. */
+static unsigned digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return (unsigned)(c - '0');
+	if (c >= 'a' && c <= 'f')
+		return (unsigned)(c - 'a') + 10;
+	if (c >= 'A' && c <= 'F')
+		return (unsigned)(c - 'A') + 10;
+	return UINT_MAX;
+}
+
+/* Reads a number: decimal, or with 0x. false if it is none, or above 64 bits. */
+static bool read_number(const char *word, uint64_t *number)
+{
+	unsigned base = word[0] == '0' && (word[1] == 'x' || word[1] == 'X') ? 16 : 10;
+	uint64_t value = 0;
+
+	if (base == 16)
+		word += 2;
+	if (*word == '\0')
+		return false;
+	for (; *word; word++) {
+		if (digit(*word) >= base || __builtin_mul_overflow(value, base, &value) ||
+		    __builtin_add_overflow(value, digit(*word), &value))
+			return false;
+	}
+	*number = value;
+	return true;
+}
+
+static bool take_number(const struct command *command, const char *word, struct command_call *call)
+{
+	unsigned most = command->takes & COMMAND_NUMBERS  ? COMMAND_NUMBERS_MAX
+			: command->takes & COMMAND_NUMBER ? 1
+							  : 0;
+
+	if (call->number_count == most || call->word ||
+	    !read_number(word, &call->numbers[call->number_count]))
+		return false;
+	call->number_count++;
+	return true;
+}
+
+static bool take_word(const struct command *command, const char *word, struct command_call *call)
+{
+	if (!(command->takes & COMMAND_WORD) || call->word || (word[0] >= '0' && word[0] <= '9'))
+		return false;
+	call->word = word;
+	return true;
 }
 
 /* Takes one argument; false if it is none that the command has. */
@@ -126,16 +207,19 @@ static bool take_argument(const struct command *command, const char *word,
 		call->json = true;
 		return true;
 	}
-	if (!(command->takes & COMMAND_NAME) || call->vm || word[0] == '-')
+	if (word[0] == '-')
 		return false;
-	call->vm = word;
-	return true;
+	if (command->takes & TAKES_NAME && !call->vm) {
+		call->vm = word;
+		return true;
+	}
+	return take_number(command, word, call) || take_word(command, word, call);
 }
 
 static void call_command(const char *group, const struct command *command,
 			 const struct words *words, unsigned first)
 {
-	struct command_call call = {NULL, false};
+	struct command_call call = {.vm = NULL};
 
 	for (unsigned i = first; i < words->count; i++) {
 		if (!take_argument(command, words->at[i], &call)) {
@@ -144,10 +228,14 @@ static void call_command(const char *group, const struct command *command,
 			return;
 		}
 	}
-	if (command->takes & COMMAND_NAME && !call.vm)
+	if (command->takes & TAKES_NAME && !call.vm)
 		tell_expected(group, command);
-	else if (call.vm && !is_vm(call.vm))
+	else if (command->takes & COMMAND_NAME && !is_vm(call.vm))
 		tell_no_vm(call.vm);
+	else if (command->takes & COMMAND_NEW_NAME && is_vm(call.vm))
+		shell_print("%s: there is a VM of this name already\n", call.vm);
+	else if (command->takes & COMMAND_NEW_NAME && !is_new_name(call.vm))
+		tell_not_described(call.vm);
 	else
 		command->run(&call);
 }
@@ -194,12 +282,13 @@ static void offer_names(const struct command *table, struct completion *completi
 static void offer_arguments(const struct command *command, struct completion *completion)
 {
 	const char *name;
+	int at = 0;
 
 	if (command->takes & COMMAND_JSON)
 		completion_offer(completion, JSON);
-	if (!(command->takes & COMMAND_NAME))
-		return;
-	for (unsigned i = 0; (name = command_vm_name(i)) != NULL; i++)
+	for (unsigned i = 0; command->takes & COMMAND_NAME && (name = command_vm_name(i)); i++)
+		completion_offer(completion, name);
+	while (command->takes & COMMAND_NEW_NAME && (name = command_new_name(&at)))
 		completion_offer(completion, name);
 }
 

@@ -154,6 +154,8 @@ void schedule_block(struct vcpu *vcpu)
 	if (deadline != TIME_NEVER)
 		timer_set(&vcpu->timer, deadline);
 
+	vcpu->waits = true;
+
 	/*
 	 * Its turn ends here even if somebody wakes it at once: a waker puts it into the queue,
 	 * and only end_turn() looks there.
@@ -184,12 +186,8 @@ static void unload(struct run_queue *queue)
 	queue->loaded = NULL;
 }
 
-static void park(struct run_queue *queue, struct vcpu *vcpu)
+static void take_out(struct run_queue *queue, struct vcpu *vcpu)
 {
-	unload(queue);
-	__atomic_store_n(&vcpu->requests, 0, __ATOMIC_SEQ_CST);
-	gmem_fault_abandon(vcpu);
-	timer_cancel(&vcpu->timer);
 	spin_lock(&queue->lock);
 	/* It blocked, and was woken again, before its turn ended. */
 	if (!list_empty(&vcpu->run_link)) {
@@ -198,7 +196,26 @@ static void park(struct run_queue *queue, struct vcpu *vcpu)
 	}
 	__atomic_store_n(&vcpu->mode, VCPU_PARKED, __ATOMIC_SEQ_CST);
 	spin_unlock(&queue->lock);
+}
+
+static void park(struct run_queue *queue, struct vcpu *vcpu)
+{
+	unload(queue);
+	__atomic_store_n(&vcpu->requests, 0, __ATOMIC_SEQ_CST);
+	gmem_fault_abandon(vcpu);
+	timer_cancel(&vcpu->timer);
+	take_out(queue, vcpu);
 	vm_vcpu_parked(vcpu);
+}
+
+/* Keeps all that is pending, as it goes on later; a timer that expires meanwhile adds to that. */
+static void put_aside(struct run_queue *queue, struct vcpu *vcpu)
+{
+	unload(queue);
+	if (vcpu->waits && !(vcpu->requests & VCPU_SUSPENDED))
+		__atomic_fetch_or(&vcpu->requests, VCPU_WAITING, __ATOMIC_SEQ_CST);
+	take_out(queue, vcpu);
+	vm_vcpu_paused(vcpu);
 }
 
 /* The fences that other vCPUs asked for. */
@@ -226,9 +243,19 @@ static bool resume(struct vcpu *vcpu)
 	return true;
 }
 
-static bool is_leaving(const struct vcpu *vcpu)
+/* Why it is not to be entered; 0 if it may be. */
+static uint32_t leaves(const struct vcpu *vcpu)
 {
-	return __atomic_load_n(&vcpu->requests, __ATOMIC_SEQ_CST) & (VCPU_LEAVE | VCPU_PARK);
+	return __atomic_load_n(&vcpu->requests, __ATOMIC_SEQ_CST) &
+	       (VCPU_LEAVE | VCPU_PARK | VCPU_PAUSE);
+}
+
+/* It waited for an interrupt before it was put aside, and does so again if none has come. */
+static bool wait_again(struct vcpu *vcpu)
+{
+	__atomic_fetch_and(&vcpu->requests, ~(uint32_t)VCPU_WAITING, __ATOMIC_SEQ_CST);
+	schedule_block(vcpu);
+	return vcpu->mode == VCPU_HOST;
 }
 
 /* Does what is requested. false: the vCPU is not to be entered now, or not any more. */
@@ -243,9 +270,11 @@ static bool prepare(struct vcpu *vcpu)
 		do_fences(vcpu);
 	if (requests & VCPU_FLUSH)
 		vcpu->guest->engine->flush(vcpu);
-	if (is_leaving(vcpu))
+	if (leaves(vcpu))
 		return false;
-	return !(requests & VCPU_SUSPENDED) || resume(vcpu);
+	if (requests & VCPU_SUSPENDED)
+		return resume(vcpu);
+	return !(requests & VCPU_WAITING) || wait_again(vcpu);
 }
 
 static struct vcpu *take_next(struct run_queue *queue)
@@ -271,6 +300,8 @@ static void begin_turn(struct run_queue *queue, struct vcpu *vcpu)
 		queue->loaded = vcpu;
 	}
 	queue->current = vcpu;
+	if (!(vcpu->requests & VCPU_PAUSE))
+		vcpu->waits = false;
 
 	/*
 	 * Alone, it runs without a tick, and WFI waits in the guest: once the stock of cleared
@@ -285,11 +316,17 @@ static void begin_turn(struct run_queue *queue, struct vcpu *vcpu)
 /* Ends it: the vCPU goes to the end of the queue, or where its mode says. */
 static void end_turn(struct run_queue *queue, struct vcpu *vcpu)
 {
+	uint32_t why = leaves(vcpu);
+
 	queue->current = NULL;
 	if (!queue->alone)
 		timer_cancel(&queue->slice);
-	if (is_leaving(vcpu)) {
+	if (why & (VCPU_LEAVE | VCPU_PARK)) {
 		park(queue, vcpu);
+		return;
+	}
+	if (why) {
+		put_aside(queue, vcpu);
 		return;
 	}
 	spin_lock(&queue->lock);

@@ -369,8 +369,6 @@ int vmconfig_check_supported(const struct vmconfig *config)
 		error = refuse_unsupported(config, "pilae,identity-map");
 	if (config->budget_us != 0)
 		error = refuse_unsupported(config, "pilae,budget-us");
-	if (config->on_crash == VMCONFIG_ON_CRASH_PAUSE)
-		error = refuse_unsupported(config, "pilae,on-crash = \"pause\"");
 	for (unsigned i = 0; i < config->device_count; i++) {
 		log_error("%s/%s: %s: not supported by this build", config->path,
 			  config->devices[i].name,
