@@ -138,6 +138,7 @@ static int build(struct vm *vm)
 			  "0x%llx; put it lower",
 			  vm->config.path, guest->engine->name, (unsigned long long)last);
 	for (unsigned id = 0; id < count && !error; id++) {
+		preempt_point();
 		error = build_vcpu(vm, id);
 		preempt_point();
 	}
