@@ -77,7 +77,7 @@ static const struct command *look_up(const struct command *table, const char *wo
 	const struct command *command = find(table, word, strlen(word), &count);
 
 	if (!command) {
-		shell_print("%s: %s: ", word, count ? "may be one of" : "no such command; have");
+		shell_print("%.64s: %s: ", word, count ? "may be one of" : "no such command; have");
 		print_names(table, count ? word : "");
 	}
 	return command;
@@ -118,7 +118,7 @@ static void tell_no_vm(const char *name)
 {
 	const char *other;
 
-	shell_print("%s: no such VM; have: ", name);
+	shell_print("%.64s: no such VM; have: ", name);
 	for (unsigned i = 0; (other = command_vm_name(i)) != NULL; i++)
 		shell_print("%s%s", i ? ", " : "", other);
 	shell_print("%s\n", command_vm_name(0) ? "" : "none");
@@ -139,7 +139,7 @@ static void tell_not_described(const char *name)
 	const char *other, *separator = "";
 	int at = 0;
 
-	shell_print("%s: the system does not describe it; it has besides: ", name);
+	shell_print("%.64s: the system does not describe it; it has besides: ", name);
 	while ((other = command_new_name(&at)) != NULL) {
 		shell_print("%s%s", separator, other);
 		separator = ", ";
@@ -223,7 +223,7 @@ static void call_command(const char *group, const struct command *command,
 
 	for (unsigned i = first; i < words->count; i++) {
 		if (!take_argument(command, words->at[i], &call)) {
-			shell_print("%s: not understood; ", words->at[i]);
+			shell_print("%.64s: not understood; ", words->at[i]);
 			tell_expected(group, command);
 			return;
 		}
