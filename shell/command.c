@@ -230,11 +230,11 @@ static void call_command(const char *group, const struct command *command,
 	}
 	if (command->takes & TAKES_NAME && !call.vm)
 		tell_expected(group, command);
-	else if (command->takes & COMMAND_NAME && !is_vm(call.vm))
+	else if (call.vm && command->takes & COMMAND_NAME && !is_vm(call.vm))
 		tell_no_vm(call.vm);
-	else if (command->takes & COMMAND_NEW_NAME && is_vm(call.vm))
+	else if (call.vm && command->takes & COMMAND_NEW_NAME && is_vm(call.vm))
 		shell_print("%s: there is a VM of this name already\n", call.vm);
-	else if (command->takes & COMMAND_NEW_NAME && !is_new_name(call.vm))
+	else if (call.vm && command->takes & COMMAND_NEW_NAME && !is_new_name(call.vm))
 		tell_not_described(call.vm);
 	else
 		command->run(&call);

@@ -51,7 +51,8 @@ SOFT_BY_DEFAULT = {
     "test_shadow_tables_are_bounded", "test_kept", "test_interrupts_off_in_storms_of_fences",
     "test_selftest_without_fp",
     "test_two_linuxes_of_two_engines", "test_load_on_harts_with_h",
-    "test_shell_takes_input_and_reboots",
+    "test_shell_takes_input_and_reboots", "test_nothing_leaks", "test_random_moments",
+    "test_pause_keeps_everything",
 }
 
 
