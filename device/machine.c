@@ -92,6 +92,16 @@ void machine_reset(struct vm *vm)
 	plic_reset(&vm->machine->plic);
 }
 
+/*
+ * The power button of `virt` is a key on a GPIO controller, which this machine has not; and
+ * neither the SBI nor another device here has a way to ask a guest for something.
+ */
+bool machine_request_shutdown(struct vm *vm)
+{
+	(void)vm;
+	return false;
+}
+
 bool machine_console_input(struct vm *vm, uint8_t byte)
 {
 	return uart_receive(&vm->machine->uart, byte);

@@ -36,11 +36,12 @@ struct engine {
 
 	/*
 	 * Readies a guest whose arena, isa, ram_size and vcpus are set, so that guest-physical
-	 * addresses below 2^address_bits can be mapped. ERR_NOMEM, ERR_RANGE. Any hart.
+	 * addresses below 2^address_bits can be mapped. ERR_NOMEM, ERR_RANGE. Any hart, no lock
+	 * held: it passes preemption points.
 	 */
 	int (*guest_init)(struct guest *guest, unsigned address_bits);
 
-	/* Readies a vCPU whose id and guest are set. ERR_NOMEM. Any hart. */
+	/* Readies a vCPU whose id and guest are set. ERR_NOMEM. As guest_init(). */
 	int (*vcpu_init)(struct vcpu *vcpu);
 
 	/*

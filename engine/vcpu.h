@@ -24,7 +24,7 @@ enum vcpu_mode {
 	VCPU_HOST = 0, /* in the hypervisor or waiting in a run queue */
 	VCPU_GUEST,    /* executing the guest's code on vcpu->hart */
 	VCPU_BLOCKED,  /* waiting for an interrupt, in no queue */
-	VCPU_PARKED,   /* not running: stopped by the guest (HSM), or its VM is not running */
+	VCPU_PARKED,   /* not running: stopped by the guest (HSM), or its VM is, or paused */
 };
 
 /* What is to be done before a vCPU enters the guest again. */
@@ -34,9 +34,12 @@ enum vcpu_request {
 	VCPU_FENCE_VMA = 1 << 1, /* the fences in vcpu->fences */
 	VCPU_LEAVE = 1 << 2,     /* it is not to run any more: its VM stops */
 	VCPU_FLUSH = 1 << 5,     /* forget what was derived from the guest's tables and memory */
+	VCPU_PAUSE = 1 << 6,     /* it is put aside, to go on later: its VM is paused */
 	/* Set by itself, for HSM. */
 	VCPU_PARK = 1 << 3,      /* it stopped */
 	VCPU_SUSPENDED = 1 << 4, /* it waits for an interrupt, and then resumes */
+	/* Set by the scheduler. */
+	VCPU_WAITING = 1 << 7, /* it waited for an interrupt when it was put aside */
 };
 
 /* An sfence.vma that another vCPU asked for. */
@@ -119,8 +122,10 @@ struct vcpu {
 	uint64_t backing_done; /* bytes of it that are */
 	struct entity *entity; /* vmm/run_queue.h */
 	struct hart *home;     /* where it was placed, or NULL; vmm/schedule_place.c */
-	uint32_t hsm_state;    /* SBI_HSM_…; changed under the VM's lock */
+	bool waits;            /* it has blocked since its turn began; its hart's alone */
 	bool left_running;     /* when its VM stopped it had not been stopped by itself */
+	bool paused;           /* put aside; under the VM's lock, as the next */
+	uint32_t hsm_state;    /* SBI_HSM_… */
 	uint64_t start_pc, start_arg;
 
 	uint64_t exit_count;                /* of those that are noted */

@@ -73,6 +73,20 @@ bool pool_refill_step(void)
 	return true;
 }
 
+uint64_t pool_bytes(void)
+{
+	uint64_t bytes = 0;
+
+	for (unsigned i = 0; i < hart_count(); i++) {
+		struct pool *pool = &pools[i];
+
+		spin_lock(&pool->lock);
+		bytes += (pool->count + (pool->clearing != NULL)) * MEGAPAGE_SIZE;
+		spin_unlock(&pool->lock);
+	}
+	return bytes;
+}
+
 bool pool_reclaim(void)
 {
 	bool any = false;

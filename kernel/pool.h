@@ -21,6 +21,9 @@ void *pool_take_megapage(void);
  */
 bool pool_wants_refill(void);
 
+/* What the stocks hold, in bytes; as good as free. */
+uint64_t pool_bytes(void);
+
 /* Clears one step's worth towards a full stock. false if that is not wanted. */
 bool pool_refill_step(void);
 

@@ -24,10 +24,11 @@ static int64_t start(struct vcpu *vcpu)
 		error = SBI_ERR_ALREADY_AVAILABLE;
 	} else if (!vm_is_ram(vm, GPA(address), 4) || address & 1) {
 		error = SBI_ERR_INVALID_ADDRESS;
-	} else if (vm->state != VM_RUNNING) {
+	} else if (vm->state != VM_RUNNING && vm->state != VM_PAUSING) {
 		error = SBI_ERR_FAILED;
 	} else {
-		target->requests = 0;
+		/* Who starts while all others are put aside is so at its turn. */
+		target->requests = vm->state == VM_PAUSING ? VCPU_PAUSE : 0;
 		/* An external interrupt is the PLIC's to take back. */
 		__atomic_fetch_and(&target->irq, (uint32_t)BIT(IRQ_S_EXT), __ATOMIC_SEQ_CST);
 		target->guest->engine->vcpu_reset(target, address, sbi_argument(vcpu, 2), false);

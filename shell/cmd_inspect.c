@@ -18,20 +18,10 @@
 #define DUMP_MAX     KIB(64)
 #define DUMP_LINE    16
 
-static struct vm *find(const char *name)
-{
-	const char *other;
-	unsigned i = 0;
-
-	while ((other = command_vm_name(i)) != NULL && strcmp(name, other) != 0)
-		i++;
-	return vm_by_number(i + 1);
-}
-
 /* The VM that is to be looked into; NULL: it has none of what there is to see, and this is told. */
 static struct vm *find_built(const struct command_call *call)
 {
-	struct vm *vm = find(call->vm);
+	struct vm *vm = vm_by_name(call->vm);
 
 	if (vm->vcpus)
 		return vm;

@@ -7,6 +7,7 @@
 #include "kernel/log.h"
 #include "kernel/page.h"
 #include "kernel/panic.h"
+#include "kernel/pool.h"
 #include "riscv/sbi.h"
 #include "shell/commands.h"
 #include "shell/print.h"
@@ -74,7 +75,7 @@ static void hart_list(const struct command_call *call)
 
 static void mem(const struct command_call *call)
 {
-	uint64_t total = page_total_bytes(), available = page_free_bytes();
+	uint64_t total = page_total_bytes(), available = page_free_bytes() + pool_bytes();
 	uint64_t promised = vm_committed_bytes();
 	struct shell_json json;
 

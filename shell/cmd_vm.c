@@ -8,41 +8,34 @@
 #include "shell/print.h"
 #include "vmm/vm.h"
 
-#include <string.h>
+#define STOP_SECONDS     30 /* unless told otherwise */
+#define STOP_SECONDS_MAX 3600
 
 const char *command_vm_name(unsigned index)
 {
-	const struct vm *vm = vm_by_number(index + 1);
+	const struct vm *vm = vm_next(NULL);
 
+	while (vm && index-- > 0)
+		vm = vm_next(vm);
 	return vm ? vm->config.name : NULL;
 }
 
-/* Two VMs of one name cannot be: they are nodes of one tree. */
-static struct vm *find(const char *name)
+const char *command_new_name(int *at)
 {
-	const char *other;
-	unsigned i = 0;
-
-	while ((other = command_vm_name(i)) != NULL && strcmp(name, other) != 0)
-		i++;
-	return vm_by_number(i + 1);
+	return vm_next_described(at);
 }
 
 static const char *state_word(const struct vm *vm)
 {
 	static const char *const words[] = {
-	    [VM_OFF] = "off",         [VM_CRASHED] = "crashed", [VM_REFUSED] = "refused",
-	    [VM_LOADING] = "loading", [VM_RUNNING] = "running", [VM_STOPPING] = "stopping",
+	    [VM_OFF] = "off",         [VM_CRASHED] = "crashed",   [VM_REFUSED] = "refused",
+	    [VM_LOADING] = "loading", [VM_RUNNING] = "running",   [VM_PAUSING] = "pausing",
+	    [VM_PAUSED] = "paused",   [VM_STOPPING] = "stopping",
 	};
 
 	if (vm->state == VM_OFF)
 		return vm->started ? "ended" : "not started";
 	return words[vm->state];
-}
-
-static bool is_alive(const struct vm *vm)
-{
-	return vm->state == VM_LOADING || vm->state == VM_RUNNING || vm->state == VM_STOPPING;
 }
 
 /* Of a VM that has no engine yet, what it asks for. */
@@ -55,7 +48,7 @@ static const char *engine_word(const struct vm *vm)
 
 static uint64_t kib_used(struct vm *vm, enum arena_use use)
 {
-	return is_alive(vm) ? vm->arena.pages[use] * (PAGE_SIZE >> 10) : 0;
+	return vm_is_alive(vm) ? vm->arena.pages[use] * (PAGE_SIZE >> 10) : 0;
 }
 
 /* What a description that is refused would have been is not known. */
@@ -68,6 +61,7 @@ static void print_json_of(struct shell_json *json, struct vm *vm)
 	shell_json_bool(json, "focused", vm->number == console_focused());
 	if (vm->state == VM_REFUSED)
 		return;
+	shell_json_bool(json, "crashed", vm->state == VM_CRASHED || vm->crashed);
 	shell_json_bool(json, "manual", vm->config.manual);
 	shell_json_string(json, "engine", engine_word(vm));
 	shell_json_number(json, "vcpus", vm->config.vcpus);
@@ -80,26 +74,23 @@ static void print_json_of(struct shell_json *json, struct vm *vm)
 static void list_json(void)
 {
 	struct shell_json json;
-	struct vm *vm;
 
 	shell_json_begin(&json);
-	for (unsigned n = 1; (vm = vm_by_number(n)) != NULL; n++)
+	for (struct vm *vm = vm_next(NULL); vm; vm = vm_next(vm))
 		print_json_of(&json, vm);
 	shell_json_end(&json);
 }
 
 static void vm_list(const struct command_call *call)
 {
-	const struct vm *vm;
-
 	if (call->json) {
 		list_json();
 		return;
 	}
 	shell_print("%3s  %-16s %-12s %-6s %5s %10s\n", "", "name", "state", "engine", "vCPUs",
 		    "RAM");
-	for (unsigned n = 1; (vm = vm_by_number(n)) != NULL; n++) {
-		shell_print("%3u  %-16s %-12s", n, vm->config.name, state_word(vm));
+	for (const struct vm *vm = vm_next(NULL); vm; vm = vm_next(vm)) {
+		shell_print("%3u  %-16s %-12s", vm->number, vm->config.name, state_word(vm));
 		if (vm->state != VM_REFUSED)
 			shell_print(" %-6s %5u %6llu MiB", engine_word(vm), vm->config.vcpus,
 				    (unsigned long long)(vm->config.memory >> 20));
@@ -139,7 +130,9 @@ static void info_text(struct vm *vm)
 	static const char *const on_crash[] = {"stop", "restart", "pause"};
 
 	shell_print("name:     %s\n", vm->config.name);
-	shell_print("state:    %s%s\n", state_word(vm), vm->config.manual ? ", manual" : "");
+	shell_print("state:    %s%s%s\n", state_word(vm),
+		    vm->state == VM_PAUSED && vm->crashed ? " after a crash" : "",
+		    vm->config.manual ? ", manual" : "");
 	if (vm->state == VM_REFUSED) {
 		shell_print("its description was refused: see the messages at boot\n");
 		return;
@@ -148,7 +141,7 @@ static void info_text(struct vm *vm)
 	shell_print("vCPUs:    %u\n", vm->config.vcpus);
 	print_cpus(vm);
 	print_ram_range(vm);
-	if (is_alive(vm))
+	if (vm_is_alive(vm))
 		print_use(vm);
 	if (vm->config.kernel_name)
 		shell_print("kernel:   %s\n", vm->config.kernel_name);
@@ -161,7 +154,7 @@ static void info_text(struct vm *vm)
 
 static void vm_info(const struct command_call *call)
 {
-	struct vm *vm = find(call->vm);
+	struct vm *vm = vm_by_name(call->vm);
 	struct shell_json json;
 
 	if (!call->json) {
@@ -173,52 +166,124 @@ static void vm_info(const struct command_call *call)
 	shell_json_end(&json);
 }
 
-static void start_vm(const struct command_call *call)
+/* What was asked for needs a VM in another state. */
+static void tell_state(const struct vm *vm, const char *expected)
 {
-	struct vm *vm = find(call->vm);
-
 	if (vm->state == VM_REFUSED)
 		shell_print("%s: its description was refused: see the messages at boot\n",
-			    call->vm);
-	else if (vm_start(vm) == ERR_EXIST)
-		shell_print("%s: it is %s already; expected one that is off, ended or crashed\n",
-			    call->vm, state_word(vm));
+			    vm->config.name);
+	else
+		shell_print("%s: it is %s; expected one that is %s\n", vm->config.name,
+			    state_word(vm), expected);
+}
+
+static bool can_end(const struct vm *vm)
+{
+	return vm_is_alive(vm) && vm->state != VM_STOPPING;
+}
+
+static void start_vm(const struct command_call *call)
+{
+	struct vm *vm = vm_by_name(call->vm);
+
+	if (vm_start(vm) == ERR_EXIST)
+		tell_state(vm, "not started, ended or crashed");
 }
 
 static void vm_console(const struct command_call *call)
 {
-	console_focus(find(call->vm)->number);
+	console_focus(vm_by_name(call->vm)->number);
 }
 
-/* Ends a VM; what becomes of it is logged. */
-static void end(const struct command_call *call, enum vm_end how)
+/* What becomes of a VM that is ended is logged. */
+static void stop_vm(const struct command_call *call)
 {
-	struct vm *vm = find(call->vm);
+	struct vm *vm = vm_by_name(call->vm);
+	bool running = vm->state == VM_RUNNING;
+	uint64_t seconds = call->number_count ? call->numbers[0] : STOP_SECONDS;
+	int error;
 
-	if (vm->state == VM_RUNNING)
-		vm_end(vm, how);
-	else
-		shell_print("%s: it is %s; expected one that is running\n", call->vm,
-			    state_word(vm));
+	if (seconds > STOP_SECONDS_MAX) {
+		shell_print("%llu: expected up to %u seconds\n", (unsigned long long)seconds,
+			    STOP_SECONDS_MAX);
+		return;
+	}
+	error = vm_stop(vm, (unsigned)seconds);
+	if (error == ERR_EXIST)
+		tell_state(vm, "running");
+	else if (error && running)
+		shell_print("%s: its machine has no power button: it is ended by force\n",
+			    call->vm);
+	else if (error)
+		shell_print("%s: it does not run, and cannot answer: it is ended by force\n",
+			    call->vm);
 }
 
 static void kill_vm(const struct command_call *call)
 {
-	end(call, VM_END_POWEROFF);
+	struct vm *vm = vm_by_name(call->vm);
+
+	/* One that is about to restart can still be kept from it. */
+	if (vm_is_alive(vm))
+		vm_kill(vm);
+	else
+		tell_state(vm, "running");
 }
 
 static void reset_vm(const struct command_call *call)
 {
-	end(call, VM_END_REBOOT);
+	struct vm *vm = vm_by_name(call->vm);
+
+	if (can_end(vm))
+		vm_end(vm, VM_END_REBOOT);
+	else
+		tell_state(vm, "running");
+}
+
+static void pause_vm(const struct command_call *call)
+{
+	struct vm *vm = vm_by_name(call->vm);
+
+	if (vm_pause(vm) != 0)
+		tell_state(vm, "running");
+}
+
+static void resume_vm(const struct command_call *call)
+{
+	struct vm *vm = vm_by_name(call->vm);
+	int error = vm_resume(vm);
+
+	if (error == ERR_DENIED)
+		shell_print("%s: it has crashed; reset or kill it\n", call->vm);
+	else if (error)
+		tell_state(vm, "paused");
+}
+
+static void destroy_vm(const struct command_call *call)
+{
+	vm_destroy(vm_by_name(call->vm));
+}
+
+static void define_vm(const struct command_call *call)
+{
+	/* That it is described, and not there, has been checked; what is wrong is logged. */
+	if (vm_define(call->vm) == ERR_NOMEM)
+		shell_print("%s: no memory left for one more VM\n", call->vm);
 }
 
 const struct command vm_commands[] = {
     {"list", "all VMs", NULL, COMMAND_JSON, vm_list},
     {"info", "one VM in full", NULL, COMMAND_NAME | COMMAND_JSON, vm_info},
     {"start", "start a VM that is not running", NULL, COMMAND_NAME, start_vm},
-    {"console", "give it the terminal", NULL, COMMAND_NAME, vm_console},
+    {"stop", "shut it down; by force after NUMBER seconds", NULL, COMMAND_NAME | COMMAND_NUMBER,
+     stop_vm},
     {"kill", "end a VM, as if its power were cut", NULL, COMMAND_NAME, kill_vm},
     {"reset", "boot a VM anew", NULL, COMMAND_NAME, reset_vm},
+    {"pause", "let it rest", NULL, COMMAND_NAME, pause_vm},
+    {"resume", "let it go on", NULL, COMMAND_NAME, resume_vm},
+    {"destroy", "end it and forget it", NULL, COMMAND_NAME, destroy_vm},
+    {"define", "make a VM of the system known again", NULL, COMMAND_NEW_NAME, define_vm},
+    {"console", "give it the terminal", NULL, COMMAND_NAME, vm_console},
     {"regs", "a vCPU's registers", NULL, COMMAND_NAME | COMMAND_NUMBER | COMMAND_JSON,
      inspect_regs},
     {"dump", "what a vCPU was doing", NULL, COMMAND_NAME | COMMAND_NUMBER, inspect_dump},

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #define JSON       "--json"
+#define TAKES_NAME (COMMAND_NAME | COMMAND_NEW_NAME)
 #define HELP_WIDTH 24 /* columns of the commands, before what they do */
 
 struct words {
@@ -76,7 +77,7 @@ static const struct command *look_up(const struct command *table, const char *wo
 	const struct command *command = find(table, word, strlen(word), &count);
 
 	if (!command) {
-		shell_print("%s: %s: ", word, count ? "may be one of" : "no such command; have");
+		shell_print("%.64s: %s: ", word, count ? "may be one of" : "no such command; have");
 		print_names(table, count ? word : "");
 	}
 	return command;
@@ -86,7 +87,7 @@ static const struct command *look_up(const struct command *table, const char *wo
 static void print_use(const char *group, const struct command *command, char *use, size_t size)
 {
 	snprintf(use, size, "%s%s%s%s%s%s%s", group, *group ? " " : "", command->name,
-		 command->takes & COMMAND_NAME ? " NAME" : "",
+		 command->takes & TAKES_NAME ? " NAME" : "",
 		 command->takes & COMMAND_NUMBERS  ? " [NUMBER [NUMBER]]"
 		 : command->takes & COMMAND_NUMBER ? " [NUMBER]"
 						   : "",
@@ -117,10 +118,33 @@ static void tell_no_vm(const char *name)
 {
 	const char *other;
 
-	shell_print("%s: no such VM; have: ", name);
+	shell_print("%.64s: no such VM; have: ", name);
 	for (unsigned i = 0; (other = command_vm_name(i)) != NULL; i++)
 		shell_print("%s%s", i ? ", " : "", other);
-	shell_print("\n");
+	shell_print("%s\n", command_vm_name(0) ? "" : "none");
+}
+
+static bool is_new_name(const char *name)
+{
+	const char *other;
+	int at = 0;
+
+	while ((other = command_new_name(&at)) != NULL && strcmp(name, other) != 0)
+		;
+	return other;
+}
+
+static void tell_not_described(const char *name)
+{
+	const char *other, *separator = "";
+	int at = 0;
+
+	shell_print("%.64s: the system does not describe it; it has besides: ", name);
+	while ((other = command_new_name(&at)) != NULL) {
+		shell_print("%s%s", separator, other);
+		separator = ", ";
+	}
+	shell_print("%s\n", *separator ? "" : "none");
 }
 
 /* The value of a digit, up to 15; else more. */
@@ -185,7 +209,7 @@ static bool take_argument(const struct command *command, const char *word,
 	}
 	if (word[0] == '-')
 		return false;
-	if (command->takes & COMMAND_NAME && !call->vm) {
+	if (command->takes & TAKES_NAME && !call->vm) {
 		call->vm = word;
 		return true;
 	}
@@ -199,15 +223,19 @@ static void call_command(const char *group, const struct command *command,
 
 	for (unsigned i = first; i < words->count; i++) {
 		if (!take_argument(command, words->at[i], &call)) {
-			shell_print("%s: not understood; ", words->at[i]);
+			shell_print("%.64s: not understood; ", words->at[i]);
 			tell_expected(group, command);
 			return;
 		}
 	}
-	if (command->takes & COMMAND_NAME && !call.vm)
+	if (command->takes & TAKES_NAME && !call.vm)
 		tell_expected(group, command);
-	else if (call.vm && !is_vm(call.vm))
+	else if (call.vm && command->takes & COMMAND_NAME && !is_vm(call.vm))
 		tell_no_vm(call.vm);
+	else if (call.vm && command->takes & COMMAND_NEW_NAME && is_vm(call.vm))
+		shell_print("%s: there is a VM of this name already\n", call.vm);
+	else if (call.vm && command->takes & COMMAND_NEW_NAME && !is_new_name(call.vm))
+		tell_not_described(call.vm);
 	else
 		command->run(&call);
 }
@@ -254,12 +282,13 @@ static void offer_names(const struct command *table, struct completion *completi
 static void offer_arguments(const struct command *command, struct completion *completion)
 {
 	const char *name;
+	int at = 0;
 
 	if (command->takes & COMMAND_JSON)
 		completion_offer(completion, JSON);
-	if (!(command->takes & COMMAND_NAME))
-		return;
-	for (unsigned i = 0; (name = command_vm_name(i)) != NULL; i++)
+	for (unsigned i = 0; command->takes & COMMAND_NAME && (name = command_vm_name(i)); i++)
+		completion_offer(completion, name);
+	while (command->takes & COMMAND_NEW_NAME && (name = command_new_name(&at)))
 		completion_offer(completion, name);
 }
 

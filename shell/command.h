@@ -17,20 +17,21 @@
 
 /* What a command takes, in this order but for --json. */
 enum command_takes {
-	COMMAND_NAME = 1,    /* the name of a VM, which has to be there */
-	COMMAND_JSON = 2,    /* --json */
-	COMMAND_NUMBER = 4,  /* a number, decimal or with 0x; it may be left out */
-	COMMAND_NUMBERS = 8, /* up to COMMAND_NUMBERS_MAX of them */
-	COMMAND_WORD = 16,   /* any word, not of digits alone; it may be left out */
+	COMMAND_NAME = 1,     /* the name of a VM, which has to be there */
+	COMMAND_JSON = 2,     /* --json */
+	COMMAND_NUMBER = 4,   /* a number, decimal or with 0x; it may be left out */
+	COMMAND_NUMBERS = 8,  /* up to COMMAND_NUMBERS_MAX of them */
+	COMMAND_WORD = 16,    /* any word, not of digits alone; it may be left out */
+	COMMAND_NEW_NAME = 32 /* the name of a VM that is not there; a must */
 };
 
 /* A command as it was called. */
 struct command_call {
-	const char *vm; /* of a command with COMMAND_NAME; there is one of that name */
+	const char *vm; /* COMMAND_NAME: there is one; COMMAND_NEW_NAME: there is none */
 	bool json;
-	unsigned number_count;
+	unsigned number_count; /* that were given */
 	uint64_t numbers[COMMAND_NUMBERS_MAX];
-	const char *word; /* or NULL */
+	const char *word; /* NULL: not given */
 };
 
 struct command {
@@ -53,5 +54,11 @@ void command_help(const struct command *table);
 
 /* shell/cmd_vm.c: the name of the VM with this index, from 0 up; NULL after the last. */
 const char *command_vm_name(unsigned index);
+
+/*
+ * shell/cmd_vm.c: the next name for COMMAND_NEW_NAME; NULL after the last. *at is 0 at first.
+ * Passes preemption points.
+ */
+const char *command_new_name(int *at);
 
 #endif

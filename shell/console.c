@@ -184,6 +184,16 @@ void console_forget(struct vm *vm)
 	spin_unlock(&input.lock);
 }
 
+void console_remove(unsigned number)
+{
+	spin_lock(&console.lock);
+	if (number <= VMS_MAX)
+		console.lines[number - 1].length = 0;
+	spin_unlock(&console.lock);
+	if (console.focus == number)
+		console_focus(SHELL);
+}
+
 unsigned console_focused(void)
 {
 	return console.focus;
@@ -262,11 +272,10 @@ static void help(void)
 
 	spin_lock(&console.lock);
 	put_line_start();
-	for (unsigned n = 1; n <= vm_count() && n <= 9; n++) {
-		const struct vm *vm = vm_by_number(n);
+	for (const struct vm *vm = vm_next(NULL); vm && vm->number <= 9; vm = vm_next(vm)) {
 		int length = snprintf(text, sizeof(text), "pilae: Ctrl-%c %u  console of %s%s\n",
-				      console.escape | 0x40, n, vm->config.name,
-				      n == console.focus ? " (shown)" : "");
+				      console.escape | 0x40, vm->number, vm->config.name,
+				      vm->number == console.focus ? " (shown)" : "");
 
 		put_text(text, (size_t)length);
 	}

@@ -10,7 +10,8 @@
 #include "shell/print.h"
 #include "vmm/schedule.h"
 
-#define QUEUE_SIZE 1024 /* a power of two */
+#define QUEUE_SIZE  1024 /* a power of two */
+#define WRITE_PIECE 64   /* bytes that are shown between two preemption points */
 
 static void output(const char *text, unsigned length);
 static void complete(const char *text, unsigned length, struct completion *completion);
@@ -38,8 +39,16 @@ static void complete(const char *text, unsigned length, struct completion *compl
 
 void shell_write(const char *text, unsigned length)
 {
-	output(text, length);
+	/* To format it has taken as long already. */
 	preempt_point();
+	while (length > 0) {
+		unsigned piece = length < WRITE_PIECE ? length : WRITE_PIECE;
+
+		output(text, piece);
+		preempt_point();
+		text += piece;
+		length -= piece;
+	}
 }
 
 void shell_init(void)

@@ -28,6 +28,12 @@ void vcpu_resume(struct vcpu *vcpu);
 int machine_build(struct vm *vm);
 void machine_reset(struct vm *vm);
 
+/*
+ * device/machine.c: presses the machine's power button, if it has one that the guest listens to;
+ * false: it has not. Boot hart.
+ */
+bool machine_request_shutdown(struct vm *vm);
+
 /* device/machine.c: a byte from the console for the VM; false if there is no room for it now. */
 bool machine_console_input(struct vm *vm, uint8_t byte);
 
@@ -42,5 +48,8 @@ bool machine_console_take(struct vm *vm, uint8_t *byte);
 unsigned console_output(struct vm *vm, const uint8_t *bytes, unsigned count);
 void console_drained(struct vm *vm);
 void console_forget(struct vm *vm);
+
+/* shell/console.c: the VM with this number is gone, and another one may get the number. */
+void console_remove(unsigned number);
 
 #endif

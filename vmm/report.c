@@ -185,24 +185,33 @@ static void show(struct vm *vm)
 	report->skipped = 0;
 }
 
-void report_stopped(struct vm *vm)
+void report_show(struct vm *vm)
 {
 	struct report *report = &vm->report;
 	uint64_t now = time_now();
 
-	if (vm->end == VM_END_CRASH && report->noted) {
-		if (report->shown_at == 0 || now - report->shown_at >= platform.timebase) {
-			report->shown_at = now;
-			show(vm);
-		} else {
-			report->skipped++;
-		}
+	if (!vm->crashed || !report->noted || report->dealt_with)
+		return;
+	report->dealt_with = true;
+	if (report->shown_at == 0 || now - report->shown_at >= platform.timebase) {
+		report->shown_at = now;
+		show(vm);
+	} else {
+		report->skipped++;
 	}
+}
+
+void report_stopped(struct vm *vm)
+{
+	struct report *report = &vm->report;
+
+	report_show(vm);
 	/* Its next life begins with nothing of this one. */
 	for (uint32_t id = 0; id < vm->config.vcpus; id++) {
 		vm->vcpus[id]->left_running = false;
 		vm->vcpus[id]->exit_count = 0;
 	}
 	report->blamed = NULL;
+	report->dealt_with = false;
 	__atomic_store_n(&report->noted, 0, __ATOMIC_SEQ_CST);
 }

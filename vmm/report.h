@@ -19,6 +19,7 @@ struct vm;
 
 struct report {
 	uint32_t noted;      /* a crash is; atomic: who sets it owns the rest until it is shown */
+	bool dealt_with;     /* that crash has been shown, or left out */
 	bool has_state;      /* `state` was taken at the crash */
 	struct vcpu *blamed; /* NULL: nobody is, so it is vCPU 0. Gone when the VM is taken down */
 	char reason[REPORT_REASON_MAX];
@@ -37,9 +38,12 @@ void report_note_crash(struct vm *vm, const char *reason);
 void report_blame(struct vcpu *vcpu);
 
 /*
- * All vCPUs of a VM that stops are parked: shows what is noted, but of a VM that crashes more
- * often than once a second only every so often. In a job, on the boot hart; no lock held.
+ * All vCPUs of a VM that crashed are parked: shows what is noted, once, but of a VM that crashes
+ * more often than once a second only every so often. In a job, on the boot hart; no lock held.
  */
+void report_show(struct vm *vm);
+
+/* The same if it crashed; then all is forgotten that is of its present life, which is over. */
 void report_stopped(struct vm *vm);
 
 /*

@@ -141,6 +141,7 @@ void schedule_block(struct vcpu *vcpu)
 	if (deadline != TIME_NEVER)
 		timer_set(&vcpu->timer, deadline);
 
+	vcpu->waits = true;
 	/* Its turn ends here; if somebody wakes it at once, end_turn() sees that. */
 	this_hart()->reschedule = 1;
 	__atomic_store_n(&vcpu->mode, VCPU_BLOCKED, __ATOMIC_SEQ_CST);
@@ -171,17 +172,33 @@ static void unload(struct hart_schedule *schedule)
 	__atomic_store_n(&schedule->loaded, NULL, __ATOMIC_RELEASE);
 }
 
+/* The turn is the last one until schedule_start(). */
+static void take_out(struct hart_schedule *schedule, struct vcpu *vcpu)
+{
+	spin_lock(&schedule->lock);
+	run_queue_end_turn(&schedule->queue, time_now(), true);
+	__atomic_store_n(&vcpu->mode, VCPU_PARKED, __ATOMIC_SEQ_CST);
+	spin_unlock(&schedule->lock);
+}
+
 static void park(struct hart_schedule *schedule, struct vcpu *vcpu)
 {
 	unload(schedule);
 	__atomic_store_n(&vcpu->requests, 0, __ATOMIC_SEQ_CST);
 	gmem_fault_abandon(vcpu);
 	timer_cancel(&vcpu->timer);
-	spin_lock(&schedule->lock);
-	run_queue_end_turn(&schedule->queue, time_now(), true);
-	__atomic_store_n(&vcpu->mode, VCPU_PARKED, __ATOMIC_SEQ_CST);
-	spin_unlock(&schedule->lock);
+	take_out(schedule, vcpu);
 	vm_vcpu_parked(vcpu);
+}
+
+/* Keeps all that is pending, as it goes on later; a timer that expires meanwhile adds to that. */
+static void put_aside(struct hart_schedule *schedule, struct vcpu *vcpu)
+{
+	unload(schedule);
+	if (vcpu->waits && !(vcpu->requests & VCPU_SUSPENDED))
+		__atomic_fetch_or(&vcpu->requests, VCPU_WAITING, __ATOMIC_SEQ_CST);
+	take_out(schedule, vcpu);
+	vm_vcpu_paused(vcpu);
 }
 
 /* The fences that other vCPUs asked for. */
@@ -209,9 +226,19 @@ static bool resume(struct vcpu *vcpu)
 	return true;
 }
 
-static bool is_leaving(const struct vcpu *vcpu)
+/* Why it is not to be entered; 0 if it may be. */
+static uint32_t leaves(const struct vcpu *vcpu)
 {
-	return __atomic_load_n(&vcpu->requests, __ATOMIC_SEQ_CST) & (VCPU_LEAVE | VCPU_PARK);
+	return __atomic_load_n(&vcpu->requests, __ATOMIC_SEQ_CST) &
+	       (VCPU_LEAVE | VCPU_PARK | VCPU_PAUSE);
+}
+
+/* It waited for an interrupt before it was put aside, and does so again if none has come. */
+static bool wait_again(struct vcpu *vcpu)
+{
+	__atomic_fetch_and(&vcpu->requests, ~(uint32_t)VCPU_WAITING, __ATOMIC_SEQ_CST);
+	schedule_block(vcpu);
+	return vcpu->mode == VCPU_HOST;
 }
 
 /* Does what is requested. false: the vCPU is not to be entered now, or not any more. */
@@ -226,9 +253,11 @@ static bool prepare(struct vcpu *vcpu)
 		do_fences(vcpu);
 	if (requests & VCPU_FLUSH)
 		vcpu->guest->engine->flush(vcpu);
-	if (is_leaving(vcpu))
+	if (leaves(vcpu))
 		return false;
-	return !(requests & VCPU_SUSPENDED) || resume(vcpu);
+	if (requests & VCPU_SUSPENDED)
+		return resume(vcpu);
+	return !(requests & VCPU_WAITING) || wait_again(vcpu);
 }
 
 struct vcpu *schedule_current(void)
@@ -261,6 +290,8 @@ static void begin_turn(struct hart_schedule *schedule, struct vcpu *vcpu)
 		__atomic_store_n(&schedule->loaded, vcpu, __ATOMIC_RELAXED);
 	}
 	schedule->current = vcpu;
+	if (!(vcpu->requests & VCPU_PAUSE))
+		vcpu->waits = false;
 	/* While it slept, this stood for its own comparator. */
 	if (vcpu->has_sstc && vcpu->timer.queue)
 		timer_cancel(&vcpu->timer);
@@ -276,11 +307,16 @@ static void begin_turn(struct hart_schedule *schedule, struct vcpu *vcpu)
 /* Ends it: the vCPU waits for its next one, or as its mode says. */
 static void end_turn(struct hart_schedule *schedule, struct vcpu *vcpu)
 {
+	uint32_t why = leaves(vcpu);
 	bool waits;
 
 	schedule->current = NULL;
-	if (is_leaving(vcpu)) {
+	if (why & (VCPU_LEAVE | VCPU_PARK)) {
 		park(schedule, vcpu);
+		return;
+	}
+	if (why) {
+		put_aside(schedule, vcpu);
 		return;
 	}
 	spin_lock(&schedule->lock);

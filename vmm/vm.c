@@ -1,38 +1,31 @@
 /* SPDX-License-Identifier: MIT */
 
+/* The list of VMs, and how the system's descriptions come into it. */
+
 #include "vmm/vm.h"
 
 #include "kernel/error.h"
-#include "kernel/hart.h"
 #include "kernel/irqoff.h"
 #include "kernel/log.h"
 #include "kernel/page.h"
 #include "kernel/panic.h"
 #include "kernel/pool.h"
 #include "kernel/trap.h"
-#include "riscv/sbi.h"
-#include "vmm/gmem.h"
 #include "vmm/hooks.h"
+#include "vmm/vm_own.h"
 
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
 static struct {
-	struct spinlock lock; /* guards the counts; the list is constant after boot */
-	struct vm *first, **last;
-	unsigned count;
-	unsigned alive;              /* LOADING, RUNNING or STOPPING */
-	bool any_crashed;            /* or refused */
-	uint64_t committed;          /* bytes of RAM promised to those alive */
+	struct vm *first;     /* by number; changed by jobs alone: see vmm/vm.h */
+	struct spinlock lock; /* guards the next three */
+	unsigned alive;
+	bool any_crashed;   /* or refused */
+	uint64_t committed; /* bytes promised to those alive */
+	bool all_manual;    /* VMs of the system, of which one can start; constant after boot */
 	enum vmconfig_engine engine; /* of VMs that leave it open; constant, as the next */
 	struct fit fit;
-} vms = {.lock = SPINLOCK_INIT, .last = &vms.first};
-
-unsigned vm_count(void)
-{
-	return vms.count;
-}
+} vms = {.lock = SPINLOCK_INIT};
 
 unsigned vm_count_alive(void)
 {
@@ -49,6 +42,34 @@ uint64_t vm_committed_bytes(void)
 	return vms.committed;
 }
 
+struct fit *vm_system(void)
+{
+	return &vms.fit;
+}
+
+enum vmconfig_engine vm_default_engine(void)
+{
+	return vms.engine;
+}
+
+/*
+ * The list.
+ */
+
+struct vm *vm_next(const struct vm *vm)
+{
+	return vm ? vm->next : vms.first;
+}
+
+unsigned vm_count(void)
+{
+	unsigned count = 0;
+
+	for (const struct vm *vm = vms.first; vm; vm = vm->next)
+		count++;
+	return count;
+}
+
 struct vm *vm_by_number(unsigned number)
 {
 	for (struct vm *vm = vms.first; vm; vm = vm->next) {
@@ -58,434 +79,138 @@ struct vm *vm_by_number(unsigned number)
 	return NULL;
 }
 
-/*
- * Building: everything that can fail, before the VM is called alive.
- */
-
-static void timer_expired(struct timer *timer)
+/* Two VMs of one name cannot be: they are nodes of one tree. */
+struct vm *vm_by_name(const char *name)
 {
-	struct vcpu *vcpu = container_of(timer, struct vcpu, timer);
-
-	/* With Sstc the hardware shows the guest that its time has come; it only has to run. */
-	if (vcpu->has_sstc)
-		vcpu_kick(vcpu);
-	else
-		vcpu_raise(vcpu, IRQ_S_TIMER);
-}
-
-static int build_vcpu(struct vm *vm, unsigned id)
-{
-	struct vcpu *vcpu = arena_alloc(&vm->arena, sizeof(*vcpu));
-
-	if (!vcpu)
-		return ERR_NOMEM;
-	vm->vcpus[id] = vcpu;
-	vcpu->id = id;
-	vcpu->self_mask = id < 64 ? BIT(id) : 0;
-	vcpu->guest = &vm->guest;
-	vcpu->sbi_extensions = vm->guest.sbi_extensions;
-	vcpu->mode = VCPU_PARKED;
-	vcpu->hsm_state = SBI_HSM_STOPPED;
-	timer_init(&vcpu->timer, timer_expired);
-
-	int error = schedule_place(vm, vcpu);
-
-	return error ? error : vm->guest.engine->vcpu_init(vcpu);
-}
-
-/* What all the harts that it may run on can do. */
-static void find_isa(struct vm *vm)
-{
-	bool first = true;
-
-	for (unsigned i = 0; i < hart_count(); i++) {
-		const struct hart *hart = hart_by_index(i);
-
-		if (!vmconfig_allows_cpu(&vm->config, hart->id))
-			continue;
-		if (first)
-			vm->guest.isa = *hart->isa;
-		else
-			isa_intersect(&vm->guest.isa, hart->isa);
-		first = false;
+	for (struct vm *vm = vms.first; vm; vm = vm->next) {
+		if (strcmp(vm->config.name, name) == 0)
+			return vm;
 	}
-	vm->guest.engine->limit_isa(&vm->guest.isa);
+	return NULL;
 }
 
-static unsigned address_bits(uint64_t last)
-{
-	unsigned bits = 0;
-
-	while (last >> bits)
-		bits++;
-	return bits;
-}
-
-static int build(struct vm *vm)
-{
-	struct guest *guest = &vm->guest;
-	uint32_t count = vm->config.vcpus;
-
-	arena_init(&vm->arena);
-	guest->arena = &vm->arena;
-	guest->sbi_extensions = sbi_extension_ids;
-	guest->vmid = 0;
-	vm->group = (struct entity_group){.weight = vm->config.weight};
-	find_isa(vm);
-	vm->ram_base = vm->config.ram_base;
-	vm->ram_size = vm->config.memory;
-	guest->ram_size = vm->ram_size;
-	guest->fast_csr = vm->config.fast_csr;
-	vm->vcpus = arena_alloc(&vm->arena, count * sizeof(*vm->vcpus));
-	if (!vm->vcpus)
-		return ERR_NOMEM;
-	guest->vcpus = vm->vcpus;
-	guest->vcpu_count = count;
-
-	uint64_t last = vm->ram_base + vm->ram_size - 1;
-	int error = guest->engine->guest_init(guest, address_bits(last));
-
-	if (error == ERR_RANGE)
-		log_error("%s: pilae,ram-base: engine %s on these harts does not reach RAM up to "
-			  "0x%llx; put it lower",
-			  vm->config.path, guest->engine->name, (unsigned long long)last);
-	for (unsigned id = 0; id < count && !error; id++) {
-		error = build_vcpu(vm, id);
-		preempt_point();
-	}
-	return error ? error : machine_build(vm);
-}
-
-static void unplace_vcpus(struct vm *vm)
-{
-	for (unsigned id = 0; vm->vcpus && id < vm->config.vcpus; id++) {
-		if (vm->vcpus[id])
-			schedule_unplace(vm->vcpus[id]);
-	}
-	vm->vcpus = NULL;
-}
-
-static uint64_t kept_bytes(const struct vm *vm)
-{
-	return align_up(sizeof(*vm), PAGE_SIZE) + (vm->arena.pages[ARENA_OBJECTS] << PAGE_SHIFT);
-}
-
-/* What a VM takes at the most: its RAM, its engine's tables, and the rest. */
-static uint64_t commitment(const struct vm *vm)
-{
-	const struct vmconfig *config = &vm->config;
-
-	return config->memory + vm->guest.engine->overhead(config->memory, config->vcpus) +
-	       KIB(4) * config->vcpus + KIB(256);
-}
-
-/*
- * Its life.
- */
-
-/*
- * Whether the machine goes on with no VM alive: a manual one has never been started, or there
- * are manual ones alone.
- */
-static bool waits_for_start(void)
-{
-	bool all_manual = true, any = false, any_new = false;
-
-	for (const struct vm *vm = vms.first; vm; vm = vm->next) {
-		all_manual &= vm->config.manual;
-		if (!vm->config.manual || vm->state == VM_REFUSED)
-			continue;
-		any = true;
-		any_new |= !vm->started;
-	}
-	return any_new || (any && all_manual);
-}
-
-/* Counts a VM that has ended, and ends the machine with the last one. */
-static void note_ended(struct vm *vm, bool crashed)
-{
-	spin_lock(&vms.lock);
-	vm->state = crashed ? VM_CRASHED : VM_OFF;
-	vms.any_crashed |= crashed;
-	vms.committed -= commitment(vm);
-
-	bool last = --vms.alive == 0;
-
-	spin_unlock(&vms.lock);
-	if (last && waits_for_start())
-		log_info("no VM is running; the shell can start one");
-	else if (last)
-		machine_end(vms.any_crashed);
-}
-
-static int destroy_step(struct job *job)
-{
-	struct vm *vm = container_of(job, struct vm, job);
-
-	if (arena_destroy_step(&vm->arena) == ERR_AGAIN)
-		return ERR_AGAIN;
-	note_ended(vm, vm->end == VM_END_CRASH);
-	return 0;
-}
-
-static void begin_destroy(struct vm *vm)
-{
-	console_forget(vm);
-	/* Its code is not to be found in an instruction cache when its pages are another's. */
-	hart_fence_i_all();
-	if (vm->machine)
-		machine_reset(vm);
-	timer_quiesce();
-	if (vm->guest.engine->log_use)
-		vm->guest.engine->log_use(&vm->guest, vm->config.name);
-	for (unsigned id = 0; vm->vcpus && id < vm->config.vcpus; id++) {
-		if (vm->vcpus[id])
-			gmem_fault_abandon(vm->vcpus[id]);
-	}
-	unplace_vcpus(vm);
-	vm->machine = NULL;
-	memset(&vm->bus, 0, sizeof(vm->bus));
-	schedule_job(&vm->job, destroy_step);
-}
-
-static int load_job_step(struct job *job)
-{
-	struct vm *vm = container_of(job, struct vm, job);
-	int error = load_step(vm);
-
-	if (error == ERR_AGAIN)
-		return error;
-	if (error) {
-		vm->end = VM_END_CRASH;
-		begin_destroy(vm);
-		return 0;
-	}
-
-	struct vcpu *boot = vm->vcpus[0];
-
-	spin_lock(&vm->lock);
-	vm->guest.engine->vcpu_reset(boot, vm->loader.plan.entry.v, vm->loader.plan.fdt.v, false);
-	boot->hsm_state = SBI_HSM_STARTED;
-	vm->state = VM_RUNNING;
-	vm->active = 1;
-	schedule_start(boot);
-	spin_unlock(&vm->lock);
-	/* What has been typed for it before. */
-	console_drained(vm);
-	return 0;
-}
-
-static void begin_load(struct vm *vm)
-{
-	vm->state = VM_LOADING;
-	load_begin(vm, &vms.fit);
-	schedule_job(&vm->job, load_job_step);
-}
-
-/* As a machine comes out of reset: devices and harts, but not memory. */
-static void reset(struct vm *vm)
-{
-	machine_reset(vm);
-	for (unsigned id = 0; id < vm->config.vcpus; id++) {
-		struct vcpu *vcpu = vm->vcpus[id];
-
-		vcpu->hsm_state = SBI_HSM_STOPPED;
-		vcpu->requests = 0;
-		vcpu->irq = 0;
-		vcpu->fence_count = 0;
-	}
-}
-
-/* All its vCPUs are parked. On the boot hart. */
-static int stopped_step(struct job *job)
-{
-	struct vm *vm = container_of(job, struct vm, job);
-	bool restart =
-	    vm->end == VM_END_REBOOT ||
-	    (vm->end == VM_END_CRASH && vm->config.on_crash == VMCONFIG_ON_CRASH_RESTART);
-
-	report_stopped(vm);
-	if (restart) {
-		log_info("%s: restarts", vm->config.name);
-		reset(vm);
-		begin_load(vm);
-	} else {
-		log_info("%s: %s", vm->config.name,
-			 vm->end == VM_END_CRASH ? "ended by a failure" : "powered off");
-		begin_destroy(vm);
-	}
-	return 0;
-}
-
-void vm_vcpu_parked(struct vcpu *vcpu)
-{
-	struct vm *vm = vm_of(vcpu);
-	bool stopped, dead;
-
-	spin_lock(&vm->lock);
-	vcpu->left_running = vcpu->hsm_state != SBI_HSM_STOP_PENDING;
-	vcpu->hsm_state = SBI_HSM_STOPPED;
-	vm->active--;
-	stopped = vm->active == 0 && vm->state == VM_STOPPING;
-	dead = vm->active == 0 && vm->state == VM_RUNNING;
-	spin_unlock(&vm->lock);
-	if (dead) {
-		report_blame(vcpu);
-		vm_crash(vm, "its last hart has stopped itself; none is left to start one");
-	} else if (stopped) {
-		schedule_job(&vm->job, stopped_step);
-	}
-}
-
-void vm_end(struct vm *vm, enum vm_end end)
-{
-	bool idle = false;
-
-	spin_lock(&vm->lock);
-	if (vm->state != VM_RUNNING) {
-		spin_unlock(&vm->lock);
-		return;
-	}
-	vm->state = VM_STOPPING;
-	vm->end = end;
-	idle = vm->active == 0;
-	/* The lock keeps the VM from being taken down, and its vCPUs freed, meanwhile. */
-	for (unsigned id = 0; id < vm->config.vcpus; id++)
-		vcpu_request(vm->vcpus[id], VCPU_LEAVE);
-	spin_unlock(&vm->lock);
-	if (idle)
-		schedule_job(&vm->job, stopped_step);
-}
-
-void vm_crash(struct vm *vm, const char *format, ...)
-{
-	char reason[160];
-	va_list arguments;
-
-	va_start(arguments, format);
-	vsnprintf(reason, sizeof(reason), format, arguments);
-	va_end(arguments);
-	log_error("%s: stopped: %s", vm->config.name, reason);
-	report_note_crash(vm, reason);
-	vm_end(vm, VM_END_CRASH);
-}
-
-/*
- * Taking in the system.
- */
-
-/* Whether some hart that the VM may use can run this engine's guests. */
-static bool is_usable(const struct vm *vm, const struct engine *engine)
-{
-	for (unsigned i = 0; i < hart_count(); i++) {
-		const struct hart *hart = hart_by_index(i);
-
-		if (vmconfig_allows_cpu(&vm->config, hart->id) && engine->can_use(hart))
-			return true;
-	}
-	return false;
-}
-
-static bool choose_engine(struct vm *vm, enum vmconfig_engine otherwise)
-{
-	enum vmconfig_engine wanted = vm->config.engine;
-
-	if (wanted == VMCONFIG_ENGINE_AUTO)
-		wanted = otherwise;
-	vm->guest.engine = wanted == VMCONFIG_ENGINE_HEXT   ? &hext_engine
-			   : wanted == VMCONFIG_ENGINE_SOFT ? &soft_engine
-			   : is_usable(vm, &hext_engine)    ? &hext_engine
-							    : &soft_engine;
-	if (is_usable(vm, vm->guest.engine))
-		return true;
-	if (wanted == VMCONFIG_ENGINE_HEXT)
-		log_error("%s: engine hext needs harts with the H extension, and this machine's "
-			  "have none that it may use; give it harts that have, in pilae,cpus or "
-			  "QEMU's -cpu rv64,h=true, or let it use engine soft",
-			  vm->config.path);
-	else
-		log_error("%s: pilae,cpus: none of these harts can run it", vm->config.path);
-	return false;
-}
-
-static bool has_room(struct vm *vm)
-{
-	uint64_t total = page_total_bytes();
-	uint64_t left = total > vms.committed ? total - vms.committed : 0;
-
-	if (commitment(vm) <= left)
-		return true;
-	log_error("%s: pilae,memory: %llu MiB do not fit: the host has %llu MiB, of which "
-		  "%llu MiB are taken; give it less, or the host more",
-		  vm->config.path, (unsigned long long)(vm->config.memory >> 20),
-		  (unsigned long long)(total >> 20), (unsigned long long)(vms.committed >> 20));
-	return false;
-}
-
-static void undo_build(struct vm *vm)
-{
-	unplace_vcpus(vm);
-	vm->machine = NULL;
-	memset(&vm->bus, 0, sizeof(vm->bus));
-	while (arena_destroy_step(&vm->arena) == ERR_AGAIN)
-		preempt_point();
-}
-
-static void count_alive(const struct vm *vm)
-{
-	spin_lock(&vms.lock);
-	vms.committed += commitment(vm);
-	vms.alive++;
-	spin_unlock(&vms.lock);
-}
-
-/* On the boot hart, where VMs are taken down, too. Nothing of a former life is left. */
-static bool start(struct vm *vm)
-{
-	memset(&vm->guest, 0, sizeof(vm->guest));
-	if (!choose_engine(vm, vms.engine) || !has_room(vm))
-		return false;
-
-	int error = build(vm);
-
-	if (error) {
-		if (error == ERR_NOMEM)
-			log_error("%s: no memory left to build it", vm->config.path);
-		undo_build(vm);
-		return false;
-	}
-	count_alive(vm);
-	vm->started = true;
-	log_info("%s: %s, %u vCPU%s, %llu MiB, %llu KiB kept", vm->config.name,
-		 vm->guest.engine->name, vm->config.vcpus, vm->config.vcpus == 1 ? "" : "s",
-		 (unsigned long long)(vm->config.memory >> 20),
-		 (unsigned long long)(kept_bytes(vm) >> 10));
-	begin_load(vm);
-	return true;
-}
-
-int vm_start(struct vm *vm)
-{
-	if (vm->state != VM_OFF && vm->state != VM_CRASHED)
-		return ERR_EXIST;
-	return start(vm) ? 0 : ERR_INVAL;
-}
-
-static struct vm *new_vm(void)
+static unsigned order_of_vm(void)
 {
 	unsigned order = 0;
 
 	while (PAGE_SIZE << order < sizeof(struct vm))
 		order++;
+	return order;
+}
 
-	struct vm *vm = page_alloc_zeroed(order);
+static struct vm *new_vm(void)
+{
+	struct vm *vm = page_alloc_zeroed(order_of_vm());
+	struct vm **link = &vms.first;
 
-	if (vm) {
-		vm->number = ++vms.count;
-		*vms.last = vm;
-		vms.last = &vm->next;
-	}
+	if (!vm)
+		return NULL;
+	for (vm->number = 1; *link && (*link)->number == vm->number; link = &(*link)->next)
+		vm->number++;
+	vm->next = *link;
+	*link = vm;
 	return vm;
+}
+
+void vm_forget(struct vm *vm)
+{
+	struct vm **link = &vms.first;
+
+	while (*link != vm)
+		link = &(*link)->next;
+	*link = vm->next;
+	console_remove(vm->number);
+	page_clear(vm, order_of_vm());
+	page_free(vm, order_of_vm());
+}
+
+/*
+ * Who is alive.
+ */
+
+void vm_count_start(const struct vm *vm)
+{
+	spin_lock(&vms.lock);
+	vms.committed += vm_commitment(vm);
+	vms.alive++;
+	spin_unlock(&vms.lock);
+}
+
+void vm_count_end(const struct vm *vm, bool crashed)
+{
+	spin_lock(&vms.lock);
+	vms.any_crashed |= crashed;
+	vms.committed -= vm_commitment(vm);
+	vms.alive--;
+	spin_unlock(&vms.lock);
+}
+
+/*
+ * Whether the machine goes on with no VM alive: one has never been started, or the system has
+ * manual ones alone.
+ */
+static bool waits_for_start(void)
+{
+	for (const struct vm *vm = vms.first; vm; vm = vm->next) {
+		if (vm->state == VM_OFF && !vm->started)
+			return true;
+	}
+	return vms.all_manual;
+}
+
+void vm_check_last(void)
+{
+	if (vms.alive > 0)
+		return;
+	if (waits_for_start())
+		log_info("no VM is running; the shell can start one");
+	else
+		machine_end(vms.any_crashed);
+}
+
+/*
+ * Descriptions.
+ */
+
+static int read_description(struct vm *vm, int node)
+{
+	int error = vmconfig_read(&vm->config, &vms.fit, node);
+
+	return error ? error : vmconfig_check_supported(&vm->config);
+}
+
+const char *vm_next_described(int *at)
+{
+	while ((*at = vmconfig_next(&vms.fit, *at)) >= 0) {
+		const char *name = fit_node_name(&vms.fit, *at);
+
+		preempt_point();
+		if (!vm_by_name(name))
+			return name;
+	}
+	return NULL;
+}
+
+int vm_define(const char *name)
+{
+	const char *other;
+	int node = 0;
+
+	if (vm_by_name(name))
+		return ERR_EXIST;
+	while ((other = vm_next_described(&node)) != NULL && strcmp(name, other) != 0)
+		;
+	if (!other)
+		return ERR_NOENT;
+
+	struct vm *vm = new_vm();
+
+	if (!vm)
+		return ERR_NOMEM;
+	if (read_description(vm, node) == 0)
+		return 0;
+	vm_forget(vm);
+	return ERR_INVAL;
 }
 
 /* false if the VM is refused. */
@@ -497,14 +222,24 @@ static bool take_in(int node)
 		log_error("/configurations: no memory left for one more VM");
 		return false;
 	}
-	if (vmconfig_read(&vm->config, &vms.fit, node) != 0 ||
-	    vmconfig_check_supported(&vm->config) != 0) {
+	if (read_description(vm, node) != 0) {
 		vm->state = VM_REFUSED;
+		vms.all_manual &= vm->config.manual;
 		return false;
 	}
-	if (vm->config.manual || start(vm))
+	vms.all_manual &= vm->config.manual;
+	if (vm->config.manual || vm_start(vm) == 0)
 		return true;
 	vm->state = VM_CRASHED;
+	return false;
+}
+
+static bool any_can_start(void)
+{
+	for (const struct vm *vm = vms.first; vm; vm = vm->next) {
+		if (vm->state != VM_REFUSED)
+			return true;
+	}
 	return false;
 }
 
@@ -512,6 +247,7 @@ void vm_start_system(const void *system, uint64_t size, enum vmconfig_engine eng
 {
 	vms.engine = engine;
 	vms.committed = page_total_bytes() - page_free_bytes();
+	vms.all_manual = true;
 	/* What is wrong with the file as a whole has been reported; its VMs may still start. */
 	if (fit_open(&vms.fit, system, size) != 0)
 		machine_end(true);
@@ -522,6 +258,7 @@ void vm_start_system(const void *system, uint64_t size, enum vmconfig_engine eng
 		if (!take_in(node))
 			vms.any_crashed = true;
 	}
+	vms.all_manual &= any_can_start();
 	if (vms.alive == 0 && !waits_for_start()) {
 		log_error("no VM could be started");
 		machine_end(true);

@@ -370,8 +370,6 @@ int vmconfig_check_supported(const struct vmconfig *config)
 
 	if (config->identity_map)
 		error = refuse_unsupported(config, "pilae,identity-map");
-	if (config->on_crash == VMCONFIG_ON_CRASH_PAUSE)
-		error = refuse_unsupported(config, "pilae,on-crash = \"pause\"");
 	for (unsigned i = 0; i < config->device_count; i++) {
 		log_error("%s/%s: %s: not supported by this build", config->path,
 			  config->devices[i].name,

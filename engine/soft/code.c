@@ -9,6 +9,7 @@
 #include "kernel/error.h"
 #include "kernel/list.h"
 #include "kernel/mmu.h"
+#include "kernel/trap.h"
 #include "riscv/hint.h"
 
 #include <string.h>
@@ -100,6 +101,8 @@ int code_init(struct guest *guest)
 	code->copies_max = copies < PAGES_MIN    ? PAGES_MIN
 			   : copies > PAGES_MOST ? PAGES_MOST
 						 : copies;
+	/* What is cleared for the pages may take all of one stretch. */
+	preempt_point();
 	order = 0;
 	while (PAGE_SIZE << order < 2 * sizeof(*code->pages) * code->copies_max)
 		order++;

@@ -14,6 +14,7 @@
 #include "kernel/layout.h"
 #include "kernel/log.h"
 #include "kernel/mmu.h"
+#include "kernel/trap.h"
 #include "riscv/csr.h"
 #include "riscv/tlb.h"
 
@@ -136,10 +137,14 @@ int soft_vcpu_init(struct vcpu *vcpu)
 		error = map_fast_csrs(vcpu, &layout);
 	if (!error)
 		error = shadow_init(&vcpu->soft->shadow, guest->arena, &layout, pages);
+	/* Each of these clears memory for as long as one stretch may last. */
+	preempt_point();
 	if (!error)
 		error = block_cache_init(vcpu);
+	preempt_point();
 	if (!error)
 		error = fast_init(vcpu);
+	preempt_point();
 	return error ? error : fp_init(vcpu);
 }
 

@@ -26,9 +26,19 @@ const char *command_vm_name(unsigned index)
 	return index < ARRAY_SIZE(names) ? names[index] : NULL;
 }
 
+const char *command_new_name(int *at)
+{
+	static const char *const names[] = {"mail", "old"};
+
+	return *at < (int)ARRAY_SIZE(names) ? names[(*at)++] : NULL;
+}
+
 static void record(const char *name, const struct command_call *call)
 {
-	shell_print("%s(%s%s)", name, call->vm ? call->vm : "", call->json ? " json" : "");
+	shell_print("%s(%s%s", name, call->vm ? call->vm : "", call->json ? " json" : "");
+	for (unsigned i = 0; i < call->number_count; i++)
+		shell_print(" %llu", (unsigned long long)call->numbers[i]);
+	shell_print("%s%s)", call->word ? " " : "", call->word ? call->word : "");
 }
 
 static void run_list(const struct command_call *call)
@@ -56,10 +66,27 @@ static void run_memory(const struct command_call *call)
 	record("memory", call);
 }
 
+static void run_stop(const struct command_call *call)
+{
+	record("stop", call);
+}
+
+static void run_read(const struct command_call *call)
+{
+	record("read", call);
+}
+
+static void run_define(const struct command_call *call)
+{
+	record("define", call);
+}
+
 static const struct command vm_group[] = {
     {"list", "all VMs", NULL, COMMAND_JSON, run_list},
     {"start", "start one", NULL, COMMAND_NAME, run_start},
     {"status", "of one", NULL, COMMAND_NAME | COMMAND_JSON, run_status},
+    {"quit", "stop one", NULL, COMMAND_NAME | COMMAND_NUMBER, run_stop},
+    {"define", "make one known", NULL, COMMAND_NEW_NAME, run_define},
     {NULL, NULL, NULL, 0, NULL},
 };
 
@@ -67,6 +94,7 @@ static const struct command table[] = {
     {"vm", "VMs", vm_group, 0, NULL},
     {"mem", "memory", NULL, COMMAND_JSON, run_mem},
     {"memory", "the same", NULL, 0, run_memory},
+    {"read", "some", NULL, COMMAND_NUMBERS | COMMAND_WORD | COMMAND_JSON, run_read},
     {NULL, NULL, NULL, 0, NULL},
 };
 
@@ -94,6 +122,67 @@ static void test_run(void **state)
 	expect_run("vm status --json db", "status(db json)");
 }
 
+static void test_numbers(void **state)
+{
+	(void)state;
+	expect_run("vm quit web", "stop(web)");
+	expect_run("vm quit web 30", "stop(web 30)");
+	expect_run("vm quit web 0x1fB", "stop(web 507)");
+	expect_run("vm quit web 18446744073709551615", "stop(web 18446744073709551615)");
+	expect_run("vm quit web 0XFFFFFFFFFFFFFFFF", "stop(web 18446744073709551615)");
+	expect_run("vm quit web 007", "stop(web 7)");
+	expect_run("read", "read()");
+	expect_run("read 1", "read( 1)");
+	expect_run("read 1 0x10 --json", "read( json 1 16)");
+	expect_run("read 1 2 all", "read( 1 2 all)");
+	expect_run("read --json all", "read( json all)");
+}
+
+static void test_wrong_numbers(void **state)
+{
+	static const char *const wrong[] = {
+	    "18446744073709551616",
+	    "0x10000000000000000",
+	    "99999999999999999999",
+	    "0x",
+	    "12a",
+	    "0xg",
+	    "-1",
+	    "ten",
+	    "1.5",
+	};
+	char line[64], message[128];
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_SIZE(wrong); i++) {
+		snprintf(line, sizeof(line), "vm quit web %s", wrong[i]);
+		snprintf(message, sizeof(message),
+			 "%s: not understood; expected: vm quit NAME [NUMBER]\n", wrong[i]);
+		expect_run(line, message);
+	}
+	expect_run("vm quit web 1 2", "2: not understood; expected: vm quit NAME [NUMBER]\n");
+	/* The name comes first, whatever it looks like. */
+	expect_run("vm quit 1", "1: no such VM; have: web, west, db\n");
+	expect_run("vm quit 1 web", "web: not understood; expected: vm quit NAME [NUMBER]\n");
+	expect_run("read 1 2 3", "3: not understood; expected: "
+				 "read [NUMBER [NUMBER]] [WORD] [--json]\n");
+	expect_run("read all 1", "1: not understood; expected: "
+				 "read [NUMBER [NUMBER]] [WORD] [--json]\n");
+	expect_run("read 1x", "1x: not understood; expected: "
+			      "read [NUMBER [NUMBER]] [WORD] [--json]\n");
+}
+
+static void test_new_names(void **state)
+{
+	(void)state;
+	expect_run("vm define old", "define(old)");
+	expect_run("vm define", "expected: vm define NAME\n");
+	expect_run("vm define web", "web: there is a VM of this name already\n");
+	expect_run("vm define ol",
+		   "ol: the system does not describe it; it has besides: mail, old\n");
+	expect_run("vm define old mail", "mail: not understood; expected: vm define NAME\n");
+}
+
 static void test_prefixes(void **state)
 {
 	(void)state;
@@ -111,10 +200,10 @@ static void test_prefixes(void **state)
 static void test_errors(void **state)
 {
 	(void)state;
-	expect_run("lsit", "lsit: no such command; have: vm, mem, memory\n");
-	expect_run("vmx", "vmx: no such command; have: vm, mem, memory\n");
-	expect_run("vm", "vm: expected one of: list, start, status\n");
-	expect_run("vm kill", "kill: no such command; have: list, start, status\n");
+	expect_run("lsit", "lsit: no such command; have: vm, mem, memory, read\n");
+	expect_run("vmx", "vmx: no such command; have: vm, mem, memory, read\n");
+	expect_run("vm", "vm: expected one of: list, start, status, quit, define\n");
+	expect_run("vm kill", "kill: no such command; have: list, start, status, quit, define\n");
 	expect_run("vm start", "expected: vm start NAME\n");
 	expect_run("vm start mail", "mail: no such VM; have: web, west, db\n");
 	expect_run("vm start web db", "db: not understood; expected: vm start NAME\n");
@@ -142,9 +231,12 @@ static void expect_offers(const char *text, const char *list)
 static void test_complete(void **state)
 {
 	(void)state;
-	expect_offers("", "vm  mem  memory  ");
+	expect_offers("", "vm  mem  memory  read  ");
 	expect_offers("  m", "mem  memory  ");
-	expect_offers("vm ", "list  start  status  ");
+	expect_offers("vm ", "list  start  status  quit  define  ");
+	expect_offers("vm define ", "mail  old  ");
+	expect_offers("vm define m", "mail  ");
+	expect_offers("vm quit w", "web  west  ");
 	expect_offers("v sta", "start  status  ");
 	expect_offers("vm start ", "web  west  db  ");
 	expect_offers("vm start we", "web  west  ");
@@ -164,8 +256,11 @@ static void test_help(void **state)
 	assert_string_equal(printed, "  vm list [--json]         all VMs\n"
 				     "  vm start NAME            start one\n"
 				     "  vm status NAME [--json]  of one\n"
+				     "  vm quit NAME [NUMBER]    stop one\n"
+				     "  vm define NAME           make one known\n"
 				     "  mem [--json]             memory\n"
-				     "  memory                   the same\n");
+				     "  memory                   the same\n"
+				     "  read [NUMBER [NUMBER]] [WORD] [--json] some\n");
 }
 
 static void test_json(void **state)
@@ -206,10 +301,11 @@ static void test_print_is_cut(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_run),          cmocka_unit_test(test_prefixes),
-	    cmocka_unit_test(test_errors),       cmocka_unit_test(test_complete),
-	    cmocka_unit_test(test_help),         cmocka_unit_test(test_json),
-	    cmocka_unit_test(test_print_is_cut),
+	    cmocka_unit_test(test_run),           cmocka_unit_test(test_prefixes),
+	    cmocka_unit_test(test_errors),        cmocka_unit_test(test_complete),
+	    cmocka_unit_test(test_help),          cmocka_unit_test(test_json),
+	    cmocka_unit_test(test_print_is_cut),  cmocka_unit_test(test_numbers),
+	    cmocka_unit_test(test_wrong_numbers), cmocka_unit_test(test_new_names),
 	};
 
 	return cmocka_run_group_tests_name("command", tests, NULL, NULL);

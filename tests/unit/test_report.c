@@ -99,7 +99,7 @@ static int setup(void **state)
 	strcpy(vm.config.name, "web");
 	vm.config.vcpus = VCPUS;
 	vm.vcpus = vm_vcpus;
-	vm.end = VM_END_CRASH;
+	vm.crashed = true;
 	for (unsigned i = 0; i < VCPUS; i++) {
 		vm_vcpus[i] = &vcpus[i];
 		vcpus[i].id = i;
@@ -381,11 +381,11 @@ static void test_no_report(void **state)
 	(void)state;
 	/* What is noted by one who comes too late is not of the next life. */
 	current = &vcpus[0];
-	vm.end = VM_END_REBOOT;
+	vm.crashed = false;
 	report_note_crash(&vm, "too late");
 	report_stopped(&vm);
 	assert_string_equal(messages, "");
-	vm.end = VM_END_CRASH;
+	vm.crashed = true;
 	report_stopped(&vm);
 	assert_string_equal(messages, "");
 	report_note_crash(&vm, "in time");

@@ -45,7 +45,7 @@ void timer_init(struct timer *timer, void (*expired)(struct timer *timer))
 
 void timer_set(struct timer *timer, uint64_t deadline)
 {
-	timer->deadline = deadline;
+	timer->node.key = deadline;
 	queued = deadline == TIME_NEVER ? NULL : timer;
 }
 
@@ -70,7 +70,7 @@ static void set_line(struct irq_line *line, bool level)
 static void pass(uint64_t ns)
 {
 	ticks += ns / NS_PER_TICK;
-	if (queued && queued->deadline <= ticks) {
+	if (queued && queued->node.key <= ticks) {
 		struct timer *timer = queued;
 
 		queued = NULL;

@@ -144,7 +144,7 @@ static void test_fences_overflow(void **state)
 		assert_int_equal(count, 0);
 	}
 	/* What lies behind the array in memory is as it was. */
-	assert_int_equal(vcpu.timer.deadline, 0);
+	assert_int_equal(vcpu.timer.node.key, 0);
 	assert_int_equal(vcpu.fence_lock.next, vcpu.fence_lock.owner);
 }
 

@@ -153,9 +153,10 @@ static void test_unsupported(void **state)
 	assert_int_equal(vmconfig_check_supported(&config), 0);
 	assert_string_equal(messages, "");
 	config.on_crash = VMCONFIG_ON_CRASH_PAUSE;
+	assert_int_equal(vmconfig_check_supported(&config), 0);
+	config.identity_map = true;
 	assert_int_equal(vmconfig_check_supported(&config), ERR_NOSYS);
-	assert_string_equal(messages,
-			    WEB ": pilae,on-crash = \"pause\": not supported by this build\n");
+	assert_string_equal(messages, WEB ": pilae,identity-map: not supported by this build\n");
 }
 
 static void test_numbers(void **state)

@@ -1,0 +1,552 @@
+/* SPDX-License-Identifier: MIT */
+/* unit: vmm/vm_life.c */
+#include "tests/unit/fake_kernel.h"
+
+#include "riscv/sbi.h"
+#include "vmm/gmem.h"
+#include "vmm/hooks.h"
+#include "vmm/vm_own.h"
+
+#define VCPUS 3
+
+/* A VM of three vCPUs, of which the test does what the scheduler would. */
+static struct vm vm;
+static struct vcpu vcpus[VCPUS];
+static struct vcpu *pointers[VCPUS];
+static struct job *job; /* that is queued, or NULL */
+static struct job *report_job;
+static unsigned reports; /* shown of a VM that is paused */
+static struct timer *armed;
+static unsigned queued[VCPUS]; /* by schedule_start() */
+static unsigned alive, forgotten, crashes, loads, asked;
+static bool has_button;
+static int load_result;
+
+static void reset_vcpu(struct vcpu *vcpu, uint64_t pc, uint64_t argument, bool resumed)
+{
+	(void)vcpu;
+	(void)pc;
+	(void)argument;
+	assert_false(resumed);
+}
+
+static const struct engine engine = {.name = "fake", .vcpu_reset = reset_vcpu};
+
+bool vm_build(struct vm *built, enum vmconfig_engine otherwise, uint64_t committed)
+{
+	(void)otherwise;
+	(void)committed;
+	memset(vcpus, 0, sizeof(vcpus));
+	for (unsigned i = 0; i < VCPUS; i++) {
+		pointers[i] = &vcpus[i];
+		vcpus[i].id = i;
+		vcpus[i].guest = &built->guest;
+		vcpus[i].hsm_state = SBI_HSM_STOPPED;
+		vcpus[i].mode = VCPU_PARKED;
+		queued[i] = 0;
+	}
+	built->guest.engine = &engine;
+	built->vcpus = pointers;
+	built->config.vcpus = VCPUS;
+	return true;
+}
+
+void vm_unbuild(struct vm *ended)
+{
+	assert_int_equal(ended->active, 0);
+	assert_null(armed);
+	ended->vcpus = NULL;
+}
+
+void vm_count_start(const struct vm *started)
+{
+	(void)started;
+	alive++;
+}
+
+void vm_count_end(const struct vm *ended, bool crashed)
+{
+	assert_ptr_equal(ended, &vm);
+	crashes += crashed;
+	alive--;
+}
+
+void vm_forget(struct vm *gone)
+{
+	assert_ptr_equal(gone, &vm);
+	forgotten++;
+}
+
+void vm_check_last(void)
+{
+}
+
+struct fit *vm_system(void)
+{
+	return NULL;
+}
+
+enum vmconfig_engine vm_default_engine(void)
+{
+	return VMCONFIG_ENGINE_AUTO;
+}
+
+uint64_t vm_committed_bytes(void)
+{
+	return 0;
+}
+
+void load_begin(struct vm *loaded, struct fit *fit)
+{
+	(void)loaded;
+	(void)fit;
+	loads++;
+}
+
+int load_step(struct vm *loaded)
+{
+	(void)loaded;
+	return load_result;
+}
+
+int arena_destroy_step(struct arena *arena)
+{
+	(void)arena;
+	return 0;
+}
+
+void report_show(struct vm *shown)
+{
+	assert_ptr_equal(shown, &vm);
+	assert_true(vm.crashed);
+	reports++;
+}
+
+void report_stopped(struct vm *stopped)
+{
+	assert_int_equal(stopped->active, 0);
+}
+
+void report_note_crash(struct vm *crashed, const char *reason)
+{
+	assert_ptr_equal(crashed, &vm);
+	assert_non_null(reason);
+}
+
+void report_blame(struct vcpu *vcpu)
+{
+	assert_int_equal(vcpu->hsm_state, SBI_HSM_STOPPED);
+}
+
+void schedule_job(struct job *one, int (*step)(struct job *job))
+{
+	one->step = step;
+	if (one == &vm.report_job) {
+		assert_null(report_job);
+		report_job = one;
+		return;
+	}
+	assert_null(job);
+	assert_true(spin_trylock(&vm.lock));
+	spin_unlock(&vm.lock);
+	job = one;
+}
+
+void schedule_start(struct vcpu *vcpu)
+{
+	assert_int_equal(vcpu->mode, VCPU_PARKED);
+	vcpu->mode = VCPU_HOST;
+	queued[vcpu->id]++;
+}
+
+void vcpu_request(struct vcpu *vcpu, uint32_t requests)
+{
+	vcpu->requests |= requests;
+}
+
+void timer_init(struct timer *timer, void (*expired)(struct timer *timer))
+{
+	timer->expired = expired;
+}
+
+void timer_set(struct timer *timer, uint64_t deadline)
+{
+	timer->node.key = deadline;
+	armed = timer;
+}
+
+void timer_cancel(struct timer *timer)
+{
+	if (armed == timer)
+		armed = NULL;
+}
+
+void timer_quiesce(void)
+{
+}
+
+uint64_t time_now(void)
+{
+	return 1000;
+}
+
+uint64_t time_ns_to_ticks(uint64_t ns)
+{
+	return ns / 100;
+}
+
+void hart_fence_i_all(void)
+{
+}
+
+void gmem_fault_abandon(struct vcpu *vcpu)
+{
+	(void)vcpu;
+}
+
+void machine_reset(struct vm *one)
+{
+	assert_int_equal(one->active, 0);
+}
+
+bool machine_request_shutdown(struct vm *one)
+{
+	assert_ptr_equal(one, &vm);
+	asked++;
+	return has_button;
+}
+
+void console_drained(struct vm *one)
+{
+	(void)one;
+}
+
+void console_forget(struct vm *one)
+{
+	(void)one;
+}
+
+/* Does the queued job's steps until there is none. */
+static void do_jobs(void)
+{
+	struct job *report = report_job;
+
+	report_job = NULL;
+	if (report)
+		report->step(report);
+	while (job) {
+		struct job *now = job;
+
+		job = NULL;
+		if (now->step(now) == ERR_AGAIN)
+			job = now;
+	}
+}
+
+/* A vCPU's hart looks at its requests. */
+static void look(unsigned id)
+{
+	struct vcpu *vcpu = &vcpus[id];
+
+	if (vcpu->mode == VCPU_PARKED)
+		return;
+	if (vcpu->requests & (VCPU_LEAVE | VCPU_PARK)) {
+		vcpu->requests = 0;
+		vcpu->mode = VCPU_PARKED;
+		vm_vcpu_parked(vcpu);
+	} else if (vcpu->requests & VCPU_PAUSE) {
+		vcpu->mode = VCPU_PARKED;
+		vm_vcpu_paused(vcpu);
+	}
+}
+
+static void look_all(void)
+{
+	for (unsigned i = 0; i < VCPUS; i++)
+		look(i);
+}
+
+/* As SBI's hart_start does. */
+static void start_vcpu(unsigned id)
+{
+	vcpus[id].hsm_state = SBI_HSM_STARTED;
+	vcpus[id].requests = vm.state == VM_PAUSING ? VCPU_PAUSE : 0;
+	vm.active++;
+	schedule_start(&vcpus[id]);
+}
+
+static int set_up(void **state)
+{
+	(void)state;
+	fake_reset();
+	memset(&vm, 0, sizeof(vm));
+	snprintf(vm.config.name, sizeof(vm.config.name), "web");
+	job = NULL;
+	armed = NULL;
+	alive = forgotten = crashes = loads = asked = 0;
+	has_button = false;
+	load_result = 0;
+	assert_int_equal(vm_start(&vm), 0);
+	return 0;
+}
+
+static void run_all(void)
+{
+	do_jobs();
+	assert_int_equal(vm.state, VM_RUNNING);
+	start_vcpu(1);
+}
+
+static void expect_ended(enum vm_state state)
+{
+	look_all();
+	do_jobs();
+	assert_int_equal(vm.state, state);
+	assert_int_equal(alive, 0);
+	assert_int_equal(crashes, state == VM_CRASHED);
+	assert_null(armed);
+}
+
+static void test_stop_without_a_way(void **state)
+{
+	(void)state;
+	run_all();
+	assert_int_equal(vm_stop(&vm, 5), ERR_NOSYS);
+	assert_int_equal(asked, 1);
+	expect_ended(VM_OFF);
+	assert_int_equal(vm_stop(&vm, 5), ERR_EXIST);
+}
+
+static void test_stop_is_answered(void **state)
+{
+	(void)state;
+	has_button = true;
+	run_all();
+	assert_int_equal(vm_stop(&vm, 5), 0);
+	assert_int_equal(vm.state, VM_RUNNING);
+	assert_ptr_equal(armed, &vm.stop_timer);
+	assert_int_equal(armed->node.key, 1000 + 50000000);
+	vm_end(&vm, VM_END_POWEROFF);
+	expect_ended(VM_OFF);
+}
+
+static void test_stop_is_not_answered(void **state)
+{
+	struct timer *timer;
+
+	(void)state;
+	has_button = true;
+	run_all();
+	assert_int_equal(vm_stop(&vm, 5), 0);
+	timer = armed;
+	armed = NULL;
+	timer->expired(timer);
+	assert_non_null(strstr(messages, "web: has not shut down within 5 s"));
+	assert_int_equal(vm.state, VM_STOPPING);
+	expect_ended(VM_OFF);
+}
+
+/* A restart answers it: the VM is not ended later on. */
+static void test_stop_and_restart(void **state)
+{
+	(void)state;
+	has_button = true;
+	run_all();
+	assert_int_equal(vm_stop(&vm, 5), 0);
+	vm_end(&vm, VM_END_REBOOT);
+	look_all();
+	do_jobs();
+	assert_int_equal(vm.state, VM_RUNNING);
+	assert_null(armed);
+	assert_int_equal(loads, 2);
+	/* One that is paused cannot answer. */
+	assert_int_equal(vm_pause(&vm), 0);
+	look_all();
+	assert_int_equal(vm_stop(&vm, 5), ERR_NOSYS);
+	assert_int_equal(asked, 1);
+	expect_ended(VM_OFF);
+}
+
+static void test_loading(void **state)
+{
+	(void)state;
+	/* Paused before its first instruction, or not after all. */
+	load_result = ERR_AGAIN;
+	assert_int_equal(vm_pause(&vm), 0);
+	assert_int_equal(vm_pause(&vm), ERR_EXIST);
+	assert_int_equal(vm_resume(&vm), 0);
+	assert_int_equal(vm_pause(&vm), 0);
+	load_result = 0;
+	do_jobs();
+	assert_int_equal(vm.state, VM_PAUSED);
+	assert_int_equal(queued[0], 0);
+	assert_int_equal(vm_resume(&vm), 0);
+	assert_int_equal(queued[0], 1);
+}
+
+static void test_end_while_loading(void **state)
+{
+	(void)state;
+	vm_end(&vm, VM_END_REBOOT);
+	assert_int_equal(vm.state, VM_STOPPING);
+	do_jobs();
+	assert_int_equal(vm.state, VM_RUNNING);
+	assert_int_equal(loads, 2);
+	vm_end(&vm, VM_END_REBOOT);
+	/* It is kept from restarting. */
+	vm_kill(&vm);
+	expect_ended(VM_OFF);
+	assert_int_equal(loads, 2);
+	assert_int_equal(vm_start(&vm), 0);
+	load_result = ERR_CORRUPT;
+	expect_ended(VM_CRASHED);
+}
+
+static void test_kill_while_loading(void **state)
+{
+	(void)state;
+	load_result = ERR_CORRUPT;
+	vm_kill(&vm);
+	/* What is wrong with its images does not matter any more. */
+	expect_ended(VM_OFF);
+}
+
+static void test_pause_and_resume_at_once(void **state)
+{
+	(void)state;
+	run_all();
+	assert_int_equal(vm_pause(&vm), 0);
+	look(0);
+	assert_int_equal(vm.state, VM_PAUSING);
+	/* One has been put aside, one not: it finds that it may go on. */
+	assert_int_equal(vm_resume(&vm), 0);
+	assert_int_equal(queued[0], 2);
+	assert_int_equal(vcpus[1].requests, 0);
+	/* And one that had looked at its requests before. */
+	vcpus[1].mode = VCPU_PARKED;
+	vm_vcpu_paused(&vcpus[1]);
+	assert_int_equal(queued[1], 2);
+	assert_int_equal(vm.state, VM_RUNNING);
+	assert_int_equal(vm.paused, 0);
+	assert_int_equal(vm.active, 2);
+}
+
+static void test_pause_while_a_hart_starts_and_one_stops(void **state)
+{
+	(void)state;
+	run_all();
+	assert_int_equal(vm_pause(&vm), 0);
+	start_vcpu(2);
+	vcpus[1].requests |= VCPU_PARK;
+	look(0);
+	look(1);
+	assert_int_equal(vm.state, VM_PAUSING);
+	look(2);
+	assert_int_equal(vm.state, VM_PAUSED);
+	assert_int_equal(vm.active, 2);
+	assert_int_equal(vm_resume(&vm), 0);
+	assert_int_equal(queued[1], 1);
+	assert_int_equal(queued[2], 2);
+}
+
+static void test_kill_while_pausing(void **state)
+{
+	(void)state;
+	run_all();
+	assert_int_equal(vm_pause(&vm), 0);
+	look(0);
+	vm_kill(&vm);
+	assert_int_equal(vm.active, 1);
+	/* It had seen PAUSE, and not yet LEAVE. */
+	vcpus[1].mode = VCPU_PARKED;
+	vm_vcpu_paused(&vcpus[1]);
+	assert_non_null(job);
+	expect_ended(VM_OFF);
+}
+
+static void test_crash_and_pause(void **state)
+{
+	(void)state;
+	vm.config.on_crash = VMCONFIG_ON_CRASH_PAUSE;
+	run_all();
+	vm_crash(&vm, "no %s", "reason");
+	vm_crash(&vm, "again");
+	assert_int_equal(vm.state, VM_PAUSING);
+	assert_int_equal(vm_resume(&vm), ERR_DENIED);
+	look_all();
+	assert_int_equal(vm.state, VM_PAUSED);
+	assert_int_equal(vm_resume(&vm), ERR_DENIED);
+	assert_int_equal(alive, 1);
+	do_jobs();
+	assert_int_equal(reports, 1);
+	vm_end(&vm, VM_END_REBOOT);
+	do_jobs();
+	assert_int_equal(vm.state, VM_RUNNING);
+	assert_false(vm.crashed);
+	/* Its only hart stops itself: a crash with nothing to put aside. */
+	vcpus[0].requests |= VCPU_PARK;
+	look(0);
+	assert_int_equal(vm.state, VM_PAUSED);
+	assert_int_equal(vm.active, 0);
+	vm_kill(&vm);
+	expect_ended(VM_CRASHED);
+}
+
+static void test_last_hart_stops_while_pausing(void **state)
+{
+	(void)state;
+	do_jobs();
+	assert_int_equal(vm_pause(&vm), 0);
+	vcpus[0].requests |= VCPU_PARK;
+	look(0);
+	expect_ended(VM_CRASHED);
+}
+
+static void test_crash_and_restart(void **state)
+{
+	(void)state;
+	vm.config.on_crash = VMCONFIG_ON_CRASH_RESTART;
+	run_all();
+	vm_crash(&vm, "once");
+	look_all();
+	do_jobs();
+	assert_int_equal(vm.state, VM_RUNNING);
+	vm_crash(&vm, "twice");
+	vm_kill(&vm);
+	expect_ended(VM_CRASHED);
+}
+
+static void test_destroy(void **state)
+{
+	(void)state;
+	run_all();
+	vm_destroy(&vm);
+	assert_int_equal(forgotten, 0);
+	expect_ended(VM_OFF);
+	assert_int_equal(forgotten, 1);
+	/* And one that does not run: at once. */
+	vm_destroy(&vm);
+	assert_int_equal(forgotten, 2);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test_setup(test_stop_without_a_way, set_up),
+	    cmocka_unit_test_setup(test_stop_is_answered, set_up),
+	    cmocka_unit_test_setup(test_stop_is_not_answered, set_up),
+	    cmocka_unit_test_setup(test_stop_and_restart, set_up),
+	    cmocka_unit_test_setup(test_loading, set_up),
+	    cmocka_unit_test_setup(test_end_while_loading, set_up),
+	    cmocka_unit_test_setup(test_kill_while_loading, set_up),
+	    cmocka_unit_test_setup(test_pause_and_resume_at_once, set_up),
+	    cmocka_unit_test_setup(test_pause_while_a_hart_starts_and_one_stops, set_up),
+	    cmocka_unit_test_setup(test_kill_while_pausing, set_up),
+	    cmocka_unit_test_setup(test_crash_and_pause, set_up),
+	    cmocka_unit_test_setup(test_last_hart_stops_while_pausing, set_up),
+	    cmocka_unit_test_setup(test_crash_and_restart, set_up),
+	    cmocka_unit_test_setup(test_destroy, set_up),
+	};
+
+	return cmocka_run_group_tests_name("vm_life", tests, NULL, NULL);
+}

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: MIT */
+
+/* Building a VM from its description: everything that can fail, before it is called alive. */
+
+#include "kernel/error.h"
+#include "kernel/hart.h"
+#include "kernel/log.h"
+#include "kernel/page.h"
+#include "kernel/trap.h"
+#include "riscv/sbi.h"
+#include "vmm/gmem.h"
+#include "vmm/hooks.h"
+#include "vmm/vm_own.h"
+
+#include <string.h>
+
+/* Whether some hart that the VM may use can run this engine's guests. */
+static bool is_usable(const struct vm *vm, const struct engine *engine)
+{
+	for (unsigned i = 0; i < hart_count(); i++) {
+		const struct hart *hart = hart_by_index(i);
+
+		if (vmconfig_allows_cpu(&vm->config, hart->id) && engine->can_use(hart))
+			return true;
+	}
+	return false;
+}
+
+static bool choose_engine(struct vm *vm, enum vmconfig_engine otherwise)
+{
+	enum vmconfig_engine wanted = vm->config.engine;
+
+	if (wanted == VMCONFIG_ENGINE_AUTO)
+		wanted = otherwise;
+	vm->guest.engine = wanted == VMCONFIG_ENGINE_HEXT   ? &hext_engine
+			   : wanted == VMCONFIG_ENGINE_SOFT ? &soft_engine
+			   : is_usable(vm, &hext_engine)    ? &hext_engine
+							    : &soft_engine;
+	if (is_usable(vm, vm->guest.engine))
+		return true;
+	if (wanted == VMCONFIG_ENGINE_HEXT)
+		log_error("%s: engine hext needs harts with the H extension, and this machine's "
+			  "have none that it may use; give it harts that have, in pilae,cpus or "
+			  "QEMU's -cpu rv64,h=true, or let it use engine soft",
+			  vm->config.path);
+	else
+		log_error("%s: pilae,cpus: none of these harts can run it", vm->config.path);
+	return false;
+}
+
+static void timer_expired(struct timer *timer)
+{
+	struct vcpu *vcpu = container_of(timer, struct vcpu, timer);
+
+	/* With Sstc the hardware shows the guest that its time has come; it only has to run. */
+	if (vcpu->has_sstc)
+		vcpu_kick(vcpu);
+	else
+		vcpu_raise(vcpu, IRQ_S_TIMER);
+}
+
+static int build_vcpu(struct vm *vm, unsigned id)
+{
+	struct vcpu *vcpu = arena_alloc(&vm->arena, sizeof(*vcpu));
+
+	if (!vcpu)
+		return ERR_NOMEM;
+	vm->vcpus[id] = vcpu;
+	vcpu->id = id;
+	vcpu->self_mask = id < 64 ? BIT(id) : 0;
+	vcpu->guest = &vm->guest;
+	vcpu->sbi_extensions = vm->guest.sbi_extensions;
+	vcpu->mode = VCPU_PARKED;
+	vcpu->hsm_state = SBI_HSM_STOPPED;
+	timer_init(&vcpu->timer, timer_expired);
+
+	int error = schedule_place(vm, vcpu);
+
+	return error ? error : vm->guest.engine->vcpu_init(vcpu);
+}
+
+/* What all the harts that it may run on can do. */
+static void find_isa(struct vm *vm)
+{
+	bool first = true;
+
+	for (unsigned i = 0; i < hart_count(); i++) {
+		const struct hart *hart = hart_by_index(i);
+
+		if (!vmconfig_allows_cpu(&vm->config, hart->id))
+			continue;
+		if (first)
+			vm->guest.isa = *hart->isa;
+		else
+			isa_intersect(&vm->guest.isa, hart->isa);
+		first = false;
+	}
+	vm->guest.engine->limit_isa(&vm->guest.isa);
+}
+
+static unsigned address_bits(uint64_t last)
+{
+	unsigned bits = 0;
+
+	while (last >> bits)
+		bits++;
+	return bits;
+}
+
+static int build(struct vm *vm)
+{
+	struct guest *guest = &vm->guest;
+	uint32_t count = vm->config.vcpus;
+
+	arena_init(&vm->arena);
+	guest->arena = &vm->arena;
+	guest->sbi_extensions = sbi_extension_ids;
+	guest->vmid = 0;
+	vm->group = (struct entity_group){.weight = vm->config.weight};
+	find_isa(vm);
+	vm->ram_base = vm->config.ram_base;
+	vm->ram_size = vm->config.memory;
+	guest->ram_size = vm->ram_size;
+	guest->fast_csr = vm->config.fast_csr;
+	vm->vcpus = arena_alloc(&vm->arena, count * sizeof(*vm->vcpus));
+	if (!vm->vcpus)
+		return ERR_NOMEM;
+	guest->vcpus = vm->vcpus;
+	guest->vcpu_count = count;
+
+	uint64_t last = vm->ram_base + vm->ram_size - 1;
+	int error = guest->engine->guest_init(guest, address_bits(last));
+
+	if (error == ERR_RANGE)
+		log_error("%s: pilae,ram-base: engine %s on these harts does not reach RAM up to "
+			  "0x%llx; put it lower",
+			  vm->config.path, guest->engine->name, (unsigned long long)last);
+	for (unsigned id = 0; id < count && !error; id++) {
+		preempt_point();
+		error = build_vcpu(vm, id);
+		preempt_point();
+	}
+	return error ? error : machine_build(vm);
+}
+
+uint64_t vm_commitment(const struct vm *vm)
+{
+	const struct vmconfig *config = &vm->config;
+
+	return config->memory + vm->guest.engine->overhead(config->memory, config->vcpus) +
+	       KIB(4) * config->vcpus + KIB(256);
+}
+
+static bool has_room(struct vm *vm, uint64_t committed)
+{
+	uint64_t total = page_total_bytes();
+	uint64_t left = total > committed ? total - committed : 0;
+
+	if (vm_commitment(vm) <= left)
+		return true;
+	log_error("%s: pilae,memory: %llu MiB do not fit: the host has %llu MiB, of which "
+		  "%llu MiB are taken; give it less, or the host more",
+		  vm->config.path, (unsigned long long)(vm->config.memory >> 20),
+		  (unsigned long long)(total >> 20), (unsigned long long)(committed >> 20));
+	return false;
+}
+
+void vm_unbuild(struct vm *vm)
+{
+	for (unsigned id = 0; vm->vcpus && id < vm->config.vcpus; id++) {
+		if (!vm->vcpus[id])
+			continue;
+		gmem_fault_abandon(vm->vcpus[id]);
+		if (vm->vcpus[id]->hart)
+			schedule_unplace(vm->vcpus[id]);
+	}
+	vm->vcpus = NULL;
+	vm->machine = NULL;
+	memset(&vm->bus, 0, sizeof(vm->bus));
+}
+
+static uint64_t kept_bytes(const struct vm *vm)
+{
+	return align_up(sizeof(*vm), PAGE_SIZE) + (vm->arena.pages[ARENA_OBJECTS] << PAGE_SHIFT);
+}
+
+bool vm_build(struct vm *vm, enum vmconfig_engine otherwise, uint64_t committed)
+{
+	memset(&vm->guest, 0, sizeof(vm->guest));
+	if (!choose_engine(vm, otherwise) || !has_room(vm, committed))
+		return false;
+
+	int error = build(vm);
+
+	if (error) {
+		if (error == ERR_NOMEM)
+			log_error("%s: no memory left to build it", vm->config.path);
+		vm_unbuild(vm);
+		while (arena_destroy_step(&vm->arena) == ERR_AGAIN)
+			preempt_point();
+		return false;
+	}
+	log_info("%s: %s, %u vCPU%s, %llu MiB, %llu KiB kept", vm->config.name,
+		 vm->guest.engine->name, vm->config.vcpus, vm->config.vcpus == 1 ? "" : "s",
+		 (unsigned long long)(vm->config.memory >> 20),
+		 (unsigned long long)(kept_bytes(vm) >> 10));
+	return true;
+}
