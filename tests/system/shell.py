@@ -34,6 +34,14 @@ def ask(machine, text):
     return json.loads(OTHERS.sub("", match[1]).replace("\r", ""))
 
 
+def command(machine, text):
+    """What a command prints: only where nobody else prints anything meanwhile."""
+    machine.sendline(text)
+    machine.expect(re.escape(text) + r"\r+\n")
+    machine.expect(PROMPT)
+    return machine.child.before.replace("\r", "")
+
+
 def states(machine):
     """The VMs' states."""
     return {vm["name"]: vm["state"] for vm in ask(machine, "vm list")}

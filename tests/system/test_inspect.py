@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from pilae import BUILD, CROSS, MIB, TOP, Machine, assemble, qemu_binary
-from test_shell import ESCAPE, PROMPT, command, listing, open_shell
+from shell import ESCAPE, PROMPT, ask, command, open_shell
 
 LOAD = 0x80200000        # where a flat image lies in RAM
 VIRTUAL = 0x2000000000   # what crash.S adds to it
@@ -181,7 +181,7 @@ def test_crashes_in_a_loop(folder, engine, system):
 
 
 def regs(machine, name="crash", vcpu=0):
-    found = json.loads(listing(machine, f"vm regs {name} {vcpu} --json"))[0]
+    found = ask(machine, f"vm regs {name} {vcpu}")[0]
     return {key: int(value, 16) if str(value).startswith("0x") else value
             for key, value in found.items()}
 
@@ -274,12 +274,12 @@ def test_memory(folder, engine, system):
         assert [int(line[0], 16) for line in lines] == [LOAD, LOAD + 16, LOAD + 32]
         assert bytes.fromhex("".join(line[1] for line in lines)) == crash.code[:40]
         # By way of its tables, from an odd address on.
-        found = json.loads(listing(m, f"vm mem crash {LOAD + VIRTUAL + 3:#x} 30 virtual --json"))
+        found = ask(m, f"vm mem crash {LOAD + VIRTUAL + 3:#x} 30 virtual")
         assert [int(line["address"], 16) for line in found] == \
             [LOAD + VIRTUAL + 3, LOAD + VIRTUAL + 16, LOAD + VIRTUAL + 32]
         assert bytes.fromhex("".join(line["bytes"] for line in found)) == crash.code[3:33]
 
-        before = json.loads(listing(m, "vm info crash --json"))[0]["ram_kib"]
+        before = ask(m, "vm info crash")[0]["ram_kib"]
         for address, count, word in ((0x80000000 - 8, 16, "not in RAM"), (0x10000000, 128, "not in RAM"),
                                      (0x80400000 - 16, 32, "not in RAM"),
                                      ((1 << 64) - 4, 100, "not in RAM")):
@@ -290,7 +290,7 @@ def test_memory(folder, engine, system):
         assert "not in RAM" in command(m, f"vm mem crash {VIRTUAL + 0x10000000:#x} 16 virtual")
         command(m, "vm mem crash 0x80000000 65536")
         # What was looked at only was not backed by that.
-        assert json.loads(listing(m, "vm info crash --json"))[0]["ram_kib"] == before
+        assert ask(m, "vm info crash")[0]["ram_kib"] == before
 
         for wrong, message in {
                 "": "expected: vm mem NAME ADDRESS",
@@ -316,13 +316,13 @@ def test_untouched_memory(folder, engine, system):
     with Machine(folder, engine, system.build(), limit=60) as m:
         m.expect("keys> ")
         open_shell(m)
-        before = json.loads(listing(m, "vm info keys --json"))[0]["ram_kib"]
+        before = ask(m, "vm info keys")[0]["ram_kib"]
         text = command(m, "vm mem keys 0x80800000 0x1800")
         assert re.search(r"^0000000080800000: 6144 bytes never touched", text, re.MULTILINE)
-        found = json.loads(listing(m, "vm mem keys 0x807ffff0 48 --json"))
+        found = ask(m, "vm mem keys 0x807ffff0 48")
         assert found[-1] == {"address": found[-1]["address"], "count": found[-1]["count"],
                              "missing": "never touched, so not backed"}
-        assert json.loads(listing(m, "vm info keys --json"))[0]["ram_kib"] == before
+        assert ask(m, "vm info keys")[0]["ram_kib"] == before
         m.sendline("poweroff")
         m.wait_exit()
 
