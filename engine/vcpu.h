@@ -8,6 +8,7 @@
  * registers belong to its engine.
  */
 
+#include "engine/statistics.h"
 #include "kernel/list.h"
 #include "kernel/lock.h"
 #include "kernel/timer.h"
@@ -86,6 +87,10 @@ struct vcpu {
 	 */
 	volatile uint32_t irq;
 	uint32_t irq_loaded; /* the levels that the hardware has been told of */
+
+	struct vcpu_statistics statistics;
+	/* Ticks that it has run, and that it has waited for a hart while it could run. */
+	uint64_t run_ticks, wait_ticks;
 
 	struct spinlock fence_lock; /* guards the next two */
 	unsigned fence_count;       /* above FENCES_MAX: everything */

@@ -264,6 +264,7 @@ void ipi_send(struct hart *hart, enum ipi reason)
 	/* Who set the first bit sends; until it is taken the interrupt is still to come. */
 	if (__atomic_fetch_or(&hart->ipi, reason, __ATOMIC_SEQ_CST) & (uint32_t)reason)
 		return;
+	this_hart()->counts.ipis_sent++;
 	if (hart == this_hart())
 		csr_set(CSR_SIP, BIT(IRQ_S_SOFT));
 	else

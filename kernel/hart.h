@@ -11,6 +11,7 @@
 
 struct isa;
 struct run_queue;
+struct vcpu_statistics;
 
 /* Timers of one hart; see kernel/timer.c. */
 struct timer_queue {
@@ -18,6 +19,13 @@ struct timer_queue {
 	struct timer *root;
 	uint64_t armed;         /* what the hardware timer is set to; owned by the hart */
 	struct timer *expiring; /* whose `expired` runs at this moment, or NULL; atomic */
+};
+
+/* What a hart counts, without a lock: it alone writes. */
+struct hart_counts {
+	uint64_t ipis, timers, externals; /* interrupts taken */
+	uint64_t ipis_sent;
+	uint64_t idle_ticks; /* spent in interrupt_wait() */
 };
 
 struct hart {
@@ -31,8 +39,11 @@ struct hart {
 	uint32_t ipi;              /* enum ipi bits, set by anyone */
 	struct timer_queue timers;
 	char *stack_top;
-	volatile uint32_t reschedule;  /* the guest is to be left for the run loop; atomic */
-	struct run_queue *run_queue;   /* the scheduler's (vmm/schedule.c) */
+	volatile uint32_t reschedule; /* the guest is to be left for the run loop; atomic */
+	struct run_queue *run_queue;  /* the scheduler's (vmm/schedule.c) */
+	struct hart_counts counts;
+	/* Of the vCPU that is loaded here; stale when none is (engine/statistics.h). */
+	struct vcpu_statistics *statistics;
 	uint64_t interrupts_off_since; /* instret; for builds that measure it */
 };
 

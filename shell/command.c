@@ -84,8 +84,10 @@ static const struct command *look_up(const struct command *table, const char *wo
 /* `group` is the name of the command's group, or empty. */
 static void print_use(const char *group, const struct command *command, char *use, size_t size)
 {
-	snprintf(use, size, "%s%s%s%s%s", group, *group ? " " : "", command->name,
+	snprintf(use, size, "%s%s%s%s%s%s%s", group, *group ? " " : "", command->name,
 		 command->takes & COMMAND_NAME ? " NAME" : "",
+		 command->takes & COMMAND_NUMBER ? " [NUMBER]" : "",
+		 command->takes & COMMAND_WORD ? " [WORD]" : "",
 		 command->takes & COMMAND_JSON ? " [" JSON "]" : "");
 }
 
@@ -118,6 +120,29 @@ static void tell_no_vm(const char *name)
 	shell_print("\n");
 }
 
+/* Up to nine digits. */
+static bool take_number(const struct command *command, const char *word, struct command_call *call)
+{
+	size_t length = strspn(word, "0123456789");
+	uint64_t number = 0;
+
+	if (!(command->takes & COMMAND_NUMBER) || call->number_count || word[length] != '\0' ||
+	    length > 9)
+		return false;
+	for (; *word; word++)
+		number = number * 10 + (uint64_t)(*word - '0');
+	call->numbers[call->number_count++] = number;
+	return true;
+}
+
+static bool take_word(const struct command *command, const char *word, struct command_call *call)
+{
+	if (!(command->takes & COMMAND_WORD) || call->word || (word[0] >= '0' && word[0] <= '9'))
+		return false;
+	call->word = word;
+	return true;
+}
+
 /* Takes one argument; false if it is none that the command has. */
 static bool take_argument(const struct command *command, const char *word,
 			  struct command_call *call)
@@ -126,16 +151,19 @@ static bool take_argument(const struct command *command, const char *word,
 		call->json = true;
 		return true;
 	}
-	if (!(command->takes & COMMAND_NAME) || call->vm || word[0] == '-')
+	if (word[0] == '-')
 		return false;
-	call->vm = word;
-	return true;
+	if (command->takes & COMMAND_NAME && !call->vm) {
+		call->vm = word;
+		return true;
+	}
+	return take_number(command, word, call) || take_word(command, word, call);
 }
 
 static void call_command(const char *group, const struct command *command,
 			 const struct words *words, unsigned first)
 {
-	struct command_call call = {NULL, false};
+	struct command_call call = {.vm = NULL};
 
 	for (unsigned i = first; i < words->count; i++) {
 		if (!take_argument(command, words->at[i], &call)) {

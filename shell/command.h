@@ -12,18 +12,24 @@
 #include "kernel/types.h"
 #include "shell/completion.h"
 
-#define COMMAND_WORDS_MAX 8
+#define COMMAND_WORDS_MAX   8
+#define COMMAND_NUMBERS_MAX 1
 
 /* What a command takes. */
 enum command_takes {
-	COMMAND_NAME = 1, /* the name of a VM, which has to be there */
-	COMMAND_JSON = 2, /* --json */
+	COMMAND_NAME = 1,   /* the name of a VM, which has to be there */
+	COMMAND_JSON = 2,   /* --json */
+	COMMAND_NUMBER = 4, /* a number; it may be left out */
+	COMMAND_WORD = 16,  /* any word, not of digits alone; it may be left out */
 };
 
 /* A command as it was called. */
 struct command_call {
 	const char *vm; /* of a command with COMMAND_NAME; there is one of that name */
 	bool json;
+	unsigned number_count; /* that were given */
+	uint64_t numbers[COMMAND_NUMBERS_MAX];
+	const char *word; /* NULL: not given */
 };
 
 struct command {

@@ -37,10 +37,14 @@ void exit_memory(struct vcpu *vcpu, const struct exit_access *access)
 
 static inline void handle_access(struct vcpu *vcpu, const struct exit_access *access)
 {
-	if (vm_is_ram(vm_of(vcpu), access->gpa, 1) || access->walk || access->kind == ACCESS_FETCH)
+	if (vm_is_ram(vm_of(vcpu), access->gpa, 1) || access->walk ||
+	    access->kind == ACCESS_FETCH) {
 		exit_memory(vcpu, access);
-	else
+		statistics_count_loaded(EXITS_MEMORY);
+	} else {
 		mmio_emulate(vcpu, access);
+		statistics_count_loaded(EXITS_MMIO);
+	}
 }
 
 static __attribute__((noinline)) void handle_rarer(struct vcpu *vcpu, const struct exit *exit)
@@ -48,22 +52,29 @@ static __attribute__((noinline)) void handle_rarer(struct vcpu *vcpu, const stru
 	switch (exit->reason) {
 	case EXIT_INTERRUPT:
 		interrupt_dispatch(exit->number);
+		statistics_count_loaded(EXITS_INTERRUPT);
 		break;
 	case EXIT_WFI:
 		schedule_block(vcpu);
+		statistics_count_loaded(EXITS_WFI);
+		break;
+	case EXIT_COUNTED:
 		break;
 	default:
+		statistics_count_loaded(EXITS_OTHER);
 		break;
 	}
 }
 
 void __noreturn vcpu_exited(struct vcpu *vcpu, const struct exit *exit)
 {
-	if (exit->reason == EXIT_ACCESS)
+	if (exit->reason == EXIT_ACCESS) {
 		handle_access(vcpu, &exit->access);
-	else if (exit->reason == EXIT_SBI)
+	} else if (exit->reason == EXIT_SBI) {
 		sbi_handle(vcpu);
-	else
+		statistics_count_loaded(EXITS_SBI);
+	} else {
 		handle_rarer(vcpu, exit);
+	}
 	schedule_run();
 }

@@ -20,6 +20,14 @@
 
 #define IRQ_LEVELS (BIT(IRQ_S_TIMER) | BIT(IRQ_S_EXT))
 
+static void count_levels(struct vcpu *vcpu, uint32_t raised)
+{
+	if (raised & BIT(IRQ_S_TIMER))
+		statistics_add(&vcpu->statistics.injected[INJECTED_TIMER]);
+	if (raised & BIT(IRQ_S_EXT))
+		statistics_add(&vcpu->statistics.injected[INJECTED_EXTERNAL]);
+}
+
 /* Tells the hardware what is pending for the vCPU now. */
 static void fold_interrupts(struct vcpu *vcpu, uint32_t irq)
 {
@@ -32,8 +40,10 @@ static void fold_interrupts(struct vcpu *vcpu, uint32_t irq)
 		 */
 		__atomic_fetch_and(&vcpu->irq, ~(uint32_t)BIT(IRQ_S_SOFT), __ATOMIC_SEQ_CST);
 		csr_set(CSR_HVIP, BIT(IRQ_VS_SOFT));
+		statistics_add(&vcpu->statistics.injected[INJECTED_SOFT]);
 	}
 	if (levels != vcpu->irq_loaded) {
+		count_levels(vcpu, levels & ~vcpu->irq_loaded);
 		csr_clear(CSR_HVIP, (uint64_t)(vcpu->irq_loaded & ~levels) << HVIP_SHIFT);
 		csr_set(CSR_HVIP, (uint64_t)(levels & ~vcpu->irq_loaded) << HVIP_SHIFT);
 		vcpu->irq_loaded = levels;
@@ -182,7 +192,7 @@ static __attribute__((noinline)) void decode_rarer_exit(struct vcpu *vcpu, uint6
 	} else if (scause == EXC_VIRTUAL_INSN) {
 		virtual_instruction(vcpu, exit);
 	} else if (scause == CAUSE_DEALT_WITH) {
-		exit->reason = EXIT_NONE;
+		exit->reason = EXIT_COUNTED;
 	} else {
 		/* A cause that hedeleg cannot delegate on this hart: it is the guest's. */
 		inject(vcpu, scause, csr_read(CSR_STVAL));
@@ -200,6 +210,7 @@ int hext_quick_access(struct vcpu *vcpu)
 	if (!insn_is_plain(htinst) || !vcpu_quick_access(vcpu, gpa, htinst))
 		return QUICK_NOT_DEALT_WITH;
 	csr_write(CSR_SEPC, sepc + (htinst & 2 ? 4 : 2));
+	statistics_add(&vcpu->statistics.quick_mmio);
 
 	/* Others who want something of this vCPU send an IPI, as it counts as in the guest. */
 	if (vcpu->irq != vcpu->irq_loaded || vcpu->requests || this_hart()->reschedule)
@@ -222,6 +233,7 @@ void __noreturn hext_exited(struct vcpu *vcpu, uint64_t scause)
 		exit.reason = EXIT_SBI;
 	else
 		decode_rarer_exit(vcpu, scause, &exit);
+	statistics_begin();
 	vcpu_exited(vcpu, &exit);
 }
 

@@ -19,6 +19,12 @@ void soft_leave(struct vcpu *vcpu, const struct exit *exit)
 	vcpu_exited(vcpu, exit);
 }
 
+/* Its kinds are numbered 1, 5 and 9. */
+void soft_count_interrupt(struct vcpu *vcpu, uint64_t cause)
+{
+	statistics_add(&vcpu->statistics.injected[(cause & ~SCAUSE_INTERRUPT) >> 2]);
+}
+
 void soft_leave_for_nothing(struct vcpu *vcpu)
 {
 	struct exit exit = {.reason = EXIT_NONE};
@@ -36,8 +42,10 @@ static void take_interrupt(struct vcpu *vcpu)
 {
 	uint64_t interrupt = soft_pending_interrupt(vcpu);
 
-	if (interrupt)
-		soft_inject(vcpu, interrupt, 0);
+	if (!interrupt)
+		return;
+	soft_count_interrupt(vcpu, interrupt);
+	soft_inject(vcpu, interrupt, 0);
 }
 
 static void environment_call(struct vcpu *vcpu)
@@ -57,28 +65,34 @@ static void leave_for_interrupt(struct vcpu *vcpu, uint64_t cause)
 	soft_leave(vcpu, &exit);
 }
 
+/* Deals with a trap; what returns here is counted here, what leaves by vcpu_exited(). */
 static void deal_with(struct vcpu *vcpu, uint64_t cause, uint64_t value)
 {
 	switch (cause) {
 	case EXC_BREAKPOINT:
 		soft_breakpoint(vcpu, value);
+		statistics_count(&vcpu->statistics, EXITS_PRIVILEGED);
 		break;
 	case EXC_ILLEGAL_INSN:
 		soft_illegal_instruction(vcpu, value);
+		statistics_count(&vcpu->statistics, EXITS_PRIVILEGED);
 		break;
 	case EXC_ECALL_U:
 		environment_call(vcpu);
+		statistics_count(&vcpu->statistics, EXITS_PRIVILEGED);
 		break;
 	case EXC_INSN_PAGE:
 	case EXC_LOAD_PAGE:
 	case EXC_STORE_PAGE:
 		soft_page_fault(vcpu, cause, GVA(value));
+		statistics_count(&vcpu->statistics, EXITS_SHADOW);
 		break;
 	default:
 		if (cause & SCAUSE_INTERRUPT)
 			leave_for_interrupt(vcpu, cause);
 		/* What a guest gets from its own machine. */
 		soft_inject(vcpu, cause, value);
+		statistics_count(&vcpu->statistics, EXITS_OTHER);
 		break;
 	}
 }
@@ -104,8 +118,11 @@ void soft_trapped(struct vcpu *vcpu, uint64_t cause, uint64_t value)
 	deal_with(vcpu, cause, value);
 	if (unlikely(vcpu->irq))
 		take_interrupt(vcpu);
-	if (unlikely(vcpu->requests | this_hart()->reschedule))
-		soft_leave_for_nothing(vcpu);
+	if (unlikely(vcpu->requests | this_hart()->reschedule)) {
+		struct exit exit = {.reason = EXIT_COUNTED};
+
+		soft_leave(vcpu, &exit);
+	}
 	irqoff_end();
 }
 
