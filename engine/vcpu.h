@@ -77,7 +77,7 @@ struct vcpu {
 	const uint64_t *sbi_extensions; /* = guest->sbi_extensions */
 
 	struct guest *guest;
-	struct hart *hart;          /* where it runs, ran last, or is queued */
+	struct hart *hart;          /* where it runs, ran last, or is queued; atomic */
 	volatile uint32_t mode;     /* enum vcpu_mode, atomic */
 	volatile uint32_t requests; /* enum vcpu_request, atomic */
 
@@ -112,8 +112,9 @@ struct vcpu {
 	/* Of guest memory, the scheduler and the SBI (vmm/, sbi/). */
 	char *backing;         /* a 2 MiB page that is being cleared for it, or NULL */
 	uint64_t backing_done; /* bytes of it that are */
-	struct list run_link;
-	uint32_t hsm_state; /* SBI_HSM_…; changed under the VM's lock */
+	struct entity *entity; /* vmm/run_queue.h */
+	struct hart *home;     /* where it was placed, or NULL; vmm/schedule_place.c */
+	uint32_t hsm_state;    /* SBI_HSM_…; changed under the VM's lock */
 	uint64_t start_pc, start_arg;
 };
 

@@ -10,13 +10,13 @@
 #define HARTS_MAX 64
 
 struct isa;
-struct run_queue;
+struct hart_schedule;
 struct vcpu_statistics;
 
 /* Timers of one hart; see kernel/timer.c. */
 struct timer_queue {
 	struct spinlock lock; /* guards the heap and every timer in it */
-	struct timer *root;
+	struct heap heap;
 	uint64_t armed;         /* what the hardware timer is set to; owned by the hart */
 	struct timer *expiring; /* whose `expired` runs at this moment, or NULL; atomic */
 };
@@ -39,8 +39,8 @@ struct hart {
 	uint32_t ipi;              /* enum ipi bits, set by anyone */
 	struct timer_queue timers;
 	char *stack_top;
-	volatile uint32_t reschedule; /* the guest is to be left for the run loop; atomic */
-	struct run_queue *run_queue;  /* the scheduler's (vmm/schedule.c) */
+	volatile uint32_t reschedule;   /* the guest is to be left for the run loop; atomic */
+	struct hart_schedule *schedule; /* the scheduler's (vmm/schedule.c) */
 	struct hart_counts counts;
 	/* Of the vCPU that is loaded here; stale when none is (engine/statistics.h). */
 	struct vcpu_statistics *statistics;

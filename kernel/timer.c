@@ -9,13 +9,6 @@
 
 #define NS_PER_SECOND UINT64_C(1000000000)
 
-/*
- * A pairing heap a hart: insertion is O(1), taking the earliest O(log n) amortized, and all
- * links are in the timers themselves.
- *
- * A timer's `prev` is its parent if it is the first child, else the sibling before it.
- */
-
 #define EXPIRE_MAX 16 /* timers dealt with in one interrupt */
 
 uint64_t time_now(void)
@@ -39,77 +32,21 @@ uint64_t time_ns_to_ticks(uint64_t ns)
 	       (ns % NS_PER_SECOND * platform.timebase + NS_PER_SECOND - 1) / NS_PER_SECOND;
 }
 
-static struct timer *heap_meld(struct timer *a, struct timer *b)
+static struct timer *timer_of(struct heap_node *node)
 {
-	if (!a || !b)
-		return a ? a : b;
-	if (b->deadline < a->deadline) {
-		struct timer *t = a;
-
-		a = b;
-		b = t;
-	}
-	b->prev = a;
-	b->next = a->child;
-	if (a->child)
-		a->child->prev = b;
-	a->child = b;
-	return a;
+	return container_of(node, struct timer, node);
 }
 
-/* Melds a list of siblings into one heap: pairs from the left, then all from the right. */
-static struct timer *heap_merge_pairs(struct timer *first)
+static void take_out(struct timer_queue *queue, struct timer *timer)
 {
-	struct timer *pairs = NULL;
-
-	while (first) {
-		struct timer *a = first;
-		struct timer *b = a->next;
-
-		first = b ? b->next : NULL;
-		a->next = a->prev = NULL;
-		if (b)
-			b->next = b->prev = NULL;
-		a = heap_meld(a, b);
-		a->next = pairs;
-		pairs = a;
-	}
-
-	struct timer *root = NULL;
-
-	while (pairs) {
-		struct timer *next = pairs->next;
-
-		pairs->next = NULL;
-		root = heap_meld(root, pairs);
-		pairs = next;
-	}
-	return root;
-}
-
-static void heap_remove(struct timer_queue *queue, struct timer *timer)
-{
-	struct timer *rest = heap_merge_pairs(timer->child);
-
-	if (queue->root == timer) {
-		queue->root = rest;
-	} else {
-		if (timer->prev->child == timer)
-			timer->prev->child = timer->next;
-		else
-			timer->prev->next = timer->next;
-		if (timer->next)
-			timer->next->prev = timer->prev;
-		queue->root = heap_meld(queue->root, rest);
-	}
-	timer->child = timer->next = timer->prev = NULL;
+	heap_remove(&queue->heap, &timer->node);
 	__atomic_store_n(&timer->queue, NULL, __ATOMIC_SEQ_CST);
 }
 
 /* Sets this hart's timer hardware. The queue's lock is held. */
 static void arm(struct timer_queue *queue)
 {
-	uint64_t deadline = queue->root ? queue->root->deadline : TIME_NEVER;
+	uint64_t deadline = queue->heap.root ? queue->heap.root->key : TIME_NEVER;
 
 	if (deadline == queue->armed)
 		return;
@@ -147,7 +84,7 @@ static void unqueue(struct timer *timer)
 	while ((queue = __atomic_load_n(&timer->queue, __ATOMIC_ACQUIRE)) != NULL) {
 		spin_lock(&queue->lock);
 		if (timer->queue == queue) {
-			heap_remove(queue, timer);
+			take_out(queue, timer);
 			if (queue == &this_hart()->timers)
 				arm(queue);
 			spin_unlock(&queue->lock);
@@ -165,10 +102,9 @@ void timer_set(struct timer *timer, uint64_t deadline)
 	if (deadline == TIME_NEVER)
 		return;
 	spin_lock(&queue->lock);
-	timer->deadline = deadline;
+	timer->node.key = deadline;
 	timer->queue = queue;
-	timer->child = timer->next = timer->prev = NULL;
-	queue->root = heap_meld(queue->root, timer);
+	heap_insert(&queue->heap, &timer->node);
 	arm(queue);
 	spin_unlock(&queue->lock);
 }
@@ -195,13 +131,13 @@ void timer_interrupt(void)
 
 	spin_lock(&queue->lock);
 	/* If there are more, the hardware fires again at once. */
-	for (unsigned n = 0; n < EXPIRE_MAX && queue->root && queue->root->deadline <= time_now();
-	     n++) {
-		struct timer *timer = queue->root;
+	for (unsigned n = 0;
+	     n < EXPIRE_MAX && queue->heap.root && queue->heap.root->key <= time_now(); n++) {
+		struct timer *timer = timer_of(queue->heap.root);
 
 		/* Before it leaves the queue, for timer_quiesce(). */
 		__atomic_store_n(&queue->expiring, timer, __ATOMIC_SEQ_CST);
-		heap_remove(queue, timer);
+		take_out(queue, timer);
 		spin_unlock(&queue->lock);
 		timer->expired(timer);
 		__atomic_store_n(&queue->expiring, NULL, __ATOMIC_SEQ_CST);

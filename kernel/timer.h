@@ -7,14 +7,14 @@
  * the earliest. Times are ticks of the machine's `time` CSR (timebase-frequency a second).
  */
 
+#include "kernel/heap.h"
 #include "kernel/lock.h"
 #include "kernel/types.h"
 
 #define TIME_NEVER UINT64_MAX
 
 struct timer {
-	uint64_t deadline;                    /* ticks; meaningful while queued */
-	struct timer *child, *next, *prev;    /* the pairing heap's links */
+	struct heap_node node;                /* its key: the deadline in ticks */
 	struct timer_queue *queue;            /* where it is queued, or NULL */
 	void (*expired)(struct timer *timer); /* called once, interrupts off, no lock held */
 };

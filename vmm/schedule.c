@@ -1,45 +1,25 @@
 /* SPDX-License-Identifier: MIT */
 
-#include "vmm/schedule.h"
+/* Turns: whose it is, what it has to do first, and what a hart does in between. */
 
 #include "kernel/error.h"
-#include "kernel/hart.h"
 #include "kernel/log.h"
 #include "kernel/platform.h"
 #include "kernel/pool.h"
 #include "kernel/trap.h"
 #include "vmm/gmem.h"
 #include "vmm/hooks.h"
+#include "vmm/schedule_own.h"
 #include "vmm/vm.h"
 
-#define SLICE_PER_SECOND 200 /* a turn lasts 5 ms while others wait */
+#define WORKER_WEIGHT 100 /* of the jobs of a hart, against those of VMs */
 
-struct run_queue {
-	struct spinlock lock; /* guards `runnable`, `count`, `jobs`; and mode BLOCKED to HOST */
-	struct list runnable; /* vCPUs waiting for their turn */
-	unsigned count;       /* of these */
-	struct list jobs;
-	struct vcpu *current; /* whose turn it is, or NULL; its hart's alone, as the next two */
-	bool alone;           /* nobody else waits for the hart */
-	bool trap_wfi;        /* something can be done while its vCPU waits */
-	struct vcpu *loaded;  /* whose state is in the hart, or NULL */
-	struct timer slice;
-	unsigned placed; /* vCPUs that have their place here; atomic */
-};
+#define BALANCES_PER_SECOND 50
 
-static struct run_queue queues[HARTS_MAX];
+struct hart_schedule hart_schedules[HARTS_MAX];
+uint64_t idle_harts;
 
-static struct run_queue *queue_of(const struct hart *hart)
-{
-	return &queues[hart->index];
-}
-
-static struct hart *hart_of(const struct run_queue *queue)
-{
-	return hart_by_index((unsigned)(queue - queues));
-}
-
-static void slice_expired(struct timer *timer)
+static void turn_ended(struct timer *timer)
 {
 	(void)timer;
 	this_hart()->reschedule = 1;
@@ -47,101 +27,107 @@ static void slice_expired(struct timer *timer)
 
 void schedule_init_hart(void)
 {
-	this_hart()->run_queue = queue_of(this_hart());
+	this_hart()->schedule = &hart_schedules[this_hart()->index];
+}
+
+static void init_worker(struct hart_schedule *schedule)
+{
+	schedule->worker_group.weight = WORKER_WEIGHT;
+	schedule->worker = (struct entity){
+	    .group = &schedule->worker_group,
+	    .load = SCHEDULE_LOAD,
+	    .pinned = true,
+	};
+	entity_init(&schedule->worker);
 }
 
 void schedule_init(void)
 {
 	for (unsigned i = 0; i < HARTS_MAX; i++) {
-		struct run_queue *queue = &queues[i];
+		struct hart_schedule *schedule = &hart_schedules[i];
 
-		list_init(&queue->runnable);
-		list_init(&queue->jobs);
-		timer_init(&queue->slice, slice_expired);
+		run_queue_init(&schedule->queue, platform.timebase);
+		list_init(&schedule->jobs);
+		timer_init(&schedule->turn_end, turn_ended);
+		init_worker(schedule);
 	}
 }
 
-/* Makes a hart notice what is new in its queue. */
-static void notify(struct run_queue *queue)
+void schedule_notify(struct hart_schedule *schedule)
 {
-	struct hart *hart = hart_of(queue);
+	struct hart *hart = hart_of(schedule);
 
 	__atomic_store_n(&hart->reschedule, 1, __ATOMIC_SEQ_CST);
 	if (hart != this_hart())
 		ipi_send(hart, IPI_KICK);
 }
 
-static void enqueue(struct run_queue *queue, struct vcpu *vcpu)
-{
-	list_push_back(&queue->runnable, &vcpu->run_link);
-	queue->count++;
-}
-
 void schedule_trap_wfi(void)
 {
-	this_hart()->run_queue->trap_wfi = true;
+	this_hart()->schedule->trap_wfi = true;
 }
 
 void schedule_job(struct job *job, int (*step)(struct job *job))
 {
-	struct run_queue *queue = &queues[0];
+	struct hart_schedule *schedule = &hart_schedules[0];
+	struct entity *worker = &schedule->worker;
 
 	job->step = step;
-	spin_lock(&queue->lock);
-	list_push_back(&queue->jobs, &job->link);
-	spin_unlock(&queue->lock);
-	notify(queue);
+	spin_lock(&schedule->lock);
+	list_push_back(&schedule->jobs, &job->link);
+	if (!worker->active)
+		run_queue_wake(&schedule->queue, worker, time_now());
+	spin_unlock(&schedule->lock);
+	schedule_notify(schedule);
 }
 
-struct hart *schedule_place(const struct vm *vm)
+/* The queue of the hart that a vCPU is on, which may change until it is locked. */
+static struct hart_schedule *lock_schedule_of(struct vcpu *vcpu)
 {
-	struct run_queue *best = NULL;
+	for (;;) {
+		struct hart *hart = __atomic_load_n(&vcpu->hart, __ATOMIC_ACQUIRE);
+		struct hart_schedule *schedule = &hart_schedules[hart->index];
 
-	for (unsigned i = 0; i < hart_count(); i++) {
-		struct run_queue *queue = &queues[i];
-		const struct hart *hart = hart_of(queue);
-
-		if (!vmconfig_allows_cpu(&vm->config, hart->id) || !vm->guest.engine->can_use(hart))
-			continue;
-		if (!best || queue->placed < best->placed)
-			best = queue;
+		spin_lock(&schedule->lock);
+		if (__atomic_load_n(&vcpu->hart, __ATOMIC_ACQUIRE) == hart)
+			return schedule;
+		spin_unlock(&schedule->lock);
 	}
-	if (!best)
-		return NULL;
-	__atomic_add_fetch(&best->placed, 1, __ATOMIC_RELAXED);
-	return hart_of(best);
 }
 
-void schedule_unplace(struct vcpu *vcpu)
+/* A vCPU that was blocked or parked is to run. */
+static void make_runnable(struct vcpu *vcpu, enum vcpu_mode from)
 {
-	__atomic_sub_fetch(&queue_of(vcpu->hart)->placed, 1, __ATOMIC_RELAXED);
+	struct hart_schedule *schedule = lock_schedule_of(vcpu);
+	struct run_queue *queue = &schedule->queue;
+	bool notify = false, waits = false;
+
+	if (vcpu->mode == from) {
+		__atomic_store_n(&vcpu->mode, VCPU_HOST, __ATOMIC_SEQ_CST);
+		/* Where its turn has not ended yet, it goes on. */
+		if (queue->running != vcpu->entity) {
+			uint64_t now = time_now();
+
+			waits = queue->running;
+			run_queue_wake(queue, vcpu->entity, now);
+			notify = run_queue_preempts(queue, vcpu->entity, now);
+		}
+	}
+	spin_unlock(&schedule->lock);
+	if (notify)
+		schedule_notify(schedule);
+	if (waits)
+		schedule_offer(vcpu->entity);
 }
 
 void schedule_start(struct vcpu *vcpu)
 {
-	struct run_queue *queue = queue_of(vcpu->hart);
-
-	spin_lock(&queue->lock);
-	__atomic_store_n(&vcpu->mode, VCPU_HOST, __ATOMIC_SEQ_CST);
-	enqueue(queue, vcpu);
-	spin_unlock(&queue->lock);
-	notify(queue);
+	make_runnable(vcpu, VCPU_PARKED);
 }
 
 void vcpu_wake(struct vcpu *vcpu)
 {
-	struct run_queue *queue = queue_of(vcpu->hart);
-	bool woken;
-
-	spin_lock(&queue->lock);
-	woken = vcpu->mode == VCPU_BLOCKED;
-	if (woken) {
-		__atomic_store_n(&vcpu->mode, VCPU_HOST, __ATOMIC_SEQ_CST);
-		enqueue(queue, vcpu);
-	}
-	spin_unlock(&queue->lock);
-	if (woken)
-		notify(queue);
+	make_runnable(vcpu, VCPU_BLOCKED);
 }
 
 void schedule_block(struct vcpu *vcpu)
@@ -154,10 +140,7 @@ void schedule_block(struct vcpu *vcpu)
 	if (deadline != TIME_NEVER)
 		timer_set(&vcpu->timer, deadline);
 
-	/*
-	 * Its turn ends here even if somebody wakes it at once: a waker puts it into the queue,
-	 * and only end_turn() looks there.
-	 */
+	/* Its turn ends here; if somebody wakes it at once, end_turn() sees that. */
 	this_hart()->reschedule = 1;
 	__atomic_store_n(&vcpu->mode, VCPU_BLOCKED, __ATOMIC_SEQ_CST);
 
@@ -177,27 +160,26 @@ void schedule_park(struct vcpu *vcpu)
 	__atomic_fetch_or(&vcpu->requests, VCPU_PARK, __ATOMIC_SEQ_CST);
 }
 
-static void unload(struct run_queue *queue)
+static void unload(struct hart_schedule *schedule)
 {
-	if (queue->loaded)
-		queue->loaded->guest->engine->put(queue->loaded);
-	queue->loaded = NULL;
+	struct vcpu *vcpu = schedule->loaded;
+
+	if (vcpu)
+		vcpu->guest->engine->put(vcpu);
+	/* From now on another hart may have it. */
+	__atomic_store_n(&schedule->loaded, NULL, __ATOMIC_RELEASE);
 }
 
-static void park(struct run_queue *queue, struct vcpu *vcpu)
+static void park(struct hart_schedule *schedule, struct vcpu *vcpu)
 {
-	unload(queue);
+	unload(schedule);
 	__atomic_store_n(&vcpu->requests, 0, __ATOMIC_SEQ_CST);
 	gmem_fault_abandon(vcpu);
 	timer_cancel(&vcpu->timer);
-	spin_lock(&queue->lock);
-	/* It blocked, and was woken again, before its turn ended. */
-	if (!list_empty(&vcpu->run_link)) {
-		list_remove(&vcpu->run_link);
-		queue->count--;
-	}
+	spin_lock(&schedule->lock);
+	run_queue_end_turn(&schedule->queue, time_now(), true);
 	__atomic_store_n(&vcpu->mode, VCPU_PARKED, __ATOMIC_SEQ_CST);
-	spin_unlock(&queue->lock);
+	spin_unlock(&schedule->lock);
 	vm_vcpu_parked(vcpu);
 }
 
@@ -248,137 +230,172 @@ static bool prepare(struct vcpu *vcpu)
 	return !(requests & VCPU_SUSPENDED) || resume(vcpu);
 }
 
-static struct vcpu *take_next(struct run_queue *queue)
-{
-	struct vcpu *vcpu = NULL;
-
-	spin_lock(&queue->lock);
-	if (!list_empty(&queue->runnable)) {
-		vcpu = list_entry(queue->runnable.next, struct vcpu, run_link);
-		list_remove(&vcpu->run_link);
-		queue->count--;
-	}
-	spin_unlock(&queue->lock);
-	return vcpu;
-}
-
 /* Begins a vCPU's turn. */
-static void begin_turn(struct run_queue *queue, struct vcpu *vcpu)
+static void begin_turn(struct hart_schedule *schedule, struct vcpu *vcpu)
 {
-	if (queue->loaded != vcpu) {
-		unload(queue);
+	uint64_t end = run_queue_turn_end(&schedule->queue, time_now());
+
+	if (schedule->loaded != vcpu) {
+		unload(schedule);
 		vcpu->guest->engine->load(vcpu);
-		queue->loaded = vcpu;
+		__atomic_store_n(&schedule->loaded, vcpu, __ATOMIC_RELAXED);
 	}
-	queue->current = vcpu;
+	schedule->current = vcpu;
 
 	/*
 	 * Alone, it runs without a tick, and WFI waits in the guest: once the stock of cleared
 	 * pages, which is filled in the time that guests wait, is full.
 	 */
-	queue->alone = queue->count == 0 && list_empty(&queue->jobs);
-	queue->trap_wfi = !queue->alone || pool_wants_refill();
-	if (!queue->alone)
-		timer_set(&queue->slice, time_now() + platform.timebase / SLICE_PER_SECOND);
+	schedule->trap_wfi = !schedule->queue.alone || pool_wants_refill();
+	if (end != TIME_NEVER)
+		timer_set(&schedule->turn_end, end);
 }
 
-/* Ends it: the vCPU goes to the end of the queue, or where its mode says. */
-static void end_turn(struct run_queue *queue, struct vcpu *vcpu)
+/* Ends it: the vCPU waits for its next one, or as its mode says. */
+static void end_turn(struct hart_schedule *schedule, struct vcpu *vcpu)
 {
-	queue->current = NULL;
-	if (!queue->alone)
-		timer_cancel(&queue->slice);
+	bool waits;
+
+	schedule->current = NULL;
+	timer_cancel(&schedule->turn_end);
 	if (is_leaving(vcpu)) {
-		park(queue, vcpu);
+		park(schedule, vcpu);
 		return;
 	}
-	spin_lock(&queue->lock);
-	/* Blocked, it is in no queue; and whoever woke it since has put it into this one. */
-	if (vcpu->mode == VCPU_HOST && list_empty(&vcpu->run_link))
-		enqueue(queue, vcpu);
-	spin_unlock(&queue->lock);
+	spin_lock(&schedule->lock);
+	waits = vcpu->mode == VCPU_HOST;
+	run_queue_end_turn(&schedule->queue, time_now(), !waits);
+	waits = waits && schedule->queue.count > 1;
+	spin_unlock(&schedule->lock);
+	if (waits)
+		schedule_offer(vcpu->entity);
 }
 
-static bool run_job_step(struct run_queue *queue)
+static struct job *take_job(struct hart_schedule *schedule)
 {
 	struct job *job = NULL;
 
-	spin_lock(&queue->lock);
-	if (!list_empty(&queue->jobs)) {
-		job = list_entry(queue->jobs.next, struct job, link);
+	spin_lock(&schedule->lock);
+	if (!list_empty(&schedule->jobs)) {
+		job = list_entry(schedule->jobs.next, struct job, link);
 		list_remove(&job->link);
 	}
-	spin_unlock(&queue->lock);
+	spin_unlock(&schedule->lock);
+	return job;
+}
+
+static bool run_job_step(struct hart_schedule *schedule)
+{
+	struct job *job = take_job(schedule);
+
 	if (!job)
 		return false;
 	/* A job that is finished may be gone after its last step. */
 	if (job->step(job) == ERR_AGAIN) {
-		spin_lock(&queue->lock);
-		list_push_back(&queue->jobs, &job->link);
-		spin_unlock(&queue->lock);
+		spin_lock(&schedule->lock);
+		list_push_back(&schedule->jobs, &job->link);
+		spin_unlock(&schedule->lock);
 	}
 	return true;
 }
 
-/* Jobs have their turns too, as long as a vCPU's at the most. */
-static bool run_jobs(struct run_queue *queue)
+/* Jobs have their turns as vCPUs have. */
+static void work(struct hart_schedule *schedule)
 {
-	uint64_t end = time_now() + platform.timebase / SLICE_PER_SECOND;
-	bool worked = false;
+	uint64_t end = run_queue_turn_end(&schedule->queue, time_now());
 
-	while (time_now() < end && run_job_step(queue)) {
-		worked = true;
+	if (end != TIME_NEVER)
+		timer_set(&schedule->turn_end, end);
+	while (run_job_step(schedule)) {
 		preempt_point();
+		if (this_hart()->reschedule)
+			break;
 	}
-	return worked;
+	timer_cancel(&schedule->turn_end);
+	spin_lock(&schedule->lock);
+	run_queue_end_turn(&schedule->queue, time_now(), list_empty(&schedule->jobs));
+	spin_unlock(&schedule->lock);
 }
 
-static void idle(void)
+static struct entity *take_next(struct hart_schedule *schedule)
 {
-	if (pool_refill_step())
-		preempt_point();
-	else
-		interrupt_wait();
+	struct entity *entity;
+
+	spin_lock(&schedule->lock);
+	entity = run_queue_next(&schedule->queue, time_now());
+	spin_unlock(&schedule->lock);
+	return entity;
 }
 
-/* Finds the next vCPU whose turn it is; does other work, or waits, while there is none. */
-static void next_turn(struct run_queue *queue)
+static void balance(struct hart_schedule *schedule)
 {
+	uint64_t now;
+
+	if (schedule->queue.count == 0 || hart_count() == 1)
+		return;
+	now = time_now();
+	if (now < schedule->next_balance)
+		return;
+	schedule->next_balance = now + platform.timebase / BALANCES_PER_SECOND;
+	schedule_push(schedule);
+}
+
+/* Nothing waits for this hart. */
+static void idle(struct hart_schedule *schedule)
+{
+	uint64_t bit = BIT(this_hart()->index);
+
+	/* Who has something to spare from now on sends an IPI. */
+	__atomic_fetch_or(&idle_harts, bit, __ATOMIC_SEQ_CST);
+	if (!schedule_pull(schedule)) {
+		if (pool_refill_step())
+			preempt_point();
+		else
+			interrupt_wait();
+	}
+	__atomic_fetch_and(&idle_harts, ~bit, __ATOMIC_SEQ_CST);
+}
+
+/* Finds what comes next; does other work, or waits, while there is nothing. */
+static void next_turn(struct hart_schedule *schedule)
+{
+	struct entity *entity;
+
 	__atomic_store_n(&this_hart()->reschedule, 0, __ATOMIC_SEQ_CST);
 	preempt_point();
-
-	bool worked = run_jobs(queue);
-	struct vcpu *vcpu = take_next(queue);
-
-	if (vcpu)
-		begin_turn(queue, vcpu);
-	else if (!worked)
-		idle();
+	balance(schedule);
+	entity = take_next(schedule);
+	if (!entity)
+		idle(schedule);
+	else if (entity->vcpu)
+		begin_turn(schedule, entity->vcpu);
+	else
+		work(schedule);
 }
 
 /* Something has to be done before the vCPU, if there is one, can be entered (again). */
-static __attribute__((noinline)) void turn(struct run_queue *queue, struct vcpu *vcpu)
+static __attribute__((noinline)) void turn(struct hart_schedule *schedule, struct vcpu *vcpu)
 {
 	if (vcpu) {
 		if (!this_hart()->reschedule && vcpu->mode == VCPU_HOST && prepare(vcpu))
 			return;
-		end_turn(queue, vcpu);
+		end_turn(schedule, vcpu);
 	}
-	next_turn(queue);
+	next_turn(schedule);
 }
 
 void schedule_run(void)
 {
 	struct hart *hart = this_hart();
-	struct run_queue *queue = hart->run_queue;
+	struct hart_schedule *schedule = hart->schedule;
 
 	for (;;) {
-		struct vcpu *vcpu = queue->current;
+		struct vcpu *vcpu = schedule->current;
 
 		/* Returns only if a request came in between. */
 		if (likely(vcpu && !(hart->reschedule | vcpu->mode | vcpu->requests)))
-			vcpu->guest->engine->run(vcpu, queue->trap_wfi);
+			vcpu->guest->engine->run(vcpu, schedule->trap_wfi);
 		else
-			turn(queue, vcpu);
+			turn(schedule, vcpu);
 	}
 }

@@ -3,9 +3,9 @@
 #define VMM_SCHEDULE_H
 
 /*
- * Who runs on which hart: each hart has a queue of runnable vCPUs that take turns, and of
- * jobs, work of the hypervisor's own that is cut into steps. A vCPU stays on the hart it was
- * placed on.
+ * Who runs on which hart. Each hart has a queue of the vCPUs that wait for it (vmm/run_queue.h),
+ * and of jobs, work of the hypervisor's own that is cut into steps. Harts with nothing to do, and
+ * now and then those with little, take vCPUs over from others (vmm/schedule.c).
  */
 
 #include "engine/vcpu.h"
@@ -39,15 +39,19 @@ void schedule_trap_wfi(void);
 /* Queues a job on the boot hart, which does all of them. Any hart, any lock but a queue's. */
 void schedule_job(struct job *job, int (*step)(struct job *job));
 
-/* The hart, of those the VM may use, that has the fewest vCPUs placed on it. */
-struct hart *schedule_place(const struct vm *vm);
+/*
+ * Places a new vCPU, which is parked, on the hart of those its VM may use that has the least to
+ * do, and with a reservation only where that fits. On the boot hart, in a job or at boot; memory
+ * comes from the VM's arena. ERR_NOMEM; ERR_NOENT: no hart can run it; ERR_BUSY: there is no hart
+ * that could keep to its reservation. The latter two have been reported.
+ */
+int schedule_place(struct vm *vm, struct vcpu *vcpu);
 
-/* Gives up a vCPU's place. */
+/* Gives up its place. It is parked. */
 void schedule_unplace(struct vcpu *vcpu);
 
 /*
- * A parked vCPU becomes runnable on its hart. Its registers are set. Any hart; takes the
- * queue's lock.
+ * A parked vCPU becomes runnable. Its registers are set. Any hart; takes the queue's lock.
  */
 void schedule_start(struct vcpu *vcpu);
 

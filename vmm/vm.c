@@ -86,14 +86,11 @@ static int build_vcpu(struct vm *vm, unsigned id)
 	vcpu->sbi_extensions = vm->guest.sbi_extensions;
 	vcpu->mode = VCPU_PARKED;
 	vcpu->hsm_state = SBI_HSM_STOPPED;
-	list_init(&vcpu->run_link);
 	timer_init(&vcpu->timer, timer_expired);
-	vcpu->hart = schedule_place(vm);
-	if (!vcpu->hart) {
-		log_error("%s: pilae,cpus: none of these harts can run it", vm->config.path);
-		return ERR_NOENT;
-	}
-	return vm->guest.engine->vcpu_init(vcpu);
+
+	int error = schedule_place(vm, vcpu);
+
+	return error ? error : vm->guest.engine->vcpu_init(vcpu);
 }
 
 /* What all the harts that it may run on can do. */
@@ -133,6 +130,7 @@ static int build(struct vm *vm)
 	guest->arena = &vm->arena;
 	guest->sbi_extensions = sbi_extension_ids;
 	guest->vmid = 0;
+	vm->group = (struct entity_group){.weight = vm->config.weight};
 	find_isa(vm);
 	vm->ram_base = vm->config.ram_base;
 	vm->ram_size = vm->config.memory;
@@ -161,7 +159,7 @@ static int build(struct vm *vm)
 static void unplace_vcpus(struct vm *vm)
 {
 	for (unsigned id = 0; vm->vcpus && id < vm->config.vcpus; id++) {
-		if (vm->vcpus[id] && vm->vcpus[id]->hart)
+		if (vm->vcpus[id])
 			schedule_unplace(vm->vcpus[id]);
 	}
 	vm->vcpus = NULL;

@@ -10,6 +10,7 @@
 #include "kernel/lock.h"
 #include "vmm/bus.h"
 #include "vmm/load.h"
+#include "vmm/run_queue.h"
 #include "vmm/schedule.h"
 #include "vmm/vmconfig.h"
 
@@ -41,6 +42,7 @@ struct vm {
 	uint32_t active; /* vCPUs that are not parked */
 
 	struct vcpu **vcpus;
+	struct entity_group group;
 	struct bus bus;
 	struct machine *machine; /* its devices; device/machine.c */
 	uint64_t ram_base, ram_size;

@@ -367,8 +367,6 @@ int vmconfig_check_supported(const struct vmconfig *config)
 
 	if (config->identity_map)
 		error = refuse_unsupported(config, "pilae,identity-map");
-	if (config->budget_us != 0)
-		error = refuse_unsupported(config, "pilae,budget-us");
 	if (config->on_crash == VMCONFIG_ON_CRASH_PAUSE)
 		error = refuse_unsupported(config, "pilae,on-crash = \"pause\"");
 	for (unsigned i = 0; i < config->device_count; i++) {

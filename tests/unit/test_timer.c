@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* unit: kernel/timer.c */
+/* unit: kernel/timer.c kernel/heap.c */
 #include "tests/unit/fake_kernel.h"
 
 #include "kernel/timer.h"
