@@ -49,6 +49,10 @@ struct vcpu_statistics {
 	uint64_t injected[INJECTIONS];
 };
 
+/* The quick ones of a class, and its name. */
+uint64_t statistics_quick(const struct vcpu_statistics *statistics, enum exit_class class);
+extern const char *const exit_class_names[EXIT_CLASSES];
+
 #ifdef PILAE_NO_STATISTICS
 #define STATISTICS_ON false
 #else

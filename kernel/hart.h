@@ -11,6 +11,7 @@
 
 struct isa;
 struct hart_schedule;
+struct trace_ring;
 struct vcpu_statistics;
 
 /* Timers of one hart; see kernel/timer.c. */
@@ -44,6 +45,8 @@ struct hart {
 	struct hart_counts counts;
 	/* Of the vCPU that is loaded here; stale when none is (engine/statistics.h). */
 	struct vcpu_statistics *statistics;
+	struct trace_ring *trace; /* where it records, or NULL; and that it does (kernel/trace.c) */
+	bool trace_busy;          /* both atomic */
 	uint64_t interrupts_off_since; /* instret; for builds that measure it */
 };
 

@@ -215,6 +215,8 @@ static void reset_vm(const struct command_call *call)
 const struct command vm_commands[] = {
     {"list", "all VMs", NULL, COMMAND_JSON, vm_list},
     {"info", "one VM in full", NULL, COMMAND_NAME | COMMAND_JSON, vm_info},
+    {"stats", "what its vCPUs did: time, exits, interrupts", NULL, COMMAND_NAME | COMMAND_JSON,
+     cmd_vm_stats},
     {"start", "start a VM that is not running", NULL, COMMAND_NAME, start_vm},
     {"console", "give it the terminal", NULL, COMMAND_NAME, vm_console},
     {"kill", "end a VM, as if its power were cut", NULL, COMMAND_NAME, kill_vm},

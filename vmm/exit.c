@@ -2,6 +2,7 @@
 
 #include "vmm/exit.h"
 
+#include "engine/vcpu_trace.h"
 #include "kernel/error.h"
 #include "kernel/trap.h"
 #include "vmm/gmem.h"
@@ -66,8 +67,43 @@ static __attribute__((noinline)) void handle_rarer(struct vcpu *vcpu, const stru
 	}
 }
 
+static __attribute__((noinline, cold)) void trace_access(struct vcpu *vcpu,
+							 const struct exit_access *access)
+{
+	unsigned detail = (unsigned)access->kind;
+
+	if (access->walk)
+		detail |= TRACE_ACCESS_WALK;
+	if (vm_is_ram(vm_of(vcpu), access->gpa, 1))
+		detail |= TRACE_ACCESS_RAM;
+	vcpu_trace(vcpu, TRACE_ACCESS, detail, access->gpa.v, access->gva.v);
+}
+
+static __attribute__((noinline, cold)) void trace_exit(struct vcpu *vcpu, const struct exit *exit)
+{
+	switch (exit->reason) {
+	case EXIT_SBI:
+		vcpu_trace(vcpu, TRACE_SBI, 0, vcpu->x[17], vcpu->x[16]);
+		break;
+	case EXIT_ACCESS:
+		trace_access(vcpu, &exit->access);
+		break;
+	case EXIT_WFI:
+		vcpu_trace(vcpu, TRACE_WFI, 0, 0, 0);
+		break;
+	case EXIT_INTERRUPT:
+		vcpu_trace(vcpu, TRACE_INTERRUPT, (unsigned)exit->number, 0, 0);
+		break;
+	default:
+		vcpu_trace(vcpu, TRACE_OTHER, 0, 0, 0);
+		break;
+	}
+}
+
 void __noreturn vcpu_exited(struct vcpu *vcpu, const struct exit *exit)
 {
+	if (trace_is_on())
+		trace_exit(vcpu, exit);
 	if (exit->reason == EXIT_ACCESS) {
 		handle_access(vcpu, &exit->access);
 	} else if (exit->reason == EXIT_SBI) {

@@ -2,6 +2,8 @@
 
 #include "vmm/vm.h"
 
+#include "kernel/trace_ring.h"
+
 #include "kernel/error.h"
 #include "kernel/hart.h"
 #include "kernel/irqoff.h"
@@ -49,6 +51,26 @@ uint64_t vm_committed_bytes(void)
 	return vms.committed;
 }
 
+bool vm_commit_own(uint64_t bytes)
+{
+	uint64_t total = page_total_bytes();
+	bool fits;
+
+	spin_lock(&vms.lock);
+	fits = vms.committed <= total && bytes <= total - vms.committed;
+	if (fits)
+		vms.committed += bytes;
+	spin_unlock(&vms.lock);
+	return fits;
+}
+
+void vm_uncommit_own(uint64_t bytes)
+{
+	spin_lock(&vms.lock);
+	vms.committed -= bytes;
+	spin_unlock(&vms.lock);
+}
+
 struct vm *vm_by_number(unsigned number)
 {
 	for (struct vm *vm = vms.first; vm; vm = vm->next) {
@@ -81,6 +103,7 @@ static int build_vcpu(struct vm *vm, unsigned id)
 		return ERR_NOMEM;
 	vm->vcpus[id] = vcpu;
 	vcpu->id = id;
+	vcpu->trace_id = TRACE_WHO(vm->number, id);
 	vcpu->self_mask = id < 64 ? BIT(id) : 0;
 	vcpu->guest = &vm->guest;
 	vcpu->sbi_extensions = vm->guest.sbi_extensions;

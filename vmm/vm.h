@@ -102,4 +102,11 @@ bool vm_any_crashed(void);
 /* Bytes promised to the VMs that are alive, and what Pilae itself took at boot. */
 uint64_t vm_committed_bytes(void);
 
+/*
+ * Sets memory aside for Pilae itself, which VMs then are not promised, and gives it back. false:
+ * all is promised. Boot hart, in a job.
+ */
+bool vm_commit_own(uint64_t bytes);
+void vm_uncommit_own(uint64_t bytes);
+
 #endif

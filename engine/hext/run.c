@@ -5,6 +5,7 @@
 #include "engine/fp.h"
 #include "engine/hext/hext.h"
 #include "engine/hext/quick.h"
+#include "engine/vcpu_trace.h"
 #include "kernel/error.h"
 #include "kernel/hart.h"
 #include "kernel/irqoff.h"
@@ -22,10 +23,14 @@
 
 static void count_levels(struct vcpu *vcpu, uint32_t raised)
 {
-	if (raised & BIT(IRQ_S_TIMER))
+	if (raised & BIT(IRQ_S_TIMER)) {
+		vcpu_trace(vcpu, TRACE_INJECT, IRQ_S_TIMER, 0, 0);
 		statistics_add(&vcpu->statistics.injected[INJECTED_TIMER]);
-	if (raised & BIT(IRQ_S_EXT))
+	}
+	if (raised & BIT(IRQ_S_EXT)) {
+		vcpu_trace(vcpu, TRACE_INJECT, IRQ_S_EXT, 0, 0);
 		statistics_add(&vcpu->statistics.injected[INJECTED_EXTERNAL]);
+	}
 }
 
 /* Tells the hardware what is pending for the vCPU now. */
@@ -41,6 +46,7 @@ static void fold_interrupts(struct vcpu *vcpu, uint32_t irq)
 		__atomic_fetch_and(&vcpu->irq, ~(uint32_t)BIT(IRQ_S_SOFT), __ATOMIC_SEQ_CST);
 		csr_set(CSR_HVIP, BIT(IRQ_VS_SOFT));
 		statistics_add(&vcpu->statistics.injected[INJECTED_SOFT]);
+		vcpu_trace(vcpu, TRACE_INJECT, IRQ_S_SOFT, 0, 0);
 	}
 	if (levels != vcpu->irq_loaded) {
 		count_levels(vcpu, levels & ~vcpu->irq_loaded);
@@ -211,6 +217,8 @@ int hext_quick_access(struct vcpu *vcpu)
 		return QUICK_NOT_DEALT_WITH;
 	csr_write(CSR_SEPC, sepc + (htinst & 2 ? 4 : 2));
 	statistics_add(&vcpu->statistics.quick_mmio);
+	vcpu_trace(vcpu, TRACE_MMIO,
+		   htinst & INSN_PLAIN_STORE ? TRACE_ACCESS_STORE : TRACE_ACCESS_LOAD, gpa.v, 0);
 
 	/* Others who want something of this vCPU send an IPI, as it counts as in the guest. */
 	if (vcpu->irq != vcpu->irq_loaded || vcpu->requests || this_hart()->reschedule)
@@ -253,6 +261,7 @@ static void run(struct vcpu *vcpu, bool trap_wfi)
 		return;
 	}
 	csr_write(CSR_HSTATUS, HSTATUS_VSXL_64 | HSTATUS_SPV | (trap_wfi ? HSTATUS_VTW : 0));
+	vcpu_trace(vcpu, TRACE_ENTER, 0, 0, 0);
 	irqoff_end();
 	hext_enter(vcpu);
 }

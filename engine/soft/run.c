@@ -9,6 +9,7 @@
 #include "engine/soft/code.h"
 #include "engine/soft/soft.h"
 #include "engine/soft/walk.h"
+#include "engine/vcpu_trace.h"
 #include "kernel/hart.h"
 #include "kernel/irqoff.h"
 #include "riscv/csr.h"
@@ -22,6 +23,7 @@ void soft_leave(struct vcpu *vcpu, const struct exit *exit)
 /* Its kinds are numbered 1, 5 and 9. */
 void soft_count_interrupt(struct vcpu *vcpu, uint64_t cause)
 {
+	vcpu_trace(vcpu, TRACE_INJECT, cause & ~SCAUSE_INTERRUPT, 0, 0);
 	statistics_add(&vcpu->statistics.injected[(cause & ~SCAUSE_INTERRUPT) >> 2]);
 }
 
@@ -112,6 +114,7 @@ void soft_do_fences(struct vcpu *vcpu)
 void soft_trapped(struct vcpu *vcpu, uint64_t cause, uint64_t value)
 {
 	irqoff_begin();
+	vcpu_trace(vcpu, TRACE_TRAP, TRACE_CAUSE(cause), value, vcpu->pc);
 	vcpu->soft->shadow.work = 0;
 	if (vcpu->soft->fence_count)
 		soft_do_fences(vcpu);
@@ -123,6 +126,7 @@ void soft_trapped(struct vcpu *vcpu, uint64_t cause, uint64_t value)
 
 		soft_leave(vcpu, &exit);
 	}
+	vcpu_trace(vcpu, TRACE_ENTER, 0, 0, 0);
 	irqoff_end();
 }
 
@@ -140,6 +144,7 @@ static void run(struct vcpu *vcpu, bool trap_wfi)
 	}
 	if (vcpu->irq)
 		take_interrupt(vcpu);
+	vcpu_trace(vcpu, TRACE_ENTER, 0, 0, 0);
 	irqoff_end();
 	soft_enter(vcpu);
 }
