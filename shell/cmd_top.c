@@ -141,7 +141,7 @@ static void show_harts(uint64_t ticks)
 		char name[24];
 
 		snprintf(name, sizeof(name), "%llu", (unsigned long long)hart->id);
-		print_row(name, 100 - percent(min_u64(idle, ticks), ticks), &known->usage, ticks);
+		print_row(name, percent(ticks - min_u64(idle, ticks), ticks), &known->usage, ticks);
 		known->counts = hart->counts;
 		known->usage = (struct usage){0};
 	}
@@ -154,9 +154,9 @@ static void show(void)
 	const struct vm *vm;
 
 	top.time = now;
-	shell_print(HOME "up %llu s, %u harts, %u VMs; any key ends this" REST_LINE REST_LINE,
+	shell_print(HOME "up %llu s, %u hart%s, %u VM%s; any key ends this" REST_LINE REST_LINE,
 		    (unsigned long long)(time_ticks_to_ns(now) / 1000000000), hart_count(),
-		    vm_count());
+		    hart_count() == 1 ? "" : "s", vm_count(), vm_count() == 1 ? "" : "s");
 	print_header("VM", "run%");
 	for (unsigned n = 1; (vm = vm_by_number(n)) != NULL; n++) {
 		struct usage usage;

@@ -139,7 +139,8 @@ void trace_words(const struct trace_record *record, char *text, size_t size)
 		trap_words(record, text, size);
 		break;
 	case TRACE_INJECT:
-		snprintf(text, size, "is given a %s interrupt", interrupt_name(record->detail));
+		snprintf(text, size, "is given %s %s interrupt",
+			 record->detail == IRQ_S_EXT ? "an" : "a", interrupt_name(record->detail));
 		break;
 	case TRACE_TURN_END:
 		snprintf(text, size, "turn ends: %s", mode_name(record->detail));
