@@ -196,8 +196,9 @@ static void charge(struct run_queue *queue, struct entity *entity, uint64_t tick
 	case ENTITY_FAIR: {
 		const struct entity *first = first_of(queue, ENTITY_FAIR);
 
-		/* Alone, its turn may have lasted for days. */
-		entity->virtual_time += to_virtual(entity, min_u64(ticks, ROUNDS * queue->round));
+		/* Alone, its turn may have lasted for days that nobody else wanted. */
+		entity->virtual_time += to_virtual(
+		    entity, queue->alone ? min_u64(ticks, queue->round / LONGEST_SHARE) : ticks);
 		queue->virtual_time = max_u64(
 		    queue->virtual_time, first ? min_u64(first->virtual_time, entity->virtual_time)
 					       : entity->virtual_time);

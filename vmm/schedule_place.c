@@ -19,7 +19,7 @@
 
 static uint64_t ticks_of_us(uint32_t us)
 {
-	return us * platform.timebase / MILLION;
+	return us ? max_u64(us * platform.timebase / MILLION, 1) : 0;
 }
 
 /* The harts of those that the VM may use that its engine can use. */

@@ -17,8 +17,11 @@
 #define DEFAULT_VCPUS  1
 #define DEFAULT_WEIGHT 100
 #define WEIGHT_MAX     10000
-#define PERIOD_US_MAX  10000000
-#define PHYSICAL_BITS  56 /* Priv. 1.13, 12.3 to 12.6: all of Sv39 to Sv57 have 56 */
+/* Shorter ones would be spent on switching. */
+#define BUDGET_US_MIN 50
+#define PERIOD_US_MIN 500
+#define PERIOD_US_MAX 10000000
+#define PHYSICAL_BITS 56 /* Priv. 1.13, 12.3 to 12.6: all of Sv39 to Sv57 have 56 */
 
 #define FIELD(member) .offset = offsetof(struct vmconfig, member)
 
@@ -56,12 +59,12 @@ static const struct property vm_properties[] = {
     {.name = "pilae,budget-us",
      .kind = PROPERTY_U32,
      FIELD(budget_us),
-     .min = 1,
+     .min = BUDGET_US_MIN,
      .max = PERIOD_US_MAX},
     {.name = "pilae,period-us",
      .kind = PROPERTY_U32,
      FIELD(period_us),
-     .min = 1,
+     .min = PERIOD_US_MIN,
      .max = PERIOD_US_MAX},
     {.name = "pilae,populate", .kind = PROPERTY_CHOICE, FIELD(populate), .words = populate_words},
     {.name = "pilae,on-crash", .kind = PROPERTY_CHOICE, FIELD(on_crash), .words = on_crash_words},
