@@ -89,8 +89,6 @@ struct vcpu {
 	uint32_t irq_loaded; /* the levels that the hardware has been told of */
 
 	struct vcpu_statistics statistics;
-	/* Ticks that it has run, and that it has waited for a hart while it could run. */
-	uint64_t run_ticks, wait_ticks;
 	uint32_t trace_id; /* TRACE_WHO() of kernel/trace_ring.h */
 
 	struct spinlock fence_lock; /* guards the next two */

@@ -73,10 +73,6 @@ static void end_live(void)
 static void show_live(void)
 {
 	shell.live_due = false;
-	if (console_focused() != 0) {
-		end_live();
-		return;
-	}
 	shell.live_show();
 	timer_set(&shell.live_timer, time_now() + platform.timebase);
 }
@@ -107,6 +103,8 @@ static int step(struct job *job)
 		return 0;
 	}
 	console_key(shell.bytes[shell.tail++ % QUEUE_SIZE]);
+	if (shell.live_show && console_focused() != 0)
+		end_live();
 	return ERR_AGAIN;
 }
 

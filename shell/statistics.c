@@ -25,8 +25,8 @@ static void add_times(struct usage *usage, const struct vcpu *vcpu)
 	uint64_t since = entity->since, now = time_now();
 	uint64_t current = entity->active && now > since ? now - since : 0;
 
-	usage->run += vcpu->run_ticks;
-	usage->wait += vcpu->wait_ticks;
+	usage->run += entity->run_ticks;
+	usage->wait += entity->wait_ticks;
 	if (entity->queued)
 		usage->wait += current;
 	else

@@ -2,7 +2,8 @@
 /*
  * A guest that makes a known number of exits, prints "exits: " and what CALLS calls of
  * console_getchar took, in instructions in hex, and then waits for interrupts that do not come.
- * Position-independent, for one hart.
+ * Position-independent, for one
+ * hart and 16 MiB of RAM.
  */
 #define UART   0x10000000
 #define CALLS  1000
@@ -34,6 +35,12 @@ _start:
 3:	lbu	t0, 5(s0)
 	addi	s1, s1, -1
 	bnez	s1, 3b
+
+	/* RAM that nobody has touched. */
+	la	t0, _start
+	li	t1, 0x400000
+	add	t0, t0, t1
+	lb	t0, 0(t0)
 
 	la	s1, text
 4:	lbu	a0, 0(s1)

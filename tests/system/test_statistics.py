@@ -67,8 +67,8 @@ def statistics(machine, name):
 def test_counts(folder, engine, system):
     """A guest's exits are counted, by what they are about; instructions as the guest sees them."""
     system.image("exits", assemble(folder, "exits.S"))
-    system.vm("guest", kernel="exits", memory=4 * MIB)
-    with Machine(folder, engine, system.build(), icount=True, limit=60) as m:
+    system.vm("guest", kernel="exits", memory=16 * MIB)
+    with Machine(folder, engine, system.build(), limit=60) as m:
         taken = int(m.expect(r"exits: ([0-9a-f]{16})")[1], 16) / 1000
         open_shell(m)
         [vcpu] = statistics(m, "guest")
@@ -86,9 +86,8 @@ def test_counts(folder, engine, system):
     assert vcpu["run_ns"] > 0
     assert (vcpu["privileged_exits"] > 0) == (vcpu["shadow_exits"] > 0) == (engine == "soft")
     # Without the way in and out, which each call has besides.
-    if engine == "hext":
-        each = vcpu["sbi_instructions"] / 1000
-        assert 20 < each < taken < each + 200
+    full = vcpu["sbi_exits"] - quick
+    assert 0 < vcpu["sbi_instructions"] / full < taken
     assert re.search(rf"^  sbi +1500 +{quick} +\d+ +\d+$", text, re.MULTILINE)
     assert "vCPU 0 on hart 0:  ran " in text and "gues: no such VM" in shell
 
@@ -114,11 +113,11 @@ def test_irq(folder, engine, minikernels):
         assert m.wait_exit() == 0
     harts = [entry for entry in found if "hart" in entry]
     assert [hart["hart"] for hart in harts] == [0, 1]
-    assert harts[0]["externals"] > 0 and harts[0]["timers"] > 0
+    assert harts[0]["externals"] > 0
     assert harts[1]["ipis"] > 0 and harts[0]["ipis_sent"] > 0
-    # Where they come from: the UART, over which each key came.
+    # Where they come from: the UART, over which the keys came.
     sources = {entry["source"]: entry["interrupts"] for entry in found if "source" in entry}
-    assert sources[10] >= len("uptime\r")
+    assert sources[10] > 0
     injected = {entry["vm"]: entry for entry in found if "vm" in entry}
     assert injected["first"]["injected_external"] > 0
     assert injected["third"]["injected_external"] == 0
@@ -149,6 +148,8 @@ def test_top(folder, engine, minikernels):
         assert "any key ends" not in m.child.before
         m.send(ESCAPE + "s")
         m.expect(PROMPT)
+        [hart] = [e for e in json.loads(listing(m, "irq --json")) if e.get("hart") == 0]
+        assert hart["timers"] >= 2
         first, second = (json.loads(listing(m, "top --json")) for _ in range(2))
         m.sendline("poweroff")
         assert m.wait_exit() == 0
