@@ -18,14 +18,9 @@ void statistics_init_hart(void)
 }
 
 const char *const exit_class_names[EXIT_CLASSES] = {
-    [EXITS_SBI] = "sbi",
-    [EXITS_MMIO] = "mmio",
-    [EXITS_MEMORY] = "memory",
-    [EXITS_WFI] = "wfi",
-    [EXITS_INTERRUPT] = "interrupt",
-    [EXITS_PRIVILEGED] = "privileged",
-    [EXITS_SHADOW] = "shadow",
-    [EXITS_OTHER] = "other",
+    [EXITS_SBI] = "sbi",       [EXITS_MMIO] = "mmio",           [EXITS_MEMORY] = "memory",
+    [EXITS_WFI] = "wfi",       [EXITS_INTERRUPT] = "interrupt", [EXITS_PRIVILEGED] = "privileged",
+    [EXITS_SHADOW] = "shadow", [EXITS_OTHER] = "other",
 };
 
 uint64_t statistics_quick(const struct vcpu_statistics *statistics, enum exit_class class)

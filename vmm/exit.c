@@ -100,10 +100,9 @@ static __attribute__((noinline, cold)) void trace_exit(struct vcpu *vcpu, const 
 	}
 }
 
-void __noreturn vcpu_exited(struct vcpu *vcpu, const struct exit *exit)
+static inline __attribute__((always_inline)) void __noreturn deal_with(struct vcpu *vcpu,
+								       const struct exit *exit)
 {
-	if (trace_is_on())
-		trace_exit(vcpu, exit);
 	if (exit->reason == EXIT_ACCESS) {
 		handle_access(vcpu, &exit->access);
 	} else if (exit->reason == EXIT_SBI) {
@@ -113,4 +112,19 @@ void __noreturn vcpu_exited(struct vcpu *vcpu, const struct exit *exit)
 		handle_rarer(vcpu, exit);
 	}
 	schedule_run();
+}
+
+/* What comes after a trace point is there twice, so that it need not keep anything for this one. */
+static __attribute__((noinline, cold)) void __noreturn exited_traced(struct vcpu *vcpu,
+								     const struct exit *exit)
+{
+	trace_exit(vcpu, exit);
+	deal_with(vcpu, exit);
+}
+
+void __noreturn vcpu_exited(struct vcpu *vcpu, const struct exit *exit)
+{
+	if (trace_is_on())
+		exited_traced(vcpu, exit);
+	deal_with(vcpu, exit);
 }

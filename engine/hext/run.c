@@ -206,6 +206,15 @@ static __attribute__((noinline)) void decode_rarer_exit(struct vcpu *vcpu, uint6
 	}
 }
 
+/* The CSRs are still the access's. */
+static __attribute__((noinline, cold)) void trace_quick_access(struct vcpu *vcpu)
+{
+	bool store = csr_read(CSR_HTINST) & INSN_PLAIN_STORE;
+	uint64_t gpa = csr_read(CSR_HTVAL) << 2 | (csr_read(CSR_STVAL) & 3);
+
+	vcpu_trace(vcpu, TRACE_MMIO, store ? TRACE_ACCESS_STORE : TRACE_ACCESS_LOAD, gpa, 0);
+}
+
 int hext_quick_access(struct vcpu *vcpu)
 {
 	uint64_t htinst = csr_read(CSR_HTINST);
@@ -217,8 +226,8 @@ int hext_quick_access(struct vcpu *vcpu)
 		return QUICK_NOT_DEALT_WITH;
 	csr_write(CSR_SEPC, sepc + (htinst & 2 ? 4 : 2));
 	statistics_add(&vcpu->statistics.quick_mmio);
-	vcpu_trace(vcpu, TRACE_MMIO,
-		   htinst & INSN_PLAIN_STORE ? TRACE_ACCESS_STORE : TRACE_ACCESS_LOAD, gpa.v, 0);
+	if (trace_is_on())
+		trace_quick_access(vcpu);
 
 	/* Others who want something of this vCPU send an IPI, as it counts as in the guest. */
 	if (vcpu->irq != vcpu->irq_loaded || vcpu->requests || this_hart()->reschedule)
@@ -245,6 +254,12 @@ void __noreturn hext_exited(struct vcpu *vcpu, uint64_t scause)
 	vcpu_exited(vcpu, &exit);
 }
 
+static __attribute__((noinline, cold)) void __noreturn enter_traced(struct vcpu *vcpu)
+{
+	vcpu_trace(vcpu, TRACE_ENTER, 0, 0, 0);
+	hext_enter(vcpu);
+}
+
 static void run(struct vcpu *vcpu, bool trap_wfi)
 {
 	uint32_t irq;
@@ -261,8 +276,9 @@ static void run(struct vcpu *vcpu, bool trap_wfi)
 		return;
 	}
 	csr_write(CSR_HSTATUS, HSTATUS_VSXL_64 | HSTATUS_SPV | (trap_wfi ? HSTATUS_VTW : 0));
-	vcpu_trace(vcpu, TRACE_ENTER, 0, 0, 0);
 	irqoff_end();
+	if (trace_is_on())
+		enter_traced(vcpu);
 	hext_enter(vcpu);
 }
 

@@ -130,6 +130,12 @@ void soft_trapped(struct vcpu *vcpu, uint64_t cause, uint64_t value)
 	irqoff_end();
 }
 
+static __attribute__((noinline, cold)) void __noreturn enter_traced(struct vcpu *vcpu)
+{
+	vcpu_trace(vcpu, TRACE_ENTER, 0, 0, 0);
+	soft_enter(vcpu);
+}
+
 static void run(struct vcpu *vcpu, bool trap_wfi)
 {
 	/* WFI traps in U-mode anyway. */
@@ -144,8 +150,9 @@ static void run(struct vcpu *vcpu, bool trap_wfi)
 	}
 	if (vcpu->irq)
 		take_interrupt(vcpu);
-	vcpu_trace(vcpu, TRACE_ENTER, 0, 0, 0);
 	irqoff_end();
+	if (trace_is_on())
+		enter_traced(vcpu);
 	soft_enter(vcpu);
 }
 

@@ -101,11 +101,17 @@ def minikernels(system):
     return system
 
 
+def wait_for_boot(machine):
+    """Both have said all that they say by themselves."""
+    for _ in range(2):
+        machine.expect("A small kernel, for reading")
+
+
 def test_irq(folder, engine, minikernels):
     with Machine(folder, engine, minikernels.build(), harts=2, limit=60) as m:
-        m.expect("mk> ")
+        wait_for_boot(m)
         m.send("uptime\r")
-        m.expect("mk> ")
+        m.expect("up .*mk> ")
         open_shell(m)
         found = json.loads(listing(m, "irq --json"))
         text = command(m, "irq")
@@ -128,7 +134,7 @@ def test_irq(folder, engine, minikernels):
 def test_top(folder, engine, minikernels):
     """It is shown anew while VMs and the shell's harts go on, until a key is pressed."""
     with Machine(folder, engine, minikernels.build(), harts=2, limit=90) as m:
-        m.expect("mk> ")
+        wait_for_boot(m)
         open_shell(m)
         m.sendline("top")
         for _ in range(3):

@@ -9,6 +9,7 @@ import pytest
 
 from pilae import MIB, MINIKERNEL, TOP, Machine
 from test_shell import ESCAPE, command, open_shell
+from test_statistics import wait_for_boot
 
 HARTS, FIRST, SECOND = 1, 11, 12  # processes in the JSON
 
@@ -61,7 +62,7 @@ def use_both(m):
 
 def test_trace(folder, engine, minikernels):
     with Machine(folder, engine, minikernels.build(), limit=90) as m:
-        m.expect("mk> ")
+        wait_for_boot(m)
         open_shell(m)
         before = command(m, "trace show")
         wrong = command(m, "trace on exits,nonsense")
@@ -114,7 +115,7 @@ def check_turns(tracks):
 def test_trace_of_some_kinds_and_while_it_goes_on(folder, engine, minikernels):
     """Only what was asked for; shown without being stopped, it goes on; four harts."""
     with Machine(folder, engine, minikernels.build(), harts=4, limit=90) as m:
-        m.expect("mk> ")
+        wait_for_boot(m)
         open_shell(m)
         memory = command(m, "mem")
         command(m, "trace on schedule,ipi")
