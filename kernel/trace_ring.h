@@ -30,7 +30,7 @@ enum trace_kind {
 	TRACE_WAKE = 16,     /* a vCPU that was blocked or parked is to run */
 	TRACE_MOVE = 17,     /* a vCPU moves: a = the hart's id */
 	TRACE_IPI = 18,      /* sent: detail = enum ipi, a = the hart's id */
-	TRACE_KINDS
+	TRACE_KINDS = 19
 };
 
 #define TRACE_ACCESS_FETCH 0

@@ -38,11 +38,12 @@ static void print_exits(const struct usage *usage, enum exit_class class)
 {
 	const struct exit_count *exits = &usage->counts.exits[class];
 	uint64_t quick = statistics_quick(&usage->counts, class);
+	uint64_t all = usage_exits(usage, class);
 
-	if (exits->count + quick == 0)
+	if (all == 0)
 		return;
-	shell_print("  %-12s %12llu %12llu", exit_class_names[class],
-		    (unsigned long long)(exits->count + quick), (unsigned long long)quick);
+	shell_print("  %-12s %12llu %12llu", exit_class_names[class], (unsigned long long)all,
+		    (unsigned long long)quick);
 	if (exits->count && statistics_has_instructions())
 		shell_print(" %16llu %10llu", (unsigned long long)exits->instructions,
 			    (unsigned long long)(exits->instructions / exits->count));

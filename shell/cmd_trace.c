@@ -18,7 +18,7 @@
 
 #define RING_ORDER_MAX 7 /* 512 KiB a hart; less where memory is short */
 #define SHOWN          40
-#define DUMP_VERSION   1
+#define DUMP_VERSION   1U
 
 /* What may be asked for in `trace on`. */
 static const struct {

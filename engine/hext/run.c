@@ -260,6 +260,26 @@ static __attribute__((noinline, cold)) void __noreturn enter_traced(struct vcpu 
 	hext_enter(vcpu);
 }
 
+static inline void enter(struct vcpu *vcpu, bool trap_wfi)
+{
+	if (unlikely(__atomic_load_n(&vcpu->requests, __ATOMIC_RELAXED))) {
+		__atomic_store_n(&vcpu->mode, VCPU_HOST, __ATOMIC_RELEASE);
+		return;
+	}
+	csr_write(CSR_HSTATUS, HSTATUS_VSXL_64 | HSTATUS_SPV | (trap_wfi ? HSTATUS_VTW : 0));
+	irqoff_end();
+	if (trace_is_on())
+		enter_traced(vcpu);
+	hext_enter(vcpu);
+}
+
+/* Apart, so that the way of most entries saves no registers for it. */
+static __attribute__((noinline)) void fold_and_enter(struct vcpu *vcpu, uint32_t irq, bool trap_wfi)
+{
+	fold_interrupts(vcpu, irq);
+	enter(vcpu, trap_wfi);
+}
+
 static void run(struct vcpu *vcpu, bool trap_wfi)
 {
 	uint32_t irq;
@@ -270,16 +290,9 @@ static void run(struct vcpu *vcpu, bool trap_wfi)
 	/* From here on who raises or requests something sends an IPI, or is seen here. */
 	irq = __atomic_load_n(&vcpu->irq, __ATOMIC_RELAXED);
 	if (irq != vcpu->irq_loaded)
-		fold_interrupts(vcpu, irq);
-	if (unlikely(__atomic_load_n(&vcpu->requests, __ATOMIC_RELAXED))) {
-		__atomic_store_n(&vcpu->mode, VCPU_HOST, __ATOMIC_RELEASE);
-		return;
-	}
-	csr_write(CSR_HSTATUS, HSTATUS_VSXL_64 | HSTATUS_SPV | (trap_wfi ? HSTATUS_VTW : 0));
-	irqoff_end();
-	if (trace_is_on())
-		enter_traced(vcpu);
-	hext_enter(vcpu);
+		fold_and_enter(vcpu, irq, trap_wfi);
+	else
+		enter(vcpu, trap_wfi);
 }
 
 static bool has_interrupt(struct vcpu *vcpu)

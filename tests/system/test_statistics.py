@@ -72,6 +72,9 @@ def test_counts(folder, engine, system):
         taken = int(m.expect(r"exits: ([0-9a-f]{16})")[1], 16) / 1000
         open_shell(m)
         [vcpu] = statistics(m, "guest")
+        # Alone on its hart, hext's WFI waits in the guest.
+        while engine == "soft" and not vcpu["wfi_exits"]:
+            [vcpu] = statistics(m, "guest")
         text = command(m, "vm stats guest")
         shell = command(m, "vm stats gues")
         m.sendline("poweroff")
@@ -82,7 +85,7 @@ def test_counts(folder, engine, system):
     # 300 loads, and the characters printed.
     assert vcpu["mmio_exits"] == 300 + len("exits: \n") + 16
     assert vcpu["mmio_quick"] == (vcpu["mmio_exits"] if engine == "hext" else 0)
-    assert vcpu["memory_exits"] >= 1 and vcpu["wfi_exits"] >= (engine == "soft")
+    assert vcpu["memory_exits"] >= 1
     assert vcpu["run_ns"] > 0
     assert (vcpu["privileged_exits"] > 0) == (vcpu["shadow_exits"] > 0) == (engine == "soft")
     # Without the way in and out, which each call has besides.
