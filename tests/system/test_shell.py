@@ -110,14 +110,15 @@ def test_editing(folder, engine, keys):
         m.expect(r"name:     first")
         m.expect(PROMPT)
         # Nothing can be added: all that fit are listed, and the line comes back.
-        m.send("vm st\t\r")
+        m.send("vm star\t\r")
         m.expect("expected: vm start NAME")
         m.expect(PROMPT)
         m.send("vm \t\t")
-        m.expect(r"list  info  start  console  kill  reset  \r+\n")
+        m.expect(r"list  info  stats  start  console  kill  reset  \r+\n")
         m.expect(r"pilae> vm \x1b\[K")
         m.send("\x15nonsense\r")
-        m.expect("nonsense: no such command; have: help, version, vm, hart, mem, poweroff, reboot")
+        m.expect("nonsense: no such command; have: help, version, vm, hart, top, irq, trace, mem, "
+                 "poweroff, reboot")
         m.expect(PROMPT)
         # The escape character is the guest's again when the shell has been left.
         m.send("\x04")
