@@ -21,6 +21,7 @@
 static volatile char *plic;
 static uint32_t context;
 static void (*handlers[SOURCES_MAX])(void);
+static uint64_t counts[SOURCES_MAX];
 
 static volatile uint32_t *reg(uint64_t offset)
 {
@@ -34,8 +35,11 @@ static void handle_external(void)
 
 		if (source == 0)
 			return;
-		if (source < SOURCES_MAX && handlers[source])
-			handlers[source]();
+		if (source < SOURCES_MAX) {
+			counts[source]++;
+			if (handlers[source])
+				handlers[source]();
+		}
 		*reg(CONTEXT(context) + CLAIM) = source;
 	}
 }
@@ -66,4 +70,14 @@ int host_plic_enable(uint32_t source, void (*handler)(void))
 	enable = reg(ENABLE(context) + 4 * (uint64_t)(source / 32));
 	*enable = *enable | (uint32_t)1 << source % 32;
 	return 0;
+}
+
+uint32_t host_plic_source_count(void)
+{
+	return (uint32_t)min_u64(platform.plic_sources + UINT64_C(1), SOURCES_MAX);
+}
+
+uint64_t host_plic_interrupts(uint32_t source)
+{
+	return counts[source];
 }

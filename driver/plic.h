@@ -15,4 +15,8 @@ void host_plic_init(void);
  */
 int host_plic_enable(uint32_t source, void (*handler)(void));
 
+/* Sources are below the first; how many interrupts of one of them were taken. Any hart. */
+uint32_t host_plic_source_count(void);
+uint64_t host_plic_interrupts(uint32_t source);
+
 #endif

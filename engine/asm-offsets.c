@@ -24,6 +24,9 @@ void asm_offsets(void)
 	OFFSET(VCPU_ID, struct vcpu, id);
 	OFFSET(VCPU_HAS_SSTC, struct vcpu, has_sstc);
 	OFFSET(VCPU_SBI_EXTENSIONS, struct vcpu, sbi_extensions);
+	OFFSET(VCPU_QUICK_SBI, struct vcpu, statistics.quick_sbi);
+	OFFSET(VCPU_QUICK_PRIVILEGED, struct vcpu, statistics.quick_privileged);
+	OFFSET(VCPU_INJECTED_SOFT, struct vcpu, statistics.injected[INJECTED_SOFT]);
 	OFFSET(VCPU_SOFT_BASE, struct vcpu, soft_base);
 	VALUE(SOFT_VIEW_S, VIEW_S);
 	VALUE(SOFT_FENCES_MOST, SOFT_FENCES);

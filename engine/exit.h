@@ -8,6 +8,7 @@
 
 enum exit_reason {
 	EXIT_NONE,      /* nothing for anyone above to do: the engine dealt with it */
+	EXIT_COUNTED,   /* the same, and it is in the statistics already */
 	EXIT_INTERRUPT, /* an interrupt of the host, `number` as in scause */
 	EXIT_SBI,       /* ECALL from the guest's S-mode; pc is still at it */
 	EXIT_ACCESS,    /* the guest touched a guest-physical page that is not mapped */

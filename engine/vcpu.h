@@ -8,6 +8,7 @@
  * registers belong to its engine.
  */
 
+#include "engine/statistics.h"
 #include "kernel/list.h"
 #include "kernel/lock.h"
 #include "kernel/timer.h"
@@ -99,6 +100,9 @@ struct vcpu {
 	 */
 	volatile uint32_t irq;
 	uint32_t irq_loaded; /* the levels that the hardware has been told of */
+
+	struct vcpu_statistics statistics;
+	uint32_t trace_id; /* TRACE_WHO() of kernel/trace_ring.h */
 
 	struct spinlock fence_lock; /* guards the next two */
 	unsigned fence_count;       /* above FENCES_MAX: everything */

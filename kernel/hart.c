@@ -9,6 +9,7 @@
 #include "kernel/mmu.h"
 #include "kernel/page.h"
 #include "kernel/platform.h"
+#include "kernel/trace.h"
 #include "kernel/trap.h"
 #include "riscv/csr.h"
 #include "riscv/sbi.h"
@@ -264,6 +265,8 @@ void ipi_send(struct hart *hart, enum ipi reason)
 	/* Who set the first bit sends; until it is taken the interrupt is still to come. */
 	if (__atomic_fetch_or(&hart->ipi, reason, __ATOMIC_SEQ_CST) & (uint32_t)reason)
 		return;
+	this_hart()->counts.ipis_sent++;
+	trace(TRACE_IPI, reason, 0, hart->id, 0);
 	if (hart == this_hart())
 		csr_set(CSR_SIP, BIT(IRQ_S_SOFT));
 	else

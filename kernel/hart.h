@@ -11,6 +11,8 @@
 
 struct isa;
 struct hart_schedule;
+struct trace_ring;
+struct vcpu_statistics;
 
 /* Timers of one hart; see kernel/timer.c. */
 struct timer_queue {
@@ -18,6 +20,13 @@ struct timer_queue {
 	struct heap heap;
 	uint64_t armed;         /* what the hardware timer is set to; owned by the hart */
 	struct timer *expiring; /* whose `expired` runs at this moment, or NULL; atomic */
+};
+
+/* What a hart counts, without a lock: it alone writes. */
+struct hart_counts {
+	uint64_t ipis, timers, externals; /* interrupts taken */
+	uint64_t ipis_sent;
+	uint64_t idle_ticks; /* spent in interrupt_wait() */
 };
 
 struct hart {
@@ -33,7 +42,12 @@ struct hart {
 	char *stack_top;
 	volatile uint32_t reschedule;   /* the guest is to be left for the run loop; atomic */
 	struct hart_schedule *schedule; /* the scheduler's (vmm/schedule.c) */
-	uint64_t interrupts_off_since;  /* instret; for builds that measure it */
+	struct hart_counts counts;
+	/* Of the vCPU that is loaded here; stale when none is (engine/statistics.h). */
+	struct vcpu_statistics *statistics;
+	struct trace_ring *trace; /* where it records, or NULL; and that it does (kernel/trace.c) */
+	bool trace_busy;          /* both atomic */
+	uint64_t interrupts_off_since; /* instret; for builds that measure it */
 };
 
 /* Why a hart is interrupted. */

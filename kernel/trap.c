@@ -23,14 +23,19 @@ void interrupt_set_external(void (*handler)(void))
 
 void interrupt_dispatch(uint64_t number)
 {
+	struct hart_counts *counts = &this_hart()->counts;
+
 	switch (number) {
 	case IRQ_S_SOFT:
+		counts->ipis++;
 		ipi_interrupt();
 		break;
 	case IRQ_S_TIMER:
+		counts->timers++;
 		timer_interrupt();
 		break;
 	case IRQ_S_EXT:
+		counts->externals++;
 		if (external_handler)
 			external_handler();
 		break;
@@ -51,11 +56,14 @@ void preempt_point(void)
 
 void interrupt_wait(void)
 {
+	uint64_t since = time_now();
+
 	irqoff_end();
 	/* WFI returns when an interrupt is pending, whether or not SIE is set (Priv. 1.13, 3.3.3).
 	 */
 	__asm__ volatile("wfi" ::: "memory");
 	irqoff_begin();
+	this_hart()->counts.idle_ticks += time_now() - since;
 	preempt_point();
 }
 

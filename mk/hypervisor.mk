@@ -19,7 +19,7 @@ HV_ARCH := -march=rv64imac_zicsr_zifencei -mabi=lp64 -mcmodel=medany
 HV_INCLUDES := -I. -I$(B)/gen -isystem $(CACHE)/sysroot/usr/include
 HV_CPPFLAGS := --specs=picolibc.specs $(HV_INCLUDES)
 HV_CFLAGS := $(HV_ARCH) -std=gnu17 -ffreestanding -O2 -g -ffunction-sections -fdata-sections \
-	-fno-omit-frame-pointer -fno-common -msmall-data-limit=0 $(WARNINGS) $(EXTRA_CFLAGS)
+	-fno-omit-frame-pointer -fno-common -msmall-data-limit=0 -ffixed-s11 $(WARNINGS) $(EXTRA_CFLAGS)
 # libfdt.a is built for lp64d: none of its functions passes floating point, hence no mismatch.
 HV_LDFLAGS := --specs=picolibc.specs -march=rv64imac -mabi=lp64 -nostartfiles -static \
 	-Wl,--gc-sections -Wl,--no-warn-mismatch -Wl,--build-id=none -Wl,-z,max-page-size=4096 \

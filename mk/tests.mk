@@ -38,7 +38,7 @@ $(B)/host/%.o: %.c $(host_cflags_file)
 
 # Each program prints cmocka's summary. All run, even when one fails.
 run_unit = status=0; for t in $(unit_bin); do $$t || { echo "$$t: failed"; status=1; }; done
-run_system = PILAE_BUILD=$(B) $(PYTHON) -m pytest tests/system $(PYTESTFLAGS)
+run_system = PILAE_BUILD=$(B) $(PYTHON) -m pytest tests/tools tests/system $(PYTESTFLAGS)
 
 .PHONY: unit test soak
 unit: $(if $(unit_bin),$(unit_bin),no-such-unit-test)

@@ -274,6 +274,8 @@ static void define_vm(const struct command_call *call)
 const struct command vm_commands[] = {
     {"list", "all VMs", NULL, COMMAND_JSON, vm_list},
     {"info", "one VM in full", NULL, COMMAND_NAME | COMMAND_JSON, vm_info},
+    {"stats", "what its vCPUs did: time, exits, interrupts", NULL, COMMAND_NAME | COMMAND_JSON,
+     cmd_vm_stats},
     {"start", "start a VM that is not running", NULL, COMMAND_NAME, start_vm},
     {"stop", "shut it down; by force after NUMBER seconds", NULL, COMMAND_NAME | COMMAND_NUMBER,
      stop_vm},

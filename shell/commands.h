@@ -8,6 +8,12 @@
 
 extern const struct command shell_commands[]; /* shell/cmd_machine.c: all of them */
 extern const struct command vm_commands[];    /* shell/cmd_vm.c: `vm …` */
+extern const struct command trace_commands[]; /* shell/cmd_trace.c: `trace …` */
+
+/* shell/cmd_stats.c: `vm stats`, `irq`; shell/cmd_top.c: `top` */
+void cmd_vm_stats(const struct command_call *call);
+void cmd_irq(const struct command_call *call);
+void cmd_top(const struct command_call *call);
 
 /* shell/cmd_inspect.c, of the tables above. */
 void inspect_regs(const struct command_call *call);

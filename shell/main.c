@@ -5,6 +5,7 @@
 #include "driver/plic.h"
 #include "driver/rtc.h"
 #include "engine/engine.h"
+#include "engine/statistics.h"
 #include "kernel/hart.h"
 #include "kernel/log.h"
 #include "kernel/options.h"
@@ -45,6 +46,7 @@ static void prepare_hart(void)
 	hext_engine.init_hart();
 	soft_engine.init_hart();
 	schedule_init_hart();
+	statistics_init_hart();
 }
 
 static void start_system(void)

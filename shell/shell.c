@@ -3,6 +3,8 @@
 #include "shell/shell.h"
 
 #include "kernel/error.h"
+#include "kernel/platform.h"
+#include "kernel/timer.h"
 #include "kernel/trap.h"
 #include "shell/commands.h"
 #include "shell/console.h"
@@ -23,6 +25,11 @@ static struct {
 	bool busy; /* the job is queued, or runs */
 	unsigned head, tail;
 	uint8_t bytes[QUEUE_SIZE];
+	/* Of a command that goes on, or NULL. */
+	void (*live_show)(void);
+	void (*live_end)(void);
+	struct timer live_timer;
+	bool live_due;
 } shell = {.line = {.prompt = "pilae> ", .output = output, .complete = complete}};
 
 static void output(const char *text, unsigned length)
@@ -61,14 +68,52 @@ bool shell_is_busy(void)
 	return shell.busy;
 }
 
+static void wake(void);
+
+static void end_live(void)
+{
+	timer_cancel(&shell.live_timer);
+	shell.live_show = NULL;
+	shell.live_due = false;
+	shell.live_end();
+	line_begin(&shell.line);
+}
+
+static void show_live(void)
+{
+	shell.live_due = false;
+	shell.live_show();
+	timer_set(&shell.live_timer, time_now() + platform.timebase);
+}
+
+/* On the boot hart, whose job set it. */
+static void live_expired(struct timer *timer)
+{
+	(void)timer;
+	shell.live_due = true;
+	wake();
+}
+
+void shell_begin_live(void (*show)(void), void (*end)(void))
+{
+	timer_init(&shell.live_timer, live_expired);
+	shell.live_show = show;
+	shell.live_end = end;
+	show_live();
+}
+
 static int step(struct job *job)
 {
 	(void)job;
+	if (shell.live_due && shell.live_show)
+		show_live();
 	if (shell.head == shell.tail) {
 		shell.busy = false;
 		return 0;
 	}
 	console_key(shell.bytes[shell.tail++ % QUEUE_SIZE]);
+	if (shell.live_show && console_focused() != 0)
+		end_live();
 	return ERR_AGAIN;
 }
 
@@ -77,18 +122,28 @@ void shell_queue(uint8_t byte)
 	if (shell.head - shell.tail == QUEUE_SIZE)
 		return;
 	shell.bytes[shell.head++ % QUEUE_SIZE] = byte;
-	if (!shell.busy) {
-		shell.busy = true;
-		schedule_job(&shell.job, step);
-	}
+	wake();
+}
+
+static void wake(void)
+{
+	if (shell.busy)
+		return;
+	shell.busy = true;
+	schedule_job(&shell.job, step);
 }
 
 void shell_key(uint8_t byte)
 {
+	if (shell.live_show) {
+		end_live();
+		return;
+	}
 	switch (line_input(&shell.line, byte)) {
 	case LINE_READY:
 		command_run(shell_commands, shell.line.text);
-		line_begin(&shell.line);
+		if (!shell.live_show)
+			line_begin(&shell.line);
 		break;
 	case LINE_LEFT:
 		console_leave_shell();

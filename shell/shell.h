@@ -22,6 +22,12 @@ bool shell_is_busy(void);
  */
 void shell_queue(uint8_t byte);
 
+/*
+ * For a command that goes on: `show` is called now and about once a second, in the shell's job,
+ * until a key is pressed or the shell is left; then `end`.
+ */
+void shell_begin_live(void (*show)(void), void (*end)(void));
+
 /* A byte for the shell itself; in its job. */
 void shell_key(uint8_t byte);
 

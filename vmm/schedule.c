@@ -2,6 +2,7 @@
 
 /* Turns: whose it is, what it has to do first, and what a hart does in between. */
 
+#include "engine/vcpu_trace.h"
 #include "kernel/error.h"
 #include "kernel/log.h"
 #include "kernel/platform.h"
@@ -104,6 +105,7 @@ static void make_runnable(struct vcpu *vcpu, enum vcpu_mode from)
 	bool notify = false, waits = false;
 
 	if (vcpu->mode == from) {
+		vcpu_trace(vcpu, TRACE_WAKE, 0, 0, 0);
 		__atomic_store_n(&vcpu->mode, VCPU_HOST, __ATOMIC_SEQ_CST);
 		/* Where its turn has not ended yet, it goes on. */
 		if (queue->running != vcpu->entity) {
@@ -295,6 +297,7 @@ static void begin_turn(struct hart_schedule *schedule, struct vcpu *vcpu)
 	/* While it slept, this stood for its own comparator. */
 	if (vcpu->has_sstc && vcpu->timer.queue)
 		timer_cancel(&vcpu->timer);
+	vcpu_trace(vcpu, TRACE_TURN, 0, 0, 0);
 
 	/*
 	 * Alone, it runs without a tick, and WFI waits in the guest: once the stock of cleared
@@ -310,6 +313,7 @@ static void end_turn(struct hart_schedule *schedule, struct vcpu *vcpu)
 	uint32_t why = leaves(vcpu);
 	bool waits;
 
+	vcpu_trace(vcpu, TRACE_TURN_END, why ? VCPU_PARKED : vcpu->mode, 0, 0);
 	schedule->current = NULL;
 	if (why & (VCPU_LEAVE | VCPU_PARK)) {
 		park(schedule, vcpu);
@@ -362,11 +366,13 @@ static void work(struct hart_schedule *schedule)
 	uint64_t end = run_queue_turn_end(&schedule->queue, time_now());
 
 	timer_set(&schedule->turn_end, end);
+	trace(TRACE_WORK, 0, 0, 0, 0);
 	while (run_job_step(schedule)) {
 		preempt_point();
 		if (this_hart()->reschedule)
 			break;
 	}
+	trace(TRACE_WORK_END, 0, 0, 0, 0);
 	spin_lock(&schedule->lock);
 	run_queue_end_turn(&schedule->queue, time_now(), list_empty(&schedule->jobs));
 	spin_unlock(&schedule->lock);
@@ -395,6 +401,13 @@ static void balance(struct hart_schedule *schedule)
 	schedule_push(schedule);
 }
 
+static void wait(void)
+{
+	trace(TRACE_IDLE, 0, 0, 0, 0);
+	interrupt_wait();
+	trace(TRACE_IDLE_END, 0, 0, 0, 0);
+}
+
 /* Nothing waits for this hart. */
 static void idle(struct hart_schedule *schedule)
 {
@@ -406,7 +419,7 @@ static void idle(struct hart_schedule *schedule)
 		if (pool_refill_step())
 			preempt_point();
 		else
-			interrupt_wait();
+			wait();
 	}
 	__atomic_fetch_and(&idle_harts, ~bit, __ATOMIC_SEQ_CST);
 }

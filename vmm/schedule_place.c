@@ -2,6 +2,7 @@
 
 /* Which hart a vCPU is on: where it begins, and when it moves. */
 
+#include "engine/vcpu_trace.h"
 #include "kernel/error.h"
 #include "kernel/log.h"
 #include "kernel/platform.h"
@@ -184,6 +185,7 @@ static bool move(struct hart_schedule *from, struct hart_schedule *to)
 	entity = run_queue_movable(&from->queue, hart->index, load_on(to), loaded);
 	if (entity) {
 		run_queue_leave(&from->queue, entity);
+		vcpu_trace(entity->vcpu, TRACE_MOVE, 0, hart->id, 0);
 		__atomic_store_n(&entity->vcpu->hart, hart, __ATOMIC_RELEASE);
 	}
 	spin_unlock(&from->lock);

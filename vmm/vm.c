@@ -42,6 +42,26 @@ uint64_t vm_committed_bytes(void)
 	return vms.committed;
 }
 
+bool vm_commit_own(uint64_t bytes)
+{
+	uint64_t total = page_total_bytes();
+	bool fits;
+
+	spin_lock(&vms.lock);
+	fits = vms.committed <= total && bytes <= total - vms.committed;
+	if (fits)
+		vms.committed += bytes;
+	spin_unlock(&vms.lock);
+	return fits;
+}
+
+void vm_uncommit_own(uint64_t bytes)
+{
+	spin_lock(&vms.lock);
+	vms.committed -= bytes;
+	spin_unlock(&vms.lock);
+}
+
 struct fit *vm_system(void)
 {
 	return &vms.fit;

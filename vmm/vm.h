@@ -129,6 +129,13 @@ bool vm_any_crashed(void);
 uint64_t vm_committed_bytes(void);
 
 /*
+ * Sets memory aside for Pilae itself, which VMs then are not promised, and gives it back. false:
+ * all is promised. Boot hart, in a job.
+ */
+bool vm_commit_own(uint64_t bytes);
+void vm_uncommit_own(uint64_t bytes);
+
+/*
  * What can be done with a VM. vmm/vm_life.c. Those that return an error change nothing with
  * ERR_EXIST, as the VM's state is another than they expect.
  */

@@ -6,6 +6,7 @@
 #include "kernel/hart.h"
 #include "kernel/log.h"
 #include "kernel/page.h"
+#include "kernel/trace_ring.h"
 #include "kernel/trap.h"
 #include "riscv/sbi.h"
 #include "vmm/gmem.h"
@@ -67,6 +68,7 @@ static int build_vcpu(struct vm *vm, unsigned id)
 		return ERR_NOMEM;
 	vm->vcpus[id] = vcpu;
 	vcpu->id = id;
+	vcpu->trace_id = TRACE_WHO(vm->number, id);
 	vcpu->self_mask = id < 64 ? BIT(id) : 0;
 	vcpu->guest = &vm->guest;
 	vcpu->sbi_extensions = vm->guest.sbi_extensions;

@@ -5,6 +5,7 @@
 #include "engine/fp.h"
 #include "engine/hext/hext.h"
 #include "engine/hext/quick.h"
+#include "engine/vcpu_trace.h"
 #include "kernel/error.h"
 #include "kernel/hart.h"
 #include "kernel/irqoff.h"
@@ -18,6 +19,18 @@
 
 #define IRQ_LEVELS (BIT(IRQ_S_TIMER) | BIT(IRQ_S_EXT))
 
+static void count_levels(struct vcpu *vcpu, uint32_t raised)
+{
+	if (raised & BIT(IRQ_S_TIMER)) {
+		vcpu_trace(vcpu, TRACE_INJECT, IRQ_S_TIMER, 0, 0);
+		statistics_add(&vcpu->statistics.injected[INJECTED_TIMER]);
+	}
+	if (raised & BIT(IRQ_S_EXT)) {
+		vcpu_trace(vcpu, TRACE_INJECT, IRQ_S_EXT, 0, 0);
+		statistics_add(&vcpu->statistics.injected[INJECTED_EXTERNAL]);
+	}
+}
+
 /* Tells the hardware what is pending for the vCPU now. */
 static void fold_interrupts(struct vcpu *vcpu, uint32_t irq)
 {
@@ -30,8 +43,11 @@ static void fold_interrupts(struct vcpu *vcpu, uint32_t irq)
 		 */
 		__atomic_fetch_and(&vcpu->irq, ~(uint32_t)BIT(IRQ_S_SOFT), __ATOMIC_SEQ_CST);
 		csr_set(CSR_HVIP, BIT(IRQ_VS_SOFT));
+		statistics_add(&vcpu->statistics.injected[INJECTED_SOFT]);
+		vcpu_trace(vcpu, TRACE_INJECT, IRQ_S_SOFT, 0, 0);
 	}
 	if (levels != vcpu->irq_loaded) {
+		count_levels(vcpu, levels & ~vcpu->irq_loaded);
 		csr_clear(CSR_HVIP, (uint64_t)(vcpu->irq_loaded & ~levels) << HVIP_SHIFT);
 		csr_set(CSR_HVIP, (uint64_t)(levels & ~vcpu->irq_loaded) << HVIP_SHIFT);
 		vcpu->irq_loaded = levels;
@@ -188,12 +204,21 @@ static __attribute__((noinline)) void decode_rarer_exit(struct vcpu *vcpu, uint6
 	} else if (scause == EXC_VIRTUAL_INSN) {
 		virtual_instruction(vcpu, exit);
 	} else if (scause == CAUSE_DEALT_WITH) {
-		exit->reason = EXIT_NONE;
+		exit->reason = EXIT_COUNTED;
 	} else {
 		/* A cause that hedeleg cannot delegate on this hart: it is the guest's. */
 		inject(vcpu, scause, csr_read(CSR_STVAL));
 		exit->reason = EXIT_NONE;
 	}
+}
+
+/* The CSRs are still the access's. */
+static __attribute__((noinline, cold)) void trace_quick_access(struct vcpu *vcpu)
+{
+	bool store = csr_read(CSR_HTINST) & INSN_PLAIN_STORE;
+	uint64_t gpa = csr_read(CSR_HTVAL) << 2 | (csr_read(CSR_STVAL) & 3);
+
+	vcpu_trace(vcpu, TRACE_MMIO, store ? TRACE_ACCESS_STORE : TRACE_ACCESS_LOAD, gpa, 0);
 }
 
 int hext_quick_access(struct vcpu *vcpu)
@@ -206,6 +231,9 @@ int hext_quick_access(struct vcpu *vcpu)
 	if (!insn_is_plain(htinst) || !vcpu_quick_access(vcpu, gpa, htinst))
 		return QUICK_NOT_DEALT_WITH;
 	csr_write(CSR_SEPC, sepc + (htinst & 2 ? 4 : 2));
+	statistics_add(&vcpu->statistics.quick_mmio);
+	if (trace_is_on())
+		trace_quick_access(vcpu);
 
 	/* Others who want something of this vCPU send an IPI, as it counts as in the guest. */
 	if (vcpu->irq != vcpu->irq_loaded || vcpu->requests || this_hart()->reschedule)
@@ -228,7 +256,34 @@ void __noreturn hext_exited(struct vcpu *vcpu, uint64_t scause)
 		exit.reason = EXIT_SBI;
 	else
 		decode_rarer_exit(vcpu, scause, &exit);
+	statistics_begin();
 	vcpu_exited(vcpu, &exit);
+}
+
+static __attribute__((noinline, cold)) void __noreturn enter_traced(struct vcpu *vcpu)
+{
+	vcpu_trace(vcpu, TRACE_ENTER, 0, 0, 0);
+	hext_enter(vcpu);
+}
+
+static inline void enter(struct vcpu *vcpu, bool trap_wfi)
+{
+	if (unlikely(__atomic_load_n(&vcpu->requests, __ATOMIC_RELAXED))) {
+		__atomic_store_n(&vcpu->mode, VCPU_HOST, __ATOMIC_RELEASE);
+		return;
+	}
+	csr_write(CSR_HSTATUS, HSTATUS_VSXL_64 | HSTATUS_SPV | (trap_wfi ? HSTATUS_VTW : 0));
+	irqoff_end();
+	if (trace_is_on())
+		enter_traced(vcpu);
+	hext_enter(vcpu);
+}
+
+/* Apart, so that the way of most entries saves no registers for it. */
+static __attribute__((noinline)) void fold_and_enter(struct vcpu *vcpu, uint32_t irq, bool trap_wfi)
+{
+	fold_interrupts(vcpu, irq);
+	enter(vcpu, trap_wfi);
 }
 
 static void run(struct vcpu *vcpu, bool trap_wfi)
@@ -241,14 +296,9 @@ static void run(struct vcpu *vcpu, bool trap_wfi)
 	/* From here on who raises or requests something sends an IPI, or is seen here. */
 	irq = __atomic_load_n(&vcpu->irq, __ATOMIC_RELAXED);
 	if (irq != vcpu->irq_loaded)
-		fold_interrupts(vcpu, irq);
-	if (unlikely(__atomic_load_n(&vcpu->requests, __ATOMIC_RELAXED))) {
-		__atomic_store_n(&vcpu->mode, VCPU_HOST, __ATOMIC_RELEASE);
-		return;
-	}
-	csr_write(CSR_HSTATUS, HSTATUS_VSXL_64 | HSTATUS_SPV | (trap_wfi ? HSTATUS_VTW : 0));
-	irqoff_end();
-	hext_enter(vcpu);
+		fold_and_enter(vcpu, irq, trap_wfi);
+	else
+		enter(vcpu, trap_wfi);
 }
 
 static bool has_interrupt(struct vcpu *vcpu)

@@ -7,6 +7,7 @@
  */
 
 #include "asm-offsets.h"
+#include "engine/count.h"
 #include "engine/hext/quick.h"
 #include "riscv/csr.h"
 #include "riscv/sbi.h"
@@ -114,6 +115,7 @@ call_ipi:
 	bnez	t0, full_exit
 2:	beqz	a0, full_exit
 	csrsi	CSR_HVIP, 1 << IRQ_VS_SOFT
+	count	VCPU_INJECTED_SOFT
 	j	return_success
 
 call_rfence:
@@ -155,6 +157,7 @@ call_base:
 return_success:
 	li	a1, 0
 return_value:
+	count	VCPU_QUICK_SBI
 	li	a0, SBI_SUCCESS
 	csrr	t0, sepc
 	addi	t0, t0, 4

@@ -190,6 +190,7 @@ void hext_load(struct vcpu *vcpu)
 	if (vcpu->has_sstc)
 		csr_write(CSR_VSTIMECMP, csrs->vstimecmp);
 	vcpu->host_tp = (uint64_t)this_hart();
+	this_hart()->statistics = &vcpu->statistics;
 	/* Priv. 1.13, "Memory-Management Fences": vsatp is 0 while hgatp changes. */
 	load_address_space(vcpu, hext);
 	csr_write(CSR_VSATP, csrs->vsatp);

@@ -32,8 +32,10 @@ static void apply(struct vcpu *vcpu, unsigned effects)
 {
 	uint64_t interrupt;
 
-	if (effects & EFFECT_INTERRUPTS && (interrupt = soft_pending_interrupt(vcpu)))
+	if (effects & EFFECT_INTERRUPTS && (interrupt = soft_pending_interrupt(vcpu))) {
+		soft_count_interrupt(vcpu, interrupt);
 		soft_trap_enter(vcpu, interrupt, 0);
+	}
 	soft_update(vcpu);
 }
 

@@ -11,6 +11,7 @@
  */
 
 #include "asm-offsets.h"
+#include "engine/count.h"
 #include "riscv/csr.h"
 
 #define X(n) ((n) * 8)
@@ -151,6 +152,7 @@ soft_fast_end:
 	add	t3, t3, t0
 	csrw	sepc, t3
 return_to_guest:
+	count	VCPU_QUICK_PRIVILEGED
 	ld	t0, X(5)(tp)
 	ld	t1, X(6)(tp)
 	ld	t2, X(7)(tp)

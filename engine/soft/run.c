@@ -9,6 +9,7 @@
 #include "engine/soft/code.h"
 #include "engine/soft/soft.h"
 #include "engine/soft/walk.h"
+#include "engine/vcpu_trace.h"
 #include "kernel/hart.h"
 #include "kernel/irqoff.h"
 #include "riscv/csr.h"
@@ -17,6 +18,13 @@ void soft_leave(struct vcpu *vcpu, const struct exit *exit)
 {
 	__atomic_store_n(&vcpu->mode, VCPU_HOST, __ATOMIC_RELEASE);
 	vcpu_exited(vcpu, exit);
+}
+
+/* Its kinds are numbered 1, 5 and 9. */
+void soft_count_interrupt(struct vcpu *vcpu, uint64_t cause)
+{
+	vcpu_trace(vcpu, TRACE_INJECT, cause & ~SCAUSE_INTERRUPT, 0, 0);
+	statistics_add(&vcpu->statistics.injected[(cause & ~SCAUSE_INTERRUPT) >> 2]);
 }
 
 void soft_leave_for_nothing(struct vcpu *vcpu)
@@ -36,8 +44,10 @@ static void take_interrupt(struct vcpu *vcpu)
 {
 	uint64_t interrupt = soft_pending_interrupt(vcpu);
 
-	if (interrupt)
-		soft_inject(vcpu, interrupt, 0);
+	if (!interrupt)
+		return;
+	soft_count_interrupt(vcpu, interrupt);
+	soft_inject(vcpu, interrupt, 0);
 }
 
 static void environment_call(struct vcpu *vcpu)
@@ -57,28 +67,34 @@ static void leave_for_interrupt(struct vcpu *vcpu, uint64_t cause)
 	soft_leave(vcpu, &exit);
 }
 
+/* Deals with a trap; what returns here is counted here, what leaves by vcpu_exited(). */
 static void deal_with(struct vcpu *vcpu, uint64_t cause, uint64_t value)
 {
 	switch (cause) {
 	case EXC_BREAKPOINT:
 		soft_breakpoint(vcpu, value);
+		statistics_count(&vcpu->statistics, EXITS_PRIVILEGED);
 		break;
 	case EXC_ILLEGAL_INSN:
 		soft_illegal_instruction(vcpu, value);
+		statistics_count(&vcpu->statistics, EXITS_PRIVILEGED);
 		break;
 	case EXC_ECALL_U:
 		environment_call(vcpu);
+		statistics_count(&vcpu->statistics, EXITS_PRIVILEGED);
 		break;
 	case EXC_INSN_PAGE:
 	case EXC_LOAD_PAGE:
 	case EXC_STORE_PAGE:
 		soft_page_fault(vcpu, cause, GVA(value));
+		statistics_count(&vcpu->statistics, EXITS_SHADOW);
 		break;
 	default:
 		if (cause & SCAUSE_INTERRUPT)
 			leave_for_interrupt(vcpu, cause);
 		/* What a guest gets from its own machine. */
 		soft_inject(vcpu, cause, value);
+		statistics_count(&vcpu->statistics, EXITS_OTHER);
 		break;
 	}
 }
@@ -98,15 +114,26 @@ void soft_do_fences(struct vcpu *vcpu)
 void soft_trapped(struct vcpu *vcpu, uint64_t cause, uint64_t value)
 {
 	irqoff_begin();
+	vcpu_trace(vcpu, TRACE_TRAP, TRACE_CAUSE(cause), value, vcpu->pc);
 	vcpu->soft->shadow.work = 0;
 	if (vcpu->soft->fence_count)
 		soft_do_fences(vcpu);
 	deal_with(vcpu, cause, value);
 	if (unlikely(vcpu->irq))
 		take_interrupt(vcpu);
-	if (unlikely(vcpu->requests | this_hart()->reschedule))
-		soft_leave_for_nothing(vcpu);
+	if (unlikely(vcpu->requests | this_hart()->reschedule)) {
+		struct exit exit = {.reason = EXIT_COUNTED};
+
+		soft_leave(vcpu, &exit);
+	}
+	vcpu_trace(vcpu, TRACE_ENTER, 0, 0, 0);
 	irqoff_end();
+}
+
+static __attribute__((noinline, cold)) void __noreturn enter_traced(struct vcpu *vcpu)
+{
+	vcpu_trace(vcpu, TRACE_ENTER, 0, 0, 0);
+	soft_enter(vcpu);
 }
 
 static void run(struct vcpu *vcpu, bool trap_wfi)
@@ -124,6 +151,8 @@ static void run(struct vcpu *vcpu, bool trap_wfi)
 	if (vcpu->irq)
 		take_interrupt(vcpu);
 	irqoff_end();
+	if (trace_is_on())
+		enter_traced(vcpu);
 	soft_enter(vcpu);
 }
 

@@ -165,6 +165,9 @@ void soft_leave_for_nothing(struct vcpu *vcpu) __noreturn;
 /* engine/soft/fault.c: a page fault in the guest; `cause` as in scause. Returns to enter it. */
 void soft_page_fault(struct vcpu *vcpu, uint64_t cause, gva_t va);
 
+/* An interrupt, by its scause, that the guest takes, for the statistics. engine/soft/run.c */
+void soft_count_interrupt(struct vcpu *vcpu, uint64_t cause);
+
 /* Does the fences that fast_ops.S has put off. engine/soft/run.c */
 void soft_do_fences(struct vcpu *vcpu);
 

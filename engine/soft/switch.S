@@ -6,6 +6,7 @@
  */
 
 #include "asm-offsets.h"
+#include "engine/count.h"
 #include "riscv/csr.h"
 
 #define X(n) ((n) * 8)
@@ -58,6 +59,7 @@ soft_full_exit:
 	ld	tp, VCPU_HOST_TP(tp)
 	mv	fp, zero
 	ld	sp, HART_STACK_TOP(tp)
+	count_begin
 	call	soft_trapped
 	mv	a0, s1
 	j	soft_enter

@@ -355,6 +355,7 @@ void soft_load(struct vcpu *vcpu)
 	unsigned hart = this_hart()->index;
 
 	vcpu->host_tp = (uint64_t)this_hart();
+	this_hart()->statistics = &vcpu->statistics;
 	soft->shadow.work = 0;
 	if (!vcpu->last_hart) {
 		/* Started (again): what it was told by its former life's memory is not so now. */

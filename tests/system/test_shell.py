@@ -78,11 +78,12 @@ def test_editing(folder, engine, keys):
         m.expect("expected: vm start NAME")
         m.expect(PROMPT)
         m.send("vm \t\t")
-        m.expect(r"list  info  start  stop  kill  reset  pause  resume  destroy  define  "
-                 r"console  regs  dump  mem  \r+\n")
+        m.expect(r"list  info  stats  start  stop  kill  reset  pause  resume  destroy  "
+                 r"define  console  regs  dump  mem  \r+\n")
         m.expect(r"pilae> vm \x1b\[K")
         m.send("\x15nonsense\r")
-        m.expect("nonsense: no such command; have: help, version, vm, hart, mem, dt, log, poweroff, reboot")
+        m.expect("nonsense: no such command; have: help, version, vm, hart, top, irq, trace, mem, "
+                 "dt, log, poweroff, reboot")
         m.expect(PROMPT)
         # The escape character is the guest's again when the shell has been left.
         m.send("\x04")
