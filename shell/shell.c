@@ -8,6 +8,7 @@
 #include "shell/console.h"
 #include "shell/line.h"
 #include "shell/print.h"
+#include "shell/script.h"
 #include "vmm/schedule.h"
 
 #define QUEUE_SIZE 1024 /* a power of two */
@@ -38,6 +39,10 @@ static void complete(const char *text, unsigned length, struct completion *compl
 
 void shell_write(const char *text, unsigned length)
 {
+	if (script_runs()) {
+		script_write(text, length);
+		return;
+	}
 	output(text, length);
 	preempt_point();
 }
@@ -50,6 +55,22 @@ void shell_init(void)
 bool shell_is_busy(void)
 {
 	return shell.busy;
+}
+
+bool shell_has_room(void)
+{
+	return shell.head - shell.tail < QUEUE_SIZE;
+}
+
+void shell_fail(void)
+{
+	if (script_runs())
+		script_fail();
+}
+
+bool shell_is_script(void)
+{
+	return script_runs();
 }
 
 static int step(struct job *job)
@@ -65,7 +86,7 @@ static int step(struct job *job)
 
 void shell_queue(uint8_t byte)
 {
-	if (shell.head - shell.tail == QUEUE_SIZE)
+	if (!shell_has_room())
 		return;
 	shell.bytes[shell.head++ % QUEUE_SIZE] = byte;
 	if (!shell.busy) {
@@ -78,6 +99,8 @@ void shell_key(uint8_t byte)
 {
 	switch (line_input(&shell.line, byte)) {
 	case LINE_READY:
+		/* To show a long line takes its time already. */
+		preempt_point();
 		command_run(shell_commands, shell.line.text);
 		line_begin(&shell.line);
 		break;

@@ -169,7 +169,8 @@ static void unplace_vcpus(struct vm *vm)
 
 static uint64_t kept_bytes(const struct vm *vm)
 {
-	return align_up(sizeof(*vm), PAGE_SIZE) + (vm->arena.pages[ARENA_OBJECTS] << PAGE_SHIFT);
+	return align_up(sizeof(*vm), PAGE_SIZE) + console_kept_bytes() +
+	       (vm->arena.pages[ARENA_OBJECTS] << PAGE_SHIFT);
 }
 
 /* What a VM takes at the most: its RAM, its engine's tables, and the rest. */
@@ -287,6 +288,7 @@ static void begin_load(struct vm *vm)
 /* As a machine comes out of reset: devices and harts, but not memory. */
 static void reset(struct vm *vm)
 {
+	console_forget(vm);
 	machine_reset(vm);
 	for (unsigned id = 0; id < vm->config.vcpus; id++) {
 		struct vcpu *vcpu = vm->vcpus[id];
@@ -443,6 +445,8 @@ static bool start(struct vm *vm)
 	if (!choose_engine(vm, vms.engine) || !has_room(vm))
 		return false;
 
+	console_restart(vm);
+
 	int error = build(vm);
 
 	if (error) {
@@ -496,6 +500,11 @@ static bool take_in(int node)
 	}
 	if (vmconfig_read(&vm->config, &vms.fit, node) != 0 ||
 	    vmconfig_check_supported(&vm->config) != 0) {
+		vm->state = VM_REFUSED;
+		return false;
+	}
+	if (console_add(vm) != 0) {
+		log_error("%s: no memory left for its console", vm->config.path);
 		vm->state = VM_REFUSED;
 		return false;
 	}

@@ -11,6 +11,7 @@
 #include "vmm/bus.h"
 #include "vmm/load.h"
 #include "vmm/schedule.h"
+#include "vmm/vm_console.h"
 #include "vmm/vmconfig.h"
 
 struct machine;
@@ -42,7 +43,8 @@ struct vm {
 
 	struct vcpu **vcpus;
 	struct bus bus;
-	struct machine *machine; /* its devices; device/machine.c */
+	struct machine *machine;   /* its devices; device/machine.c */
+	struct vm_console console; /* shell/console.c */
 	uint64_t ram_base, ram_size;
 
 	struct loader loader; /* while it is LOADING */

@@ -52,6 +52,7 @@ SOFT_BY_DEFAULT = {
     "test_selftest_without_fp",
     "test_two_linuxes_of_two_engines", "test_load_on_harts_with_h",
     "test_shell_takes_input_and_reboots",
+    "test_ports", "test_flood",
 }
 
 
