@@ -16,12 +16,15 @@
 #define THRESHOLD           0
 #define CLAIM               4
 #define SOURCES_MAX         1024
-#define CLAIMS_AN_INTERRUPT 64 /* a device that never rests must not keep the hart */
+#define CLAIMS_AN_INTERRUPT 4 /* a device that never rests must not keep the hart */
 
 static volatile char *plic;
 static uint32_t context;
-static void (*handlers[SOURCES_MAX])(void);
 static uint64_t counts[SOURCES_MAX];
+static struct {
+	void (*handle)(void *argument);
+	void *argument;
+} handlers[SOURCES_MAX];
 
 static volatile uint32_t *reg(uint64_t offset)
 {
@@ -37,8 +40,8 @@ static void handle_external(void)
 			return;
 		if (source < SOURCES_MAX) {
 			counts[source]++;
-			if (handlers[source])
-				handlers[source]();
+			if (handlers[source].handle)
+				handlers[source].handle(handlers[source].argument);
 		}
 		*reg(CONTEXT(context) + CLAIM) = source;
 	}
@@ -59,13 +62,14 @@ void host_plic_init(void)
 	csr_set(CSR_SIE, BIT(IRQ_S_EXT));
 }
 
-int host_plic_enable(uint32_t source, void (*handler)(void))
+int host_plic_enable(uint32_t source, void (*handler)(void *argument), void *argument)
 {
 	volatile uint32_t *enable;
 
 	if (!plic || source == 0 || source > platform.plic_sources || source >= SOURCES_MAX)
 		return ERR_NOENT;
-	handlers[source] = handler;
+	handlers[source].handle = handler;
+	handlers[source].argument = argument;
 	*reg(PRIORITY(source)) = 1;
 	enable = reg(ENABLE(context) + 4 * (uint64_t)(source / 32));
 	*enable = *enable | (uint32_t)1 << source % 32;

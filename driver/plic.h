@@ -13,7 +13,7 @@ void host_plic_init(void);
  * Calls `handler` on each interrupt of that source, on the boot hart, with interrupts off and
  * no lock held. ERR_NOENT if there is no such source. Boot only.
  */
-int host_plic_enable(uint32_t source, void (*handler)(void));
+int host_plic_enable(uint32_t source, void (*handler)(void *argument), void *argument);
 
 /* Sources are below the first; how many interrupts of one of them were taken. Any hart. */
 uint32_t host_plic_source_count(void);

@@ -3,15 +3,12 @@
 #include "driver/uart.h"
 
 #include "driver/plic.h"
-#include "kernel/hart.h"
 #include "kernel/lock.h"
-#include "kernel/log.h"
 #include "kernel/mmu.h"
 #include "kernel/platform.h"
 #include "kernel/timer.h"
 #include "riscv/sbi.h"
-
-#include <stdio.h>
+#include "vmm/copy.h"
 
 #define RBR 0
 #define THR 0
@@ -27,20 +24,28 @@
 #define LSR_THRE 0x20
 
 #define FIFO_SIZE 16
-#define RING_SIZE 65536 /* a power of two */
-#define BURST     16    /* FIFOs filled in one stretch */
+#define RING_SIZE 4096 /* a power of two */
+#define BURST     16   /* FIFOs filled in one stretch */
 
-#define POLLS_PER_SECOND 100
+/*
+ * A device that takes everything at once, as an emulated one does, would interrupt without rest
+ * while there is something to send: it is given a burst each millisecond.
+ */
+#define BURSTS_PER_SECOND 1000
+#define POLLS_PER_SECOND  100
 
 static volatile char *uart;
-static void (*receive)(uint8_t byte);
-static struct timer poll_timer;
+static const struct host_uart_user *user;
+static struct timer timer;  /* the next burst, input that waits, or the next poll */
+static bool receive_paused; /* the user takes no more; the boot hart's, as the next */
+static bool paced;          /* the next burst is sent when the timer expires */
 
 static struct {
 	struct spinlock lock; /* guards the rest, THR and IER */
 	unsigned head, tail;  /* free-running; head - tail bytes wait */
-	bool thre_enabled;
-	uint64_t dropped; /* bytes that found no room since that was last told */
+	bool more;            /* the user has more */
+	uint8_t enabled;      /* what IER is */
+	bool busy;            /* transmit() will be called: by an interrupt, or by the timer */
 	char bytes[RING_SIZE];
 } ring = {.lock = SPINLOCK_INIT};
 
@@ -62,111 +67,183 @@ static void write_register(unsigned n, uint8_t value)
 		*(volatile uint8_t *)at = value;
 }
 
-/* Sends what the FIFO takes; asks for an interrupt if that is not all. The lock is held. */
+/* Firmware may take its time for each byte. */
+static void send_to_firmware(void)
+{
+	for (unsigned i = 0; i < FIFO_SIZE && ring.head != ring.tail; i++)
+		sbi_call(SBI_EXT_CONSOLE_PUTCHAR, 0, (uint8_t)ring.bytes[ring.tail++ % RING_SIZE],
+			 0, 0, 0, 0);
+}
+
+/* Sends what the device takes, of a burst at most. The lock is held. */
 static void send(void)
 {
-	/* A device that takes everything at once must not keep the hart for all of it. */
+	if (!uart) {
+		send_to_firmware();
+		return;
+	}
 	for (unsigned n = 0; n < BURST && ring.head != ring.tail && read_register(LSR) & LSR_THRE;
 	     n++) {
 		for (unsigned i = 0; i < FIFO_SIZE && ring.head != ring.tail; i++)
 			write_register(THR, (uint8_t)ring.bytes[ring.tail++ % RING_SIZE]);
 	}
-
-	bool waiting = ring.head != ring.tail;
-
-	if (waiting != ring.thre_enabled && platform.uart.interrupt) {
-		ring.thre_enabled = waiting;
-		write_register(IER, IER_RX | (waiting ? IER_THRE : 0));
-	}
 }
 
-static void handle_interrupt(void)
+static bool is_polled(void)
 {
-	/* Reading IIR acknowledges what has no other cause. */
-	read_register(IIR);
-	/* As many as a FIFO holds, so that a line that never rests keeps nobody here. */
-	for (unsigned i = 0; i < FIFO_SIZE && read_register(LSR) & LSR_DR; i++)
-		receive(read_register(RBR));
+	return !platform.uart.interrupt;
+}
+
+/* The lock is held. */
+static void enable_interrupts(bool thre)
+{
+	uint8_t enabled = (receive_paused ? 0 : IER_RX) | (thre ? IER_THRE : 0);
+
+	if (is_polled() || enabled == ring.enabled)
+		return;
+	ring.enabled = enabled;
+	write_register(IER, enabled);
+}
+
+/* Lets transmit() be called, if it is not going to be. The lock is held. */
+static void keep_going(void)
+{
+	if (ring.busy || (ring.head == ring.tail && !ring.more))
+		return;
+	__atomic_store_n(&ring.busy, true, __ATOMIC_SEQ_CST);
+	enable_interrupts(true);
+}
+
+/* Fetches more, and sends. Boot hart. */
+static void transmit(void)
+{
+	spin_lock(&ring.lock);
+	ring.more = false;
+	/* Who has something new now either sees this, or the user's `fill` sees what it has. */
+	__atomic_store_n(&ring.busy, false, __ATOMIC_SEQ_CST);
+	spin_unlock(&ring.lock);
+	user->fill();
+
 	spin_lock(&ring.lock);
 	send();
+	ring.busy = ring.head != ring.tail || ring.more;
+	paced = ring.busy && (is_polled() || read_register(LSR) & LSR_THRE);
+	enable_interrupts(ring.busy && !paced);
 	spin_unlock(&ring.lock);
 }
 
-static void poll(struct timer *timer)
+/* As many as a FIFO holds, so that a line that never rests keeps nobody here. */
+static void receive(void)
 {
-	uint8_t byte;
-
-	if (uart) {
-		handle_interrupt();
-	} else {
-		struct sbi_ret ret = sbi_call(SBI_EXT_CONSOLE_GETCHAR, 0, 0, 0, 0, 0, 0);
-
-		byte = (uint8_t)ret.error;
-		if (ret.error >= 0)
-			receive(byte);
+	receive_paused = false;
+	for (unsigned i = 0; i < FIFO_SIZE && read_register(LSR) & LSR_DR; i++) {
+		receive_paused = !user->ready();
+		if (receive_paused)
+			break;
+		user->receive(read_register(RBR));
 	}
-	timer_set(timer, time_now() + platform.timebase / POLLS_PER_SECOND);
 }
 
-static void start_polling(void)
+static void receive_from_firmware(void)
 {
-	timer_init(&poll_timer, poll);
-	timer_set(&poll_timer, time_now());
+	struct sbi_ret ret;
+
+	if (!user->ready())
+		return;
+	ret = sbi_call(SBI_EXT_CONSOLE_GETCHAR, 0, 0, 0, 0, 0, 0);
+	if (ret.error >= 0)
+		user->receive((uint8_t)ret.error);
 }
 
-void host_uart_init(void (*received)(uint8_t byte))
+static void set_timer(void)
 {
-	receive = received;
+	if (paced || receive_paused)
+		timer_set(&timer, time_now() + platform.timebase / BURSTS_PER_SECOND);
+	else if (is_polled())
+		timer_set(&timer, time_now() + platform.timebase / POLLS_PER_SECOND);
+}
+
+static void handle_interrupt(void *argument)
+{
+	bool was_paced = paced, was_paused = receive_paused;
+
+	(void)argument;
+	/* Reading IIR acknowledges what has no other cause. */
+	read_register(IIR);
+	receive();
+	if (host_uart_is_busy() && !paced)
+		transmit();
+	if (paced != was_paced || receive_paused != was_paused)
+		set_timer();
+}
+
+static void timer_expired(struct timer *expired)
+{
+	(void)expired;
+	if (uart)
+		receive();
+	else
+		receive_from_firmware();
+	transmit();
+	set_timer();
+}
+
+void host_uart_init(const struct host_uart_user *its_user)
+{
+	user = its_user;
+	timer_init(&timer, timer_expired);
 	if (platform.uart.registers.size == 0) {
-		start_polling();
+		platform.uart.interrupt = 0;
+		timer_set(&timer, time_now());
 		return;
 	}
 	uart = mmu_map_registers(HPA(platform.uart.registers.base), platform.uart.registers.size);
 	write_register(IER, 0);
 	write_register(FCR, FCR_ON);
 	if (platform.uart.interrupt &&
-	    host_plic_enable(platform.uart.interrupt, handle_interrupt) == 0) {
-		write_register(IER, IER_RX);
+	    host_plic_enable(platform.uart.interrupt, handle_interrupt, NULL) == 0) {
+		enable_interrupts(false);
 	} else {
 		platform.uart.interrupt = 0;
-		start_polling();
+		timer_set(&timer, time_now());
 	}
 }
 
-static void write_to_firmware(const char *bytes, size_t count)
+unsigned host_uart_room(void)
 {
-	for (size_t i = 0; i < count; i++)
-		sbi_call(SBI_EXT_CONSOLE_PUTCHAR, 0, (uint8_t)bytes[i], 0, 0, 0, 0);
+	unsigned tail = __atomic_load_n(&ring.tail, __ATOMIC_ACQUIRE);
+
+	return RING_SIZE - (ring.head - tail);
 }
 
-/* Tells how much is missing, where it is missing. The lock is held. */
-static void put_dropped(void)
+bool host_uart_is_busy(void)
 {
-	static char text[64];
-	int length = snprintf(text, sizeof(text), "\r\npilae: %llu bytes of output dropped\r\n",
-			      (unsigned long long)ring.dropped);
+	return __atomic_load_n(&ring.busy, __ATOMIC_SEQ_CST);
+}
 
-	for (int i = 0; i < length; i++)
-		ring.bytes[ring.head++ % RING_SIZE] = text[i];
-	ring.dropped = 0;
+void host_uart_continue(void)
+{
+	spin_lock(&ring.lock);
+	ring.more = true;
+	keep_going();
+	spin_unlock(&ring.lock);
 }
 
 void host_uart_write(const char *bytes, size_t count)
 {
-	if (!uart) {
-		write_to_firmware(bytes, count);
-		return;
-	}
+	size_t at, run;
+
 	spin_lock(&ring.lock);
-	if (ring.dropped && ring.head - ring.tail <= RING_SIZE / 2)
-		put_dropped();
-	for (size_t i = 0; i < count; i++) {
-		if (ring.dropped || ring.head - ring.tail == RING_SIZE)
-			ring.dropped++;
-		else
-			ring.bytes[ring.head++ % RING_SIZE] = bytes[i];
+	count = min_u64(count, RING_SIZE - (ring.head - ring.tail));
+	at = ring.head % RING_SIZE;
+	run = min_u64(count, RING_SIZE - at);
+	copy_bytes(ring.bytes + at, bytes, run);
+	copy_bytes(ring.bytes, bytes + run, count - run);
+	ring.head += (unsigned)count;
+	if (!ring.busy) {
+		send();
+		keep_going();
 	}
-	send();
 	spin_unlock(&ring.lock);
 }
 
@@ -182,26 +259,30 @@ static bool wait_for_room(void)
 	return true;
 }
 
+static void put_last(char byte)
+{
+	if (uart)
+		write_register(THR, (uint8_t)byte);
+	else
+		sbi_call(SBI_EXT_CONSOLE_PUTCHAR, 0, (uint8_t)byte, 0, 0, 0, 0);
+}
+
 void host_uart_flush(void)
 {
 	unsigned left = ring.head - ring.tail;
 
 	/* A hart that was stopped while it sent may have gone on for a moment. */
-	for (left = left <= RING_SIZE ? left : 0; uart && left > 0 && wait_for_room(); left--)
-		write_register(THR, (uint8_t)ring.bytes[ring.tail++ % RING_SIZE]);
+	for (left = left <= RING_SIZE ? left : 0; left > 0 && (!uart || wait_for_room()); left--)
+		put_last(ring.bytes[ring.tail++ % RING_SIZE]);
 	ring.tail = ring.head;
 }
 
 void host_uart_write_last(const char *bytes, size_t count)
 {
-	if (!uart) {
-		write_to_firmware(bytes, count);
-		return;
-	}
 	host_uart_flush();
-	for (size_t i = 0; i < count && wait_for_room(); i++) {
+	for (size_t i = 0; i < count && (!uart || wait_for_room()); i++) {
 		if (bytes[i] == '\n')
-			write_register(THR, '\r');
-		write_register(THR, (uint8_t)bytes[i]);
+			put_last('\r');
+		put_last(bytes[i]);
 	}
 }

@@ -4,19 +4,35 @@
 
 /*
  * The host's console: the UART of stdout-path (a 16550 or one of its kind), else the firmware's
- * console. Input comes by interrupt, or by polling where there is none.
+ * console. Input comes by interrupt, or by polling where there is none. Output is fetched from
+ * its user a little at a time, so that what is to be sent next is decided late.
  */
 
 #include "kernel/types.h"
 
-/* `received` is called for each byte that comes in, on the boot hart, no lock held. */
-void host_uart_init(void (*received)(uint8_t byte));
+/* All are called on the boot hart, interrupts off, no lock held. */
+struct host_uart_user {
+	bool (*ready)(void); /* whether a byte can be taken; else it stays in the UART */
+	void (*receive)(uint8_t byte);
+	void (*fill)(void); /* there is room: host_uart_write(), as long as there is some */
+};
+
+void host_uart_init(const struct host_uart_user *user);
+
+/* How many bytes host_uart_write() has room for. It only grows until the caller writes. */
+unsigned host_uart_room(void);
 
 /*
- * Sends bytes; what the device does not take at once is sent when it can. Never waits: when
- * 64 KiB are waiting to be sent, more is dropped, and how much is told later. Any hart.
+ * Sends bytes; what the device does not take at once is sent when it can. Never waits: what there
+ * is no room for is lost. Any hart, one caller at a time.
  */
 void host_uart_write(const char *bytes, size_t count);
+
+/* There is more to be sent: lets `fill` be called soon. Any hart; takes the UART's lock. */
+void host_uart_continue(void);
+
+/* Whether `fill` will be called without that. */
+bool host_uart_is_busy(void);
 
 /*
  * For the end of the machine: sends what still waits, and then these bytes, by polling and

@@ -155,6 +155,35 @@ static void read_plic(const void *fdt)
 	platform.plic_sources = (uint32_t)fdt_node_u64(fdt, node, "riscv,ndev", 0);
 }
 
+/* Keeps them ordered by address. */
+static void add_virtio(struct platform_virtio place)
+{
+	unsigned i;
+
+	if (platform.virtio_count == PLATFORM_VIRTIO_MAX)
+		return;
+	i = platform.virtio_count++;
+	for (; i > 0 && platform.virtio[i - 1].registers.base > place.registers.base; i--)
+		platform.virtio[i] = platform.virtio[i - 1];
+	platform.virtio[i] = place;
+}
+
+static void read_virtio(const void *fdt)
+{
+	int node = -1;
+
+	while ((node = fdt_node_offset_by_compatible(fdt, node, "virtio,mmio")) >= 0) {
+		struct platform_virtio place = {{0, 0}, 0};
+
+		if (!fdt_node_enabled(fdt, node) ||
+		    fdt_node_reg(fdt, node, 0, &place.registers.base, &place.registers.size) != 0)
+			continue;
+		if (fdt_node_interrupt(fdt, node, 0, &place.interrupt) != 0)
+			place.interrupt = 0;
+		add_virtio(place);
+	}
+}
+
 void platform_read_devices(void)
 {
 	const void *fdt = platform.fdt;
@@ -164,6 +193,7 @@ void platform_read_devices(void)
 	platform.timebase = cpus >= 0 ? fdt_node_u64(fdt, cpus, "timebase-frequency", 0) : 0;
 	read_uart(fdt);
 	read_plic(fdt);
+	read_virtio(fdt);
 	platform.finisher = read_compatible(fdt, "sifive,test1");
 	platform.rtc = read_compatible(fdt, "google,goldfish-rtc");
 }

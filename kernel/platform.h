@@ -7,6 +7,7 @@
 #include "kernel/types.h"
 
 #define PLATFORM_MEMORY_MAX 16
+#define PLATFORM_VIRTIO_MAX 32
 
 struct range {
 	uint64_t base, size; /* host-physical, bytes */
@@ -17,6 +18,12 @@ struct platform_uart {
 	unsigned stride;        /* bytes from one register to the next */
 	unsigned width;         /* of an access: 1 or 4 bytes */
 	uint32_t interrupt;     /* PLIC source; 0: none, poll */
+};
+
+/* A place for a virtio device, which may be empty. */
+struct platform_virtio {
+	struct range registers;
+	uint32_t interrupt; /* PLIC source; 0: none, poll */
 };
 
 struct platform {
@@ -33,6 +40,8 @@ struct platform {
 	uint32_t plic_sources;
 	int plic_node;
 	struct range finisher, rtc;
+	unsigned virtio_count;
+	struct platform_virtio virtio[PLATFORM_VIRTIO_MAX]; /* by ascending address */
 
 	const void *rng_seed;
 	unsigned rng_seed_size;

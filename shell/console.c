@@ -3,317 +3,327 @@
 #include "shell/console.h"
 
 #include "driver/uart.h"
-#include "kernel/lock.h"
+#include "driver/virtio/console.h"
+#include "kernel/error.h"
 #include "kernel/log.h"
 #include "kernel/options.h"
-#include "shell/line.h"
+#include "kernel/page.h"
+#include "shell/port.h"
 #include "shell/shell.h"
+#include "shell/terminal.h"
 #include "vmm/hooks.h"
 #include "vmm/vm.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#define LINE_MAX  256 /* of a VM that is not focused; a longer line is cut there */
-#define INPUT_MAX 256 /* bytes that wait for the focused VM; a power of two */
-#define VMS_MAX   64  /* that have a line buffer of their own */
-#define SHELL     0   /* in place of a VM's number */
-#define CTRL(c)   ((c) & 0x1f)
+#define SHELL         0 /* in place of a VM's number */
+#define BACKLOG_ORDER 4
+#define REFUSALS_MAX  1000
+#define CTRL(c)       ((c) & 0x1f)
 
-/* A line of a VM that is not focused, until it is complete. */
-struct pending_line {
-	unsigned length;
-	char text[LINE_MAX];
-};
+_Static_assert(PAGE_SIZE << BACKLOG_ORDER == BACKLOG_SIZE, "a backlog is a block of pages");
 
+/* All of it is the boot hart's. */
 static struct {
-	struct spinlock lock; /* guards the rest and the host's UART; before the UART's own */
-	unsigned focus;       /* the VM's number, or SHELL; changed by the boot hart alone */
-	unsigned last_vm;     /* that was focused */
-	bool line_open;       /* the terminal is not at the start of a line */
-	bool escaped;         /* the escape character came last */
+	unsigned last_vm; /* that was focused */
+	bool escaped;     /* the escape character came last */
 	uint8_t escape;
-	char prompt[LINE_RENDER_MAX]; /* shows the line that is typed for the shell */
-	unsigned prompt_length;       /* 0: it runs a command */
-	struct pending_line lines[VMS_MAX];
-} console = {.lock = SPINLOCK_INIT, .focus = 1, .last_vm = 1, .escape = CTRL(']')};
+} keys = {.last_vm = 1, .escape = CTRL(']')};
 
-/* Bytes typed for the focused VM that its UART had no room for. Boot hart and vCPUs. */
-static struct {
-	struct spinlock lock; /* guards the rest; before the locks of a VM's UART */
-	unsigned head, tail;
-	uint8_t bytes[INPUT_MAX];
-} input = {.lock = SPINLOCK_INIT};
-
-/* The functions named put_… have the console's lock. */
-
-static void put_raw(const char *text, size_t length)
+static struct vm *vm_with(struct vm_console *console)
 {
-	if (length == 0)
-		return;
-	host_uart_write(text, length);
-	console.line_open = text[length - 1] != '\n';
+	return container_of(console, struct vm, console);
 }
 
-static bool has_prompt(void)
-{
-	return console.focus == SHELL && console.prompt_length > 0;
-}
-
-/* Other lines appear above the shell's prompt, which put_prompt() then shows again. */
-static void put_line_start(void)
-{
-	static const char erase[] = "\r\033[K";
-
-	if (has_prompt()) {
-		put_raw(erase, sizeof(erase) - 1);
-		console.line_open = false;
-	} else if (console.line_open) {
-		put_raw("\r\n", 2);
-	}
-}
-
-static void put_prompt(void)
-{
-	if (has_prompt())
-		put_raw(console.prompt, console.prompt_length);
-}
-
-/* With CR for the terminal. */
-static void put_text(const char *text, size_t length)
-{
-	while (length > 0) {
-		const char *end = memchr(text, '\n', length);
-		size_t run = end ? (size_t)(end - text) : length;
-
-		put_raw(text, run);
-		if (!end)
-			return;
-		put_raw("\r\n", 2);
-		text += run + 1;
-		length -= run + 1;
-	}
-}
-
-/* Messages of the hypervisor's own: on a line of their own. */
-static void put_message(const char *text, size_t length)
-{
-	put_line_start();
-	put_text(text, length);
-	put_prompt();
-}
-
-static void log_to_console(const char *text, size_t length)
-{
-	spin_lock(&console.lock);
-	put_message(text, length);
-	spin_unlock(&console.lock);
-}
-
-static void put_pending_line(const struct vm *vm, struct pending_line *line)
-{
-	char prefix[VMCONFIG_NAME_MAX + 4];
-	int length = snprintf(prefix, sizeof(prefix), "[%s] ", vm->config.name);
-
-	put_line_start();
-	put_raw(prefix, (size_t)length);
-	put_raw(line->text, line->length);
-	put_raw("\r\n", 2);
-	put_prompt();
-	line->length = 0;
-}
-
-/* How many bytes were taken: a complete line ends the call, so that it is a short one. */
-static unsigned put_unfocused(struct vm *vm, const uint8_t *bytes, unsigned count)
-{
-	struct pending_line *line;
-
-	if (vm->number > VMS_MAX)
-		return count;
-	line = &console.lines[vm->number - 1];
-	for (unsigned i = 0; i < count; i++) {
-		bool full = line->length == LINE_MAX;
-
-		if (bytes[i] == '\n' || full)
-			put_pending_line(vm, line);
-		if (bytes[i] != '\r' && bytes[i] != '\n')
-			line->text[line->length++] = (char)bytes[i];
-		if (bytes[i] == '\n' || full)
-			return i + 1;
-	}
-	return count;
-}
+/*
+ * A VM's output.
+ */
 
 unsigned console_output(struct vm *vm, const uint8_t *bytes, unsigned count)
 {
-	spin_lock(&console.lock);
-	if (vm->number == console.focus)
-		put_raw((const char *)bytes, count);
-	else
-		count = put_unfocused(vm, bytes, count);
-	spin_unlock(&console.lock);
+	struct vm_console *console = &vm->console;
+	bool wake;
+
+	spin_lock(&console->lock);
+	backlog_write(&console->backlog, bytes, count);
+	if (console->port)
+		port_send(console);
+	wake = !console->queued && terminal_is_due(console);
+	spin_unlock(&console->lock);
+	if (wake)
+		terminal_wake(console);
 	return count;
 }
 
 /*
- * Offers the VM what waits for it, if it is the focused one, as long as it takes it. The lock
- * keeps its devices from being taken down meanwhile: see console_forget().
+ * A VM's input: what was typed, then what came through its port. The lock keeps its devices from
+ * being taken down meanwhile: see console_forget().
  */
-static void feed(struct vm *vm)
+
+/* The next byte, which stays; false if there is none. */
+static bool next_input(struct vm_console *console, uint8_t *byte)
 {
-	spin_lock(&input.lock);
-	while (vm && vm->number == console.focus && vm->state == VM_RUNNING &&
-	       input.head != input.tail) {
-		if (!machine_console_input(vm, input.bytes[input.tail % INPUT_MAX]))
-			break;
-		input.tail++;
+	if (console->head != console->tail) {
+		*byte = console->typed[console->tail % VM_CONSOLE_INPUT];
+		return true;
 	}
-	spin_unlock(&input.lock);
+	if (!console->holds && console->input_port)
+		console->holds = host_port_read(console->input_port, &console->held, 1) > 0;
+	*byte = console->held;
+	return console->holds;
+}
+
+static void drop_input(struct vm_console *console)
+{
+	if (console->head != console->tail)
+		console->tail++;
+	else
+		console->holds = false;
+	console->refused = 0;
 }
 
 void console_drained(struct vm *vm)
 {
-	feed(vm);
+	struct vm_console *console = &vm->console;
+	uint8_t byte;
+
+	spin_lock(&console->input_lock);
+	while (vm->state == VM_RUNNING && next_input(console, &byte) &&
+	       machine_console_input(vm, byte))
+		drop_input(console);
+	spin_unlock(&console->input_lock);
+}
+
+/*
+ * The UART asks each millisecond. A guest that reads nothing for a second of these must not keep
+ * the escape character from being read; the rest of what is typed then is lost.
+ */
+static bool takes_input(struct vm_console *console)
+{
+	if (console->head - console->tail < VM_CONSOLE_INPUT)
+		return true;
+	if (console->refused < REFUSALS_MAX)
+		console->refused++;
+	return console->refused == REFUSALS_MAX;
+}
+
+static void type(struct vm_console *console, uint8_t byte)
+{
+	spin_lock(&console->input_lock);
+	if (console->head - console->tail < VM_CONSOLE_INPUT)
+		console->typed[console->head++ % VM_CONSOLE_INPUT] = byte;
+	spin_unlock(&console->input_lock);
+	console_drained(vm_with(console));
+}
+
+/*
+ * Its life.
+ */
+
+int console_add(struct vm *vm)
+{
+	struct vm_console *console = &vm->console;
+	uint8_t *bytes = page_alloc(BACKLOG_ORDER);
+
+	if (!bytes)
+		return ERR_NOMEM;
+	list_init(&console->ready);
+	backlog_init(&console->backlog, bytes);
+	terminal_add(console);
+	port_find(console);
+	return 0;
+}
+
+void console_remove(struct vm *vm)
+{
+	struct vm_console *console = &vm->console;
+
+	if (!console->backlog.bytes)
+		return;
+	if (terminal_focused() == console)
+		console_focus(SHELL);
+	port_lose(console);
+	terminal_remove(console);
+	page_clear(console->backlog.bytes, BACKLOG_ORDER);
+	page_free(console->backlog.bytes, BACKLOG_ORDER);
+	console->backlog.bytes = NULL;
+}
+
+uint64_t console_kept_bytes(void)
+{
+	return BACKLOG_SIZE;
+}
+
+void console_restart(struct vm *vm)
+{
+	struct vm_console *console = &vm->console;
+
+	spin_lock(&console->lock);
+	backlog_clear(&console->backlog);
+	spin_unlock(&console->lock);
+	spin_lock(&console->input_lock);
+	console->tail = console->head;
+	spin_unlock(&console->input_lock);
 }
 
 void console_forget(struct vm *vm)
 {
-	(void)vm;
+	struct vm_console *console = &vm->console;
+
 	/* Who feeds it still has the lock; who comes later sees that it does not run. */
-	spin_lock(&input.lock);
-	spin_unlock(&input.lock);
+	spin_lock(&console->input_lock);
+	spin_unlock(&console->input_lock);
+
+	spin_lock(&console->lock);
+	backlog_end_line(&console->backlog);
+	spin_unlock(&console->lock);
+	terminal_wake(console);
 }
 
-void console_remove(unsigned number)
-{
-	spin_lock(&console.lock);
-	if (number <= VMS_MAX)
-		console.lines[number - 1].length = 0;
-	spin_unlock(&console.lock);
-	if (console.focus == number)
-		console_focus(SHELL);
-}
+/*
+ * The focus.
+ */
 
 unsigned console_focused(void)
 {
-	return console.focus;
-}
+	struct vm_console *console = terminal_focused();
 
-void console_shell_output(const char *text, unsigned length, const char *prompt,
-			  unsigned prompt_length)
-{
-	spin_lock(&console.lock);
-	memcpy(console.prompt, prompt, prompt_length);
-	console.prompt_length = prompt_length;
-	if (console.focus == SHELL)
-		put_text(text, length);
-	spin_unlock(&console.lock);
-}
-
-static void put_focus(unsigned number, const struct vm *vm)
-{
-	char text[VMCONFIG_NAME_MAX + 32];
-	int length;
-
-	console.focus = number;
-	if (vm) {
-		console.last_vm = number;
-		length = snprintf(text, sizeof(text), "pilae: console of %s\n", vm->config.name);
-	} else {
-		length =
-		    snprintf(text, sizeof(text), "pilae: shell; Ctrl-%c and a digit leaves it\n",
-			     console.escape | 0x40);
-	}
-	/* What is typed stays to be seen, and so does a prompt that is left. */
-	if (console.line_open)
-		put_raw("\r\n", 2);
-	put_text(text, (size_t)length);
-	put_prompt();
+	return console ? vm_with(console)->number : SHELL;
 }
 
 void console_focus(unsigned number)
 {
-	char text[64];
-	int length = snprintf(text, sizeof(text), "pilae: there is no VM %u\n", number);
-	const struct vm *vm = number == SHELL ? NULL : vm_by_number(number);
+	struct vm *vm = number == SHELL ? NULL : vm_by_number(number);
+	char text[VMCONFIG_NAME_MAX + 32];
+	int length;
 
-	spin_lock(&console.lock);
-	if (number == SHELL || vm)
-		put_focus(number, vm);
-	else
-		put_message(text, (size_t)length);
-	spin_unlock(&console.lock);
-
-	/* What was typed for the VM before is not meant for this one. */
-	spin_lock(&input.lock);
-	input.tail = input.head;
-	spin_unlock(&input.lock);
+	if (number == SHELL) {
+		length =
+		    snprintf(text, sizeof(text), "pilae: shell; Ctrl-%c and a digit leaves it\n",
+			     keys.escape | 0x40);
+	} else if (vm && vm->console.backlog.bytes) {
+		keys.last_vm = number;
+		length = snprintf(text, sizeof(text), "pilae: console of %s\n", vm->config.name);
+	} else {
+		length = snprintf(text, sizeof(text), "pilae: there is no VM %u\n", number);
+		terminal_message(text, (size_t)length);
+		return;
+	}
+	terminal_focus(vm ? &vm->console : NULL, text, (unsigned)length);
 }
 
 void console_leave_shell(void)
 {
-	console_focus(console.last_vm);
+	console_focus(keys.last_vm);
 }
 
 void console_begin(void)
 {
 	unsigned number = 1;
-	const struct vm *vm;
+	struct vm *vm;
 
 	while ((vm = vm_by_number(number)) != NULL && vm->state != VM_LOADING)
 		number++;
-	if (number != console.focus)
-		console_focus(vm ? number : SHELL);
+	if (!vm)
+		number = SHELL;
+	/* The first one needs no announcement. */
+	if (number == 1)
+		terminal_focus(&vm->console, "", 0);
+	else
+		console_focus(number);
+	if (vm)
+		keys.last_vm = number;
+	terminal_show_others(true);
+}
+
+void console_shell_output(const char *text, unsigned length, const char *prompt,
+			  unsigned prompt_length)
+{
+	terminal_shell_output(text, length, prompt, prompt_length);
+}
+
+/*
+ * Keys.
+ */
+
+/* A text that is put together without snprintf(), which takes its time. */
+struct text {
+	unsigned length;
+	char bytes[1024];
+};
+
+static void add(struct text *text, const char *string)
+{
+	for (; *string && text->length < sizeof(text->bytes); string++)
+		text->bytes[text->length++] = *string;
+}
+
+/* The escape character, as it is written. */
+static const char *escape_name(void)
+{
+	static char name[] = "Ctrl-]";
+
+	name[sizeof(name) - 2] = (char)(keys.escape | 0x40);
+	return name;
+}
+
+static void add_key(struct text *text, const char *key, const char *what, const char *name,
+		    bool shown)
+{
+	add(text, "pilae: ");
+	add(text, escape_name());
+	add(text, " ");
+	add(text, key);
+	add(text, what);
+	add(text, name);
+	add(text, shown ? " (shown)\n" : "\n");
 }
 
 static void help(void)
 {
-	char text[VMCONFIG_NAME_MAX + 64];
+	struct text text = {0};
 
-	spin_lock(&console.lock);
-	put_line_start();
 	for (const struct vm *vm = vm_next(NULL); vm && vm->number <= 9; vm = vm_next(vm)) {
-		int length = snprintf(text, sizeof(text), "pilae: Ctrl-%c %u  console of %s%s\n",
-				      console.escape | 0x40, vm->number, vm->config.name,
-				      vm->number == console.focus ? " (shown)" : "");
+		char digit[] = {(char)('0' + vm->number), '\0'};
 
-		put_text(text, (size_t)length);
+		add_key(&text, digit, "  console of ", vm->config.name,
+			vm->number == console_focused());
 	}
-	int length =
-	    snprintf(text, sizeof(text),
-		     "pilae: Ctrl-%c s  the shell%s\npilae: Ctrl-%c Ctrl-%c  sends Ctrl-%c\n",
-		     console.escape | 0x40, console.focus == SHELL ? " (shown)" : "",
-		     console.escape | 0x40, console.escape | 0x40, console.escape | 0x40);
-
-	put_text(text, (size_t)length);
-	put_prompt();
-	spin_unlock(&console.lock);
+	add_key(&text, "s", "  the shell", "", console_focused() == SHELL);
+	add_key(&text, "a", "  lines of all other VMs, or none", "", terminal_shows_others());
+	add_key(&text, escape_name(), "  sends ", escape_name(), false);
+	terminal_message(text.bytes, text.length);
 }
 
-static void type(uint8_t byte)
+static void toggle_others(void)
 {
-	spin_lock(&input.lock);
-	/* Full: the guest has not read for that long; what it does not read is lost. */
-	if (input.head - input.tail < INPUT_MAX)
-		input.bytes[input.head++ % INPUT_MAX] = byte;
-	spin_unlock(&input.lock);
-	feed(vm_by_number(console.focus));
+	static const char on[] = "pilae: lines of other VMs are shown\n";
+	static const char off[] = "pilae: lines of other VMs are not shown\n";
+	bool shown = !terminal_shows_others();
+
+	terminal_message(shown ? on : off, shown ? sizeof(on) - 1 : sizeof(off) - 1);
+	terminal_show_others(shown);
 }
 
 static void typed(uint8_t byte)
 {
-	if (console.focus == SHELL)
-		shell_key(byte);
+	struct vm_console *console = terminal_focused();
+
+	if (console)
+		type(console, byte);
 	else
-		type(byte);
+		shell_key(byte);
 }
 
 static void escape_key(uint8_t byte)
 {
-	if (byte == console.escape)
+	if (byte == keys.escape)
 		typed(byte);
 	else if (byte == 's')
 		console_focus(SHELL);
+	else if (byte == 'a')
+		toggle_others();
 	else if (byte >= '1' && byte <= '9')
 		console_focus((unsigned)(byte - '0'));
 	else
@@ -322,39 +332,51 @@ static void escape_key(uint8_t byte)
 
 void console_key(uint8_t byte)
 {
-	bool escaped = console.escaped;
+	bool escaped = keys.escaped;
 
-	console.escaped = !escaped && byte == console.escape;
+	keys.escaped = !escaped && byte == keys.escape;
 	if (escaped)
 		escape_key(byte);
-	else if (!console.escaped)
+	else if (!keys.escaped)
 		typed(byte);
+}
+
+static bool is_for_shell(void)
+{
+	return !terminal_focused() || shell_is_busy();
 }
 
 /* At a preemption point, maybe of the shell's own job. */
 static void received(uint8_t byte)
 {
-	if (console.focus == SHELL || shell_is_busy())
+	if (is_for_shell())
 		shell_queue(byte);
 	else
 		console_key(byte);
 }
 
+static bool ready(void)
+{
+	return is_for_shell() ? shell_has_room() : takes_input(terminal_focused());
+}
+
 void console_init(const char *command_line)
 {
+	static const struct host_uart_user user = {ready, received, terminal_fill};
 	char value[4];
 
 	/* "^]" or the like: a control character. */
 	if (option_find(command_line, "pilae.escape", value, sizeof(value))) {
 		if (strlen(value) == 2 && value[0] == '^' && value[1] >= '?' && value[1] <= '_')
-			console.escape = CTRL((uint8_t)value[1]);
+			keys.escape = CTRL((uint8_t)value[1]);
 		else
 			log_warn(
 			    "command line: pilae.escape=%s: not a control character such as ^]",
 			    value);
 	}
+	terminal_init(option_find(command_line, "pilae.color", value, sizeof(value)));
 	shell_init();
-	host_uart_init(received);
-	log_set_output(log_to_console);
-	log_set_last_output(host_uart_write_last, host_uart_flush);
+	host_uart_init(&user);
+	log_set_output(terminal_message);
+	log_set_last_output(terminal_write_last, terminal_flush);
 }

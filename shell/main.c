@@ -14,6 +14,7 @@
 #include "kernel/platform.h"
 #include "kernel/start.h"
 #include "shell/console.h"
+#include "shell/port.h"
 #include "vmm/schedule.h"
 #include "vmm/vm.h"
 
@@ -70,6 +71,7 @@ void __noreturn hypervisor_main(void)
 	wall_clock_init();
 
 	schedule_init();
+	port_init();
 	hart_start_all(prepare_hart, schedule_run);
 	log_info("%u hart%s, %llu MiB of memory", hart_count(), hart_count() == 1 ? "" : "s",
 		 (unsigned long long)(page_total_bytes() >> 20));

@@ -27,7 +27,14 @@ void shell_json_number(struct shell_json *json, const char *name, uint64_t value
 void shell_json_bool(struct shell_json *json, const char *name, bool value);
 void shell_json_end(struct shell_json *json); /* of the array */
 
-/* shell/shell.c: shows text on the terminal, and passes a preemption point. */
+/* shell/shell.c: shows text where the command came from, and passes a preemption point. */
 void shell_write(const char *text, unsigned length);
+
+/* shell/shell.c: the command has not done what it was to do, which has been told; a script wants to
+ * know. */
+void shell_fail(void);
+
+/* shell/shell.c: whether the command came from a script, which no terminal shows anything. */
+bool shell_is_script(void);
 
 #endif

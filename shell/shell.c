@@ -10,6 +10,7 @@
 #include "shell/console.h"
 #include "shell/line.h"
 #include "shell/print.h"
+#include "shell/script.h"
 #include "vmm/schedule.h"
 
 #define QUEUE_SIZE  1024 /* a power of two */
@@ -46,6 +47,10 @@ static void complete(const char *text, unsigned length, struct completion *compl
 
 void shell_write(const char *text, unsigned length)
 {
+	if (script_runs()) {
+		script_write(text, length);
+		return;
+	}
 	/* To format it has taken as long already. */
 	preempt_point();
 	while (length > 0) {
@@ -66,6 +71,22 @@ void shell_init(void)
 bool shell_is_busy(void)
 {
 	return shell.busy;
+}
+
+bool shell_has_room(void)
+{
+	return shell.head - shell.tail < QUEUE_SIZE;
+}
+
+void shell_fail(void)
+{
+	if (script_runs())
+		script_fail();
+}
+
+bool shell_is_script(void)
+{
+	return script_runs();
 }
 
 static void wake(void);
@@ -119,7 +140,7 @@ static int step(struct job *job)
 
 void shell_queue(uint8_t byte)
 {
-	if (shell.head - shell.tail == QUEUE_SIZE)
+	if (!shell_has_room())
 		return;
 	shell.bytes[shell.head++ % QUEUE_SIZE] = byte;
 	wake();
@@ -141,6 +162,8 @@ void shell_key(uint8_t byte)
 	}
 	switch (line_input(&shell.line, byte)) {
 	case LINE_READY:
+		/* To show a long line takes its time already. */
+		preempt_point();
 		command_run(shell_commands, shell.line.text);
 		if (!shell.live_show)
 			line_begin(&shell.line);

@@ -6,6 +6,7 @@
  * The shell: reads lines and runs commands in a job on the boot hart. While it is focused, and
  * as long as it has anything to do, all that is typed comes through it, so that a command
  * which changes the focus does so before what was typed after it is dealt with.
+ * Commands of a port's (shell/script.h) run in a job of their own.
  */
 
 #include "kernel/types.h"
@@ -17,10 +18,11 @@ void shell_init(void);
 bool shell_is_busy(void);
 
 /*
- * Takes a byte that was typed; a lot that come at once are dropped. It goes to console_key()
- * in the shell's job.
+ * Takes a byte that was typed, for which there has to be room. It goes to console_key() in the
+ * shell's job.
  */
 void shell_queue(uint8_t byte);
+bool shell_has_room(void);
 
 /*
  * For a command that goes on: `show` is called now and about once a second, in the shell's job,

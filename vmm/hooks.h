@@ -41,15 +41,26 @@ bool machine_console_input(struct vm *vm, uint8_t byte);
 bool machine_console_take(struct vm *vm, uint8_t *byte);
 
 /*
+ * shell/console.c: the console of a VM, from its description on; ERR_NOMEM. And the VM goes. Boot
+ * hart, in a job or at boot, no lock held, as the next ones. console_kept_bytes(): what it takes.
+ */
+int console_add(struct vm *vm);
+void console_remove(struct vm *vm);
+uint64_t console_kept_bytes(void);
+
+/*
+ * shell/console.c: the VM is built anew: its former life's output is forgotten. And it has
+ * stopped, and its devices are about to be reset or taken down; its state is none of a running
+ * one already.
+ */
+void console_restart(struct vm *vm);
+void console_forget(struct vm *vm);
+
+/*
  * shell/console.c: the guest's output, of which at least one byte is taken (how many is
- * returned); room again after an input byte was refused; and the VM's devices are about to be
- * taken down, its state being none of a running one already.
+ * returned); and room again after an input byte was refused. Any hart, no lock held.
  */
 unsigned console_output(struct vm *vm, const uint8_t *bytes, unsigned count);
 void console_drained(struct vm *vm);
-void console_forget(struct vm *vm);
-
-/* shell/console.c: the VM with this number is gone, and another one may get the number. */
-void console_remove(unsigned number);
 
 #endif

@@ -139,7 +139,7 @@ void vm_forget(struct vm *vm)
 	while (*link != vm)
 		link = &(*link)->next;
 	*link = vm->next;
-	console_remove(vm->number);
+	console_remove(vm);
 	page_clear(vm, order_of_vm());
 	page_free(vm, order_of_vm());
 }
@@ -196,7 +196,13 @@ static int read_description(struct vm *vm, int node)
 {
 	int error = vmconfig_read(&vm->config, &vms.fit, node);
 
-	return error ? error : vmconfig_check_supported(&vm->config);
+	if (!error)
+		error = vmconfig_check_supported(&vm->config);
+	if (!error && console_add(vm) != 0) {
+		log_error("%s: no memory left for its console", vm->config.path);
+		error = ERR_NOMEM;
+	}
+	return error;
 }
 
 const char *vm_next_described(int *at)

@@ -23,6 +23,7 @@
 #include "vmm/report.h"
 #include "vmm/run_queue.h"
 #include "vmm/schedule.h"
+#include "vmm/vm_console.h"
 #include "vmm/vmconfig.h"
 
 struct machine;
@@ -62,7 +63,8 @@ struct vm {
 	struct vcpu **vcpus;
 	struct entity_group group;
 	struct bus bus;
-	struct machine *machine; /* its devices; device/machine.c */
+	struct machine *machine;   /* its devices; device/machine.c */
+	struct vm_console console; /* shell/console.c */
 	uint64_t ram_base, ram_size;
 
 	struct loader loader;    /* while it is LOADING */

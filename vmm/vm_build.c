@@ -183,7 +183,8 @@ void vm_unbuild(struct vm *vm)
 
 static uint64_t kept_bytes(const struct vm *vm)
 {
-	return align_up(sizeof(*vm), PAGE_SIZE) + (vm->arena.pages[ARENA_OBJECTS] << PAGE_SHIFT);
+	return align_up(sizeof(*vm), PAGE_SIZE) + console_kept_bytes() +
+	       (vm->arena.pages[ARENA_OBJECTS] << PAGE_SHIFT);
 }
 
 bool vm_build(struct vm *vm, enum vmconfig_engine otherwise, uint64_t committed)

@@ -201,6 +201,7 @@ int vm_start(struct vm *vm)
 {
 	if (vm->state != VM_OFF && vm->state != VM_CRASHED)
 		return ERR_EXIST;
+	console_restart(vm);
 	if (!vm_build(vm, vm_default_engine(), vm_committed_bytes()))
 		return ERR_INVAL;
 	vm_count_start(vm);

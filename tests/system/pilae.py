@@ -54,7 +54,7 @@ SOFT_BY_DEFAULT = {
     "test_shell_takes_input_and_reboots", "test_report", "test_registers_of_a_running_vm",
     "test_guests_gone_astray", "test_interrupts_off_in_reports", "test_nothing_leaks",
     "test_random_moments", "test_pause_keeps_everything", "test_shares_follow_weights",
-    "test_reservation", "test_eight_linuxes",
+    "test_reservation", "test_eight_linuxes", "test_ports", "test_flood",
 }
 
 

@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from pilae import BUILD, MIB, MINIKERNEL, TOP, Machine, assemble
-from test_shell import ESCAPE, PROMPT, command, listing, open_shell
+from shell import ESCAPE, PROMPT, ask, command, open_shell
 
 BENCH = BUILD / "guests/bench.elf"
 COST_MAX = 10  # instructions an exit
@@ -61,7 +61,7 @@ def test_cost(folder, engine, system, not_counting):
 
 
 def statistics(machine, name):
-    return json.loads(listing(machine, f"vm stats {name} --json"))
+    return ask(machine, f"vm stats {name}")
 
 
 def test_counts(folder, engine, system):
@@ -116,7 +116,7 @@ def test_irq(folder, engine, minikernels):
         m.send("uptime\r")
         m.expect("up .*mk> ")
         open_shell(m)
-        found = json.loads(listing(m, "irq --json"))
+        found = ask(m, "irq")
         text = command(m, "irq")
         m.sendline("poweroff")
         assert m.wait_exit() == 0
@@ -157,9 +157,9 @@ def test_top(folder, engine, minikernels):
         assert "any key ends" not in m.child.before
         m.send(ESCAPE + "s")
         m.expect(PROMPT)
-        [hart] = [e for e in json.loads(listing(m, "irq --json")) if e.get("hart") == 0]
+        [hart] = [e for e in ask(m, "irq") if e.get("hart") == 0]
         assert hart["timers"] >= 2
-        first, second = (json.loads(listing(m, "top --json")) for _ in range(2))
+        first, second = (ask(m, "top") for _ in range(2))
         m.sendline("poweroff")
         assert m.wait_exit() == 0
     assert second[0]["time_ns"] > first[0]["time_ns"]

@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from pilae import MIB, MINIKERNEL, TOP, Machine
-from test_shell import ESCAPE, command, open_shell
+from shell import ESCAPE, command, open_shell
 from test_statistics import wait_for_boot
 
 HARTS, FIRST, SECOND = 1, 11, 12  # processes in the JSON

@@ -115,6 +115,11 @@ int arena_destroy_step(struct arena *arena)
 	return 0;
 }
 
+void console_restart(struct vm *started)
+{
+	assert_ptr_equal(started, &vm);
+}
+
 void report_show(struct vm *shown)
 {
 	assert_ptr_equal(shown, &vm);

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: MIT */
+
+#include "shell/script.h"
+
+#include "driver/virtio/console.h"
+#include "kernel/error.h"
+#include "kernel/platform.h"
+#include "kernel/timer.h"
+#include "kernel/trap.h"
+#include "shell/commands.h"
+#include "shell/line.h"
+#include "vmm/schedule.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* How long the other side may read nothing before the rest of a command's output is dropped. */
+#define PATIENCE_PER_SECOND 10
+#define BYTES_A_STEP        64
+
+/* All of it is the boot hart's. */
+static struct {
+	struct host_port *port; /* NULL: there is none */
+	struct job job;
+	bool busy;     /* the job is queued, or runs */
+	bool closed;   /* the other side went since the job ran */
+	bool running;  /* a command */
+	bool failed;   /* it has, */
+	bool stuck;    /* nobody reads what it prints, */
+	uint64_t lost; /* and this many bytes of it are lost */
+	unsigned length;
+	bool too_long;
+	char line[LINE_SIZE];
+} script;
+
+bool script_runs(void)
+{
+	return script.running;
+}
+
+void script_fail(void)
+{
+	script.failed = true;
+}
+
+static bool is_out_of_patience(uint64_t since)
+{
+	return time_now() - since > platform.timebase / PATIENCE_PER_SECOND;
+}
+
+void script_write(const char *text, unsigned length)
+{
+	uint64_t since = time_now();
+
+	while (length > 0 && !script.stuck && script.port) {
+		unsigned taken = host_port_write(script.port, (const uint8_t *)text, length);
+
+		text += taken;
+		length -= taken;
+		if (taken > 0)
+			since = time_now();
+		else if (!host_port_is_open(script.port) || is_out_of_patience(since))
+			script.stuck = true;
+		preempt_point();
+	}
+	script.lost += length;
+}
+
+static void put_end(void)
+{
+	char text[64];
+	int length;
+
+	if (script.lost > 0)
+		length = snprintf(text, sizeof(text), "error: %llu bytes of output dropped\n",
+				  (unsigned long long)script.lost);
+	else
+		length = snprintf(text, sizeof(text), script.failed ? "error\n" : "ok\n");
+	script.stuck = false;
+	script_write(text, (unsigned)length);
+}
+
+static void run(void)
+{
+	script.failed = script.stuck = false;
+	script.lost = 0;
+	script.running = true;
+	if (script.too_long) {
+		script.failed = true;
+		script_write("the line is too long\n", 21);
+	} else {
+		command_run(shell_commands, script.line);
+	}
+	put_end();
+	script.running = false;
+}
+
+static void begin_line(void)
+{
+	script.length = 0;
+	script.too_long = false;
+}
+
+/* An empty line does nothing, and so CR LF may end one. */
+static void end_line(void)
+{
+	script.line[script.length] = '\0';
+	if (script.length > 0 || script.too_long)
+		run();
+	begin_line();
+}
+
+static void take(uint8_t byte)
+{
+	if (byte == '\r' || byte == '\n')
+		end_line();
+	else if (script.length == LINE_SIZE - 1)
+		script.too_long = true;
+	else
+		script.line[script.length++] = byte >= ' ' && byte <= '~' ? (char)byte : ' ';
+}
+
+/* A line at the most. What is there when the other side has gone was sent before. */
+static int step(struct job *job)
+{
+	uint8_t byte;
+
+	(void)job;
+	for (unsigned i = 0; i < BYTES_A_STEP && script.port; i++) {
+		if (host_port_read(script.port, &byte, 1) == 0) {
+			if (script.closed)
+				begin_line();
+			script.closed = script.busy = false;
+			return 0;
+		}
+		take(byte);
+		if (script.length == 0)
+			return ERR_AGAIN;
+	}
+	script.busy = script.port != NULL;
+	return script.port ? ERR_AGAIN : 0;
+}
+
+void script_received(void)
+{
+	if (script.busy || !script.port)
+		return;
+	script.busy = true;
+	schedule_job(&script.job, step);
+}
+
+void script_opened(bool open)
+{
+	if (!open)
+		script.closed = true;
+	script_received();
+}
+
+bool script_begin(struct host_port *port)
+{
+	if (script.port)
+		return false;
+	script.port = port;
+	begin_line();
+	return true;
+}
+
+void script_end(void)
+{
+	script.port = NULL;
+}
