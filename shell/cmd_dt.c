@@ -171,5 +171,5 @@ void inspect_tree(const struct command_call *call)
 	if (node >= 0)
 		print_tree(fdt, node);
 	else
-		shell_print("%s: the device tree has no such node\n", path);
+		shell_refuse("%s: the device tree has no such node\n", path);
 }

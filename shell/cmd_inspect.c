@@ -25,7 +25,7 @@ static struct vm *find_built(const struct command_call *call)
 
 	if (vm->vcpus)
 		return vm;
-	shell_print("%s: it does not run, so nothing is kept of it\n", call->vm);
+	shell_refuse("%s: it does not run, so nothing is kept of it\n", call->vm);
 	return NULL;
 }
 
@@ -38,8 +38,8 @@ static struct vcpu *find_vcpu(const struct command_call *call)
 	if (!vm)
 		return NULL;
 	if (number >= vm->config.vcpus) {
-		shell_print("%llu: no such vCPU; %s has %u, numbered from 0\n",
-			    (unsigned long long)number, call->vm, vm->config.vcpus);
+		shell_refuse("%llu: no such vCPU; %s has %u, numbered from 0\n",
+			     (unsigned long long)number, call->vm, vm->config.vcpus);
 		return NULL;
 	}
 	return vm->vcpus[number];
@@ -225,19 +225,19 @@ static void show_range(struct range_call *range, bool json)
 static bool parse_range(const struct command_call *call, struct range_call *range)
 {
 	if (call->number_count == 0) {
-		shell_print("expected: vm mem NAME ADDRESS [COUNT] [virtual]\n");
+		shell_refuse("expected: vm mem NAME ADDRESS [COUNT] [virtual]\n");
 		return false;
 	}
 	if (call->word && strcmp(call->word, "virtual") != 0) {
-		shell_print("%s: not understood; expected virtual, or nothing\n", call->word);
+		shell_refuse("%s: not understood; expected virtual, or nothing\n", call->word);
 		return false;
 	}
 	range->is_virtual = call->word;
 	range->address = call->numbers[0];
 	range->count = call->number_count > 1 ? call->numbers[1] : DUMP_DEFAULT;
 	if (range->count == 0 || range->count > DUMP_MAX) {
-		shell_print("%llu: not a number of bytes to show; expected 1 to %llu\n",
-			    (unsigned long long)range->count, (unsigned long long)DUMP_MAX);
+		shell_refuse("%llu: not a number of bytes to show; expected 1 to %llu\n",
+			     (unsigned long long)range->count, (unsigned long long)DUMP_MAX);
 		return false;
 	}
 	/* No range goes on from the last address to the first. */

@@ -106,7 +106,7 @@ void cmd_vm_stats(const struct command_call *call)
 	if (call->json)
 		shell_json_begin(&json);
 	else if (!usage_has_vcpus(vm))
-		shell_print("%s: it does not run\n", call->vm);
+		shell_refuse("%s: it does not run\n", call->vm);
 	for (unsigned i = 0; usage_has_vcpus(vm) && i < vm->guest.vcpu_count; i++) {
 		if (call->json)
 			json_of_vcpu(&json, vm->vcpus[i]);

@@ -240,10 +240,12 @@ void cmd_top(const struct command_call *call)
 {
 	if (call->json)
 		sample();
+	else if (shell_is_script())
+		shell_refuse("top: it needs a terminal; expected: top --json\n");
 	else if (top.vcpus)
-		shell_print("top: it is shown in another shell\n");
+		shell_refuse("top: it is shown in another shell\n");
 	else if (!begin())
-		shell_print("top: no memory left\n");
+		shell_refuse("top: no memory left\n");
 	else
 		shell_begin_live(show, end);
 }

@@ -43,7 +43,7 @@ static uint32_t find_group(const char *name, size_t length)
 		if (strlen(groups[i].name) == length && strncmp(groups[i].name, name, length) == 0)
 			return groups[i].kinds;
 	}
-	shell_print("%.*s: nothing that can be traced; have: ", (int)length, name);
+	shell_refuse("%.*s: nothing that can be traced; have: ", (int)length, name);
 	for (unsigned i = 0; i < ARRAY_SIZE(groups); i++)
 		shell_print("%s%s", i ? ", " : "", groups[i].name);
 	shell_print("\n");
@@ -91,7 +91,7 @@ static void trace_on(const struct command_call *call)
 	if (!kinds)
 		return;
 	if (!trace_ring_bytes() && !get_memory()) {
-		shell_print("trace: no memory left that is not promised to VMs\n");
+		shell_refuse("trace: no memory left that is not promised to VMs\n");
 		return;
 	}
 	trace_begin(kinds);
@@ -120,7 +120,7 @@ static void trace_clear(const struct command_call *call)
 static bool has_records(void)
 {
 	if (!trace_ring_bytes())
-		shell_print("nothing has been recorded; `trace on` begins to\n");
+		shell_refuse("nothing has been recorded; `trace on` begins to\n");
 	return trace_ring_bytes();
 }
 

@@ -170,11 +170,11 @@ static void vm_info(const struct command_call *call)
 static void tell_state(const struct vm *vm, const char *expected)
 {
 	if (vm->state == VM_REFUSED)
-		shell_print("%s: its description was refused: see the messages at boot\n",
-			    vm->config.name);
+		shell_refuse("%s: its description was refused: see the messages at boot\n",
+			     vm->config.name);
 	else
-		shell_print("%s: it is %s; expected one that is %s\n", vm->config.name,
-			    state_word(vm), expected);
+		shell_refuse("%s: it is %s; expected one that is %s\n", vm->config.name,
+			     state_word(vm), expected);
 }
 
 static bool can_end(const struct vm *vm)
@@ -185,9 +185,12 @@ static bool can_end(const struct vm *vm)
 static void start_vm(const struct command_call *call)
 {
 	struct vm *vm = vm_by_name(call->vm);
+	int error = vm_start(vm);
 
-	if (vm_start(vm) == ERR_EXIST)
+	if (error == ERR_EXIST)
 		tell_state(vm, "not started, ended or crashed");
+	else if (error)
+		shell_refuse("%s: not started; Pilae's log says why\n", call->vm);
 }
 
 static void vm_console(const struct command_call *call)
@@ -204,8 +207,8 @@ static void stop_vm(const struct command_call *call)
 	int error;
 
 	if (seconds > STOP_SECONDS_MAX) {
-		shell_print("%llu: expected up to %u seconds\n", (unsigned long long)seconds,
-			    STOP_SECONDS_MAX);
+		shell_refuse("%llu: expected up to %u seconds\n", (unsigned long long)seconds,
+			     STOP_SECONDS_MAX);
 		return;
 	}
 	error = vm_stop(vm, (unsigned)seconds);
@@ -254,7 +257,7 @@ static void resume_vm(const struct command_call *call)
 	int error = vm_resume(vm);
 
 	if (error == ERR_DENIED)
-		shell_print("%s: it has crashed; reset or kill it\n", call->vm);
+		shell_refuse("%s: it has crashed; reset or kill it\n", call->vm);
 	else if (error)
 		tell_state(vm, "paused");
 }
@@ -267,8 +270,12 @@ static void destroy_vm(const struct command_call *call)
 static void define_vm(const struct command_call *call)
 {
 	/* That it is described, and not there, has been checked; what is wrong is logged. */
-	if (vm_define(call->vm) == ERR_NOMEM)
-		shell_print("%s: no memory left for one more VM\n", call->vm);
+	int error = vm_define(call->vm);
+
+	if (error == ERR_NOMEM)
+		shell_refuse("%s: no memory left for one more VM\n", call->vm);
+	else if (error)
+		shell_refuse("%s: not defined; Pilae's log says why\n", call->vm);
 }
 
 const struct command vm_commands[] = {

@@ -77,7 +77,8 @@ static const struct command *look_up(const struct command *table, const char *wo
 	const struct command *command = find(table, word, strlen(word), &count);
 
 	if (!command) {
-		shell_print("%.64s: %s: ", word, count ? "may be one of" : "no such command; have");
+		shell_refuse("%.64s: %s: ", word,
+			     count ? "may be one of" : "no such command; have");
 		print_names(table, count ? word : "");
 	}
 	return command;
@@ -100,7 +101,7 @@ static void tell_expected(const char *group, const struct command *command)
 	char use[SHELL_PRINT_MAX / 2];
 
 	print_use(group, command, use, sizeof(use));
-	shell_print("expected: %s\n", use);
+	shell_refuse("expected: %s\n", use);
 }
 
 static bool is_vm(const char *name)
@@ -118,7 +119,7 @@ static void tell_no_vm(const char *name)
 {
 	const char *other;
 
-	shell_print("%.64s: no such VM; have: ", name);
+	shell_refuse("%.64s: no such VM; have: ", name);
 	for (unsigned i = 0; (other = command_vm_name(i)) != NULL; i++)
 		shell_print("%s%s", i ? ", " : "", other);
 	shell_print("%s\n", command_vm_name(0) ? "" : "none");
@@ -139,7 +140,7 @@ static void tell_not_described(const char *name)
 	const char *other, *separator = "";
 	int at = 0;
 
-	shell_print("%.64s: the system does not describe it; it has besides: ", name);
+	shell_refuse("%.64s: the system does not describe it; it has besides: ", name);
 	while ((other = command_new_name(&at)) != NULL) {
 		shell_print("%s%s", separator, other);
 		separator = ", ";
@@ -233,7 +234,7 @@ static void call_command(const char *group, const struct command *command,
 	else if (call.vm && command->takes & COMMAND_NAME && !is_vm(call.vm))
 		tell_no_vm(call.vm);
 	else if (call.vm && command->takes & COMMAND_NEW_NAME && is_vm(call.vm))
-		shell_print("%s: there is a VM of this name already\n", call.vm);
+		shell_refuse("%s: there is a VM of this name already\n", call.vm);
 	else if (call.vm && command->takes & COMMAND_NEW_NAME && !is_new_name(call.vm))
 		tell_not_described(call.vm);
 	else
@@ -245,7 +246,7 @@ static void run_group(const struct command *group, const struct words *words)
 	const struct command *command;
 
 	if (words->count == 1) {
-		shell_print("%s: expected one of: ", group->name);
+		shell_refuse("%s: expected one of: ", group->name);
 		print_names(group->group, "");
 		return;
 	}
@@ -263,7 +264,7 @@ void command_run(const struct command *table, char *line)
 	if (words.count == 0)
 		return;
 	if (words.count > COMMAND_WORDS_MAX) {
-		shell_print("too many words: a command has at most %u\n", COMMAND_WORDS_MAX);
+		shell_refuse("too many words: a command has at most %u\n", COMMAND_WORDS_MAX);
 		return;
 	}
 	command = look_up(table, words.at[0]);

@@ -6,15 +6,31 @@
 #include <stdio.h>
 #include <string.h>
 
-void shell_print(const char *format, ...)
+static void print(const char *format, va_list arguments)
 {
 	char text[SHELL_PRINT_MAX];
+
+	vsnprintf(text, sizeof(text), format, arguments);
+	shell_write(text, (unsigned)strlen(text));
+}
+
+void shell_print(const char *format, ...)
+{
 	va_list arguments;
 
 	va_start(arguments, format);
-	vsnprintf(text, sizeof(text), format, arguments);
+	print(format, arguments);
 	va_end(arguments);
-	shell_write(text, (unsigned)strlen(text));
+}
+
+void shell_refuse(const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	print(format, arguments);
+	va_end(arguments);
+	shell_fail();
 }
 
 /* What stands for `c` in a string. Bytes that are no ASCII are taken for Latin-1. */

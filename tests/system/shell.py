@@ -34,10 +34,14 @@ def ask(machine, text):
     return json.loads(OTHERS.sub("", match[1]).replace("\r", ""))
 
 
+# What a line that comes while a command is typed puts into it: erases the row, and shows it again.
+AGAIN = r"(?:\r\x1b\[K.*?\rpilae> [^\r\n]*\x1b\[K)*"
+
+
 def command(machine, text):
     """What a command prints: only where nobody else prints anything meanwhile."""
     machine.sendline(text)
-    machine.expect(re.escape(text) + r"\r+\n")
+    machine.expect(AGAIN.join(re.escape(c) for c in text) + AGAIN + r"\r+\n")
     machine.expect(PROMPT)
     return machine.child.before.replace("\r", "")
 

@@ -74,7 +74,7 @@ def test_editing(folder, engine, keys):
         m.expect(r"name:     first")
         m.expect(PROMPT)
         # Nothing can be added: all that fit are listed, and the line comes back.
-        m.send("vm sta\t\r")
+        m.send("vm star\t\r")
         m.expect("expected: vm start NAME")
         m.expect(PROMPT)
         m.send("vm \t\t")

@@ -14,6 +14,13 @@
 
 static char printed[4096];
 
+static unsigned refused;
+
+void shell_fail(void)
+{
+	refused++;
+}
+
 void shell_write(const char *text, unsigned length)
 {
 	strncat(printed, text, length);
@@ -103,9 +110,12 @@ static void expect_run(const char *text, const char *output)
 	char line[COMPLETION_WORD];
 
 	printed[0] = '\0';
+	refused = 0;
 	snprintf(line, sizeof(line), "%s", text);
 	command_run(table, line);
 	assert_string_equal(printed, output);
+	/* What ends a line is the answer to one that was not understood. */
+	assert_int_equal(refused, strchr(output, '\n') != NULL);
 }
 
 static void test_run(void **state)
