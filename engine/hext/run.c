@@ -98,7 +98,7 @@ static void inject(struct vcpu *vcpu, uint64_t cause, uint64_t value)
  */
 static int fetch(struct vcpu *vcpu, uint32_t *bits)
 {
-	uint32_t low, high = 0;
+	uint32_t low = 0, high = 0;
 
 	if (vcpu->pc % 4 == 0) {
 		if (!HLVX(INSN_HLVX_WU, vcpu->pc, &low))
