@@ -51,15 +51,17 @@ static struct {
 	unsigned prompt_length;       /* 0: it runs a command */
 	bool prompt_shown;
 
-	unsigned head, tail; /* of `own`, free-running */
+	unsigned head, tail; /* of own[], free-running */
 	uint64_t dropped;    /* bytes that found no room there, until that is told */
-	char own[OWN_SIZE];  /* records: a header and the text */
 } terminal = {
     .lock = SPINLOCK_INIT,
     .consoles = LIST_INIT(terminal.consoles),
     .ready = LIST_INIT(terminal.ready),
     .others = true,
 };
+
+/* Records: a header and the text. Not in the image. */
+static char own[OWN_SIZE];
 
 static struct vm *vm_with(const struct vm_console *console)
 {
@@ -153,8 +155,8 @@ static void add_bytes(const char *bytes, size_t count)
 	size_t at = terminal.head % OWN_SIZE;
 	size_t run = min_u64(count, OWN_SIZE - at);
 
-	copy_bytes(terminal.own + at, bytes, run);
-	copy_bytes(terminal.own, bytes + run, count - run);
+	copy_bytes(own + at, bytes, run);
+	copy_bytes(own, bytes + run, count - run);
 	terminal.head += (unsigned)count;
 }
 
@@ -163,8 +165,8 @@ static void take_bytes(char *bytes, size_t count)
 	size_t at = terminal.tail % OWN_SIZE;
 	size_t run = min_u64(count, OWN_SIZE - at);
 
-	copy_bytes(bytes, terminal.own + at, run);
-	copy_bytes(bytes + run, terminal.own, count - run);
+	copy_bytes(bytes, own + at, run);
+	copy_bytes(bytes + run, own, count - run);
 	terminal.tail += (unsigned)count;
 }
 

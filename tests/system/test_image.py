@@ -91,4 +91,4 @@ def test_kept(folder, engine, system, vcpus, memory):
         assert m.wait_exit() == 0
         kept = kept_lines(m.output())["debian"]
     assert kept[:3] == (engine, vcpus, memory)
-    assert 0 < kept[3] <= KEPT_MOST_KIB
+    assert 0 < kept[3] <= (KEPT_MOST_KIB if vcpus > 4 else 128)
