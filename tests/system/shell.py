@@ -28,6 +28,14 @@ def run(machine, text, pattern):
     return machine.expect(pattern)
 
 
+def expect_all(machine, *patterns):
+    """Waits for all of these, in whatever order they come."""
+    missing = list(patterns)
+    while missing:
+        seen = machine.expect("|".join(f"({pattern})" for pattern in missing))
+        missing.pop(next(i for i in range(len(missing)) if seen[i + 1] is not None))
+
+
 def ask(machine, text):
     """What a command with --json answers: an array."""
     match = run(machine, text + " --json", r"(?s)(\[\{.*?\}\s*\]|\[\])\r+\n")

@@ -10,16 +10,15 @@ import time
 import pytest
 
 from pilae import BUILD, MIB, TOP, Machine, assemble
+from shell import ESCAPE, PROMPT, expect_all
 
-ESCAPE = "\x1d"
-PROMPT = r"pilae> \x1b\[K"
 KIND = ["virtserialport", "virtconsole"]
 
 
 class Port:
     """The other end of a port: a client of QEMU's socket."""
 
-    def __init__(self, path, limit=15):
+    def __init__(self, path, limit=60):
         self.path, self.limit, self.data = str(path), limit, b""
         deadline = time.monotonic() + limit
         while True:
@@ -180,8 +179,7 @@ def test_ports(folder, engine, keys, kind, legacy):
     with Machine(folder, engine, keys.build(), limit=60, extra=extra, append="") as m:
         web = Port(folder / "web.sock")
         shell = Port(folder / "pilae.sock")
-        m.expect("pilae: web: its console has a port of its own")
-        m.expect(r"\[db\] keys: started")
+        expect_all(m, "pilae: web: its console has a port of its own", r"\[db\] keys: started")
         if kind == "virtserialport":
             web.expect("^keys: started\nkeys> ")
         web.send("x")

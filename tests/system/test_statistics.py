@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from pilae import BUILD, MIB, MINIKERNEL, TOP, Machine, assemble
-from shell import ESCAPE, PROMPT, ask, command, open_shell
+from shell import ESCAPE, PROMPT, ask, command, expect_all, open_shell
 
 BENCH = BUILD / "guests/bench.elf"
 COST_MAX = 10  # instructions an exit
@@ -106,11 +106,8 @@ def minikernels(system):
 
 def wait_for_boot(machine):
     """Both have said all that they say by themselves."""
-    missing = {"mk>", r"\[second\] A small kernel, for reading"}
-    while missing:
-        # The first one's lines may be split by the other's.
-        seen = machine.expect("|".join(sorted(missing)))[0]
-        missing = {pattern for pattern in missing if not re.fullmatch(pattern, seen)}
+    # The first one's lines may be split by the other's.
+    expect_all(machine, "mk>", r"\[second\] A small kernel, for reading")
 
 
 def test_irq(folder, engine, minikernels):
