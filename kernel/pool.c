@@ -11,10 +11,10 @@
 #define SHORT_SHARE 8
 
 struct pool {
-	struct spinlock lock; /* guards `cleared` and `count`; before the page allocator's */
+	struct spinlock lock; /* guards all but `done`; before the page allocator's */
 	void *cleared[STOCK_MAX];
 	unsigned count;
-	void *clearing; /* the page that its hart is clearing, or NULL */
+	void *clearing; /* the page that its hart is clearing, or NULL; only that hart changes it */
 	uint64_t done;  /* bytes of it that are */
 };
 
@@ -49,40 +49,48 @@ bool pool_wants_refill(void)
 	       page_free_bytes() >= page_total_bytes() / SHORT_SHARE;
 }
 
+/* Under the lock, so that the page is free or in the stock whenever somebody counts. */
+static bool begin_page(struct pool *pool)
+{
+	spin_lock(&pool->lock);
+	pool->clearing = page_alloc(PAGE_ORDER_2M);
+	spin_unlock(&pool->lock);
+	pool->done = 0;
+	return pool->clearing != NULL;
+}
+
+static void end_page(struct pool *pool)
+{
+	spin_lock(&pool->lock);
+	pool->cleared[pool->count++] = pool->clearing;
+	pool->clearing = NULL;
+	spin_unlock(&pool->lock);
+}
+
 bool pool_refill_step(void)
 {
 	struct pool *pool = &pools[this_hart()->index];
 	uint64_t step = page_clear_step();
 
-	if (!pool->clearing) {
-		if (!pool_wants_refill())
-			return false;
-		pool->clearing = page_alloc(PAGE_ORDER_2M);
-		pool->done = 0;
-		if (!pool->clearing)
-			return false;
-	}
+	if (!pool->clearing && (!pool_wants_refill() || !begin_page(pool)))
+		return false;
 	page_clear_bytes((char *)pool->clearing + pool->done, step);
 	pool->done += step;
-	if (pool->done == MEGAPAGE_SIZE) {
-		spin_lock(&pool->lock);
-		pool->cleared[pool->count++] = pool->clearing;
-		spin_unlock(&pool->lock);
-		pool->clearing = NULL;
-	}
+	if (pool->done == MEGAPAGE_SIZE)
+		end_page(pool);
 	return true;
 }
 
-uint64_t pool_bytes(void)
+uint64_t pool_free_bytes(void)
 {
-	uint64_t bytes = 0;
+	uint64_t bytes;
 
-	for (unsigned i = 0; i < hart_count(); i++) {
-		struct pool *pool = &pools[i];
-
-		spin_lock(&pool->lock);
-		bytes += (pool->count + (pool->clearing != NULL)) * MEGAPAGE_SIZE;
-		spin_unlock(&pool->lock);
+	for (unsigned i = 0; i < hart_count(); i++)
+		spin_lock(&pools[i].lock);
+	bytes = page_free_bytes();
+	for (unsigned i = hart_count(); i-- > 0;) {
+		bytes += (pools[i].count + (pools[i].clearing != NULL)) * MEGAPAGE_SIZE;
+		spin_unlock(&pools[i].lock);
 	}
 	return bytes;
 }

@@ -21,8 +21,11 @@ void *pool_take_megapage(void);
  */
 bool pool_wants_refill(void);
 
-/* What the stocks hold, in bytes; as good as free. */
-uint64_t pool_bytes(void);
+/*
+ * Bytes that nobody uses: of the page allocator, and of the stocks, where a page counts while it
+ * is cleared, too. No lock held.
+ */
+uint64_t pool_free_bytes(void);
 
 /* Clears one step's worth towards a full stock. false if that is not wanted. */
 bool pool_refill_step(void);

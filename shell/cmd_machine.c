@@ -75,7 +75,7 @@ static void hart_list(const struct command_call *call)
 
 static void mem(const struct command_call *call)
 {
-	uint64_t total = page_total_bytes(), available = page_free_bytes() + pool_bytes();
+	uint64_t total = page_total_bytes(), available = pool_free_bytes();
 	uint64_t promised = vm_committed_bytes();
 	struct shell_json json;
 
