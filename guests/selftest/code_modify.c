@@ -232,13 +232,36 @@ static void modified_for_other(void)
 	expect(hart_join(1, 20000), "did not finish");
 }
 
+/*
+ * Whether the other hart has fetched one half of an instruction before it changed, and one after.
+ * QEMU's harts do that now and then. With fetch=whole in bootargs it is taken for an error: where
+ * whoever runs this fetches again what such a hart could not execute.
+ */
+static bool is_torn_by_machine(const struct trap_frame *trap)
+{
+	char fetch[8] = "";
+
+	machine_option("fetch", fetch, sizeof(fetch));
+	if (strcmp(fetch, "whole") == 0 || trap->cause != EXC_ILLEGAL_INSN ||
+	    trap->epc != CODE + TARGET_CODE)
+		return false;
+	for (size_t low = 0; low < ARRAY_SIZE(targets); low++)
+		for (size_t high = 0; high < ARRAY_SIZE(targets); high++)
+			if (low != high && trap->tval == ((targets[low].bits & 0xffff) |
+							  (targets[high].bits & ~0xffffU)))
+				return true;
+	return false;
+}
+
 /* Code that the other hart executes without a pause while this one writes to it. */
 static void run_for_ever(void *argument)
 {
 	const uint64_t x[32] = {[A1] = (uint64_t)argument, [S2] = 5, [S3] = 0x1234567};
 
 	paging_on(&code_tables, 1);
-	code_run(CODE, TARGET_CODE - 8, x, false);
+	do
+		code_run(CODE, TARGET_CODE - 8, x, false);
+	while (is_torn_by_machine(&hart_self()->trap));
 	code_expect_end(&other.code, CODE, "endless loop");
 	paging_off();
 }
