@@ -13,8 +13,8 @@
 #include "shell/script.h"
 #include "vmm/schedule.h"
 
-#define QUEUE_SIZE  1024 /* a power of two */
-#define WRITE_PIECE 64   /* bytes that are shown between two preemption points */
+#define QUEUE_SIZE 1024 /* a power of two */
+#define ROW_MAX    512  /* bytes of a command's that are shown at once */
 
 static void output(const char *text, unsigned length);
 static void complete(const char *text, unsigned length, struct completion *completion);
@@ -26,6 +26,9 @@ static struct {
 	bool busy; /* the job is queued, or runs */
 	unsigned head, tail;
 	uint8_t bytes[QUEUE_SIZE];
+	/* What a command has printed of a line, which is shown when it is whole. */
+	unsigned row_length;
+	char row[ROW_MAX];
 	/* Of a command that goes on, or NULL. */
 	void (*live_show)(void);
 	void (*live_end)(void);
@@ -33,11 +36,26 @@ static struct {
 	bool live_due;
 } shell = {.line = {.prompt = "pilae> ", .output = output, .complete = complete}};
 
-static void output(const char *text, unsigned length)
+static void put(const char *text, unsigned length)
 {
 	char prompt[LINE_RENDER_MAX];
 
 	console_shell_output(text, length, prompt, line_render(&shell.line, prompt));
+}
+
+static void show_row(void)
+{
+	put(shell.row, shell.row_length);
+	shell.row_length = 0;
+	preempt_point();
+}
+
+/* The editor's. */
+static void output(const char *text, unsigned length)
+{
+	if (shell.row_length > 0)
+		show_row();
+	put(text, length);
 }
 
 static void complete(const char *text, unsigned length, struct completion *completion)
@@ -53,13 +71,11 @@ void shell_write(const char *text, unsigned length)
 	}
 	/* To format it has taken as long already. */
 	preempt_point();
-	while (length > 0) {
-		unsigned piece = length < WRITE_PIECE ? length : WRITE_PIECE;
-
-		output(text, piece);
-		preempt_point();
-		text += piece;
-		length -= piece;
+	/* Nobody's line comes between the parts of one. */
+	for (unsigned i = 0; i < length; i++) {
+		shell.row[shell.row_length++] = text[i];
+		if (text[i] == '\n' || shell.row_length == ROW_MAX)
+			show_row();
 	}
 }
 

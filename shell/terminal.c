@@ -20,6 +20,13 @@
 #define PIECE_COST 8     /* of a piece, in the time that a byte takes */
 #define ROOM_MIN   (2 * RECORD_MAX) /* for any piece, with all that is put around it */
 
+/*
+ * Lines of others wait while the VM that is focused may be in the midst of one: parts of a second
+ * since it has last shown something, and since that line began.
+ */
+#define OPEN_QUIET 10
+#define OPEN_MOST  1
+
 /* At the end of the machine: tries to get a lock, and for how long output is waited for. */
 #define FLUSH_TRIES   100000
 #define FLUSH_SECONDS 5
@@ -43,9 +50,10 @@ static struct {
 	bool begun;               /* something has been focused */
 	bool others;              /* lines of the others are shown; the boot hart changes it */
 	bool color;
-	bool last;      /* the machine ends: nobody else runs any more */
-	bool line_open; /* the terminal is not at the start of a line */
-	unsigned put;   /* in this stretch: bytes, and what their pieces cost */
+	bool last;              /* the machine ends: nobody else runs any more */
+	bool line_open;         /* the terminal is not at the start of a line */
+	uint64_t opened, added; /* times: of a focused VM's line, the first part and the last */
+	unsigned put;           /* in this stretch: bytes, and what their pieces cost */
 
 	char prompt[LINE_RENDER_MAX]; /* shows the line that is typed for the shell */
 	unsigned prompt_length;       /* 0: it runs a command */
@@ -270,9 +278,22 @@ static void put_some_of(struct vm_console *console)
 		put_line(console);
 	} else if (console->shown == VM_CONSOLE_ALL) {
 		count = (unsigned)min_u64(count, PIECE_MAX);
+		terminal.added = time_now();
+		if (!terminal.line_open)
+			terminal.opened = terminal.added;
 		put_raw((const char *)bytes, count);
 		console->uart.at += count;
 	}
+}
+
+/* Whether what is shown of the focused VM is likely to be continued at once. */
+static bool is_within_line(void)
+{
+	uint64_t now = time_now();
+
+	return terminal.focus && terminal.line_open && !terminal.last &&
+	       now - terminal.added < platform.timebase / OPEN_QUIET &&
+	       now - terminal.opened < platform.timebase / OPEN_MOST;
 }
 
 /* At the end of the machine who holds the lock may be stopped. */
@@ -297,14 +318,23 @@ static void enqueue(struct vm_console *console)
 	list_push_back(&terminal.ready, &console->ready);
 }
 
-/* The one whose turn it is goes to the end. */
+/* The one whose turn it is, or NULL. */
+static struct vm_console *next_ready(void)
+{
+	if (list_empty(&terminal.ready))
+		return NULL;
+	if (is_within_line())
+		return terminal.focus->queued ? terminal.focus : NULL;
+	return list_entry(terminal.ready.next, struct vm_console, ready);
+}
+
+/* Who has had its turn goes to the end. */
 static bool put_of_vm(void)
 {
-	struct vm_console *console;
+	struct vm_console *console = next_ready();
 
-	if (list_empty(&terminal.ready))
+	if (!console)
 		return false;
-	console = list_entry(terminal.ready.next, struct vm_console, ready);
 	list_remove(&console->ready);
 	if (!lock_console(console))
 		return true;
@@ -409,6 +439,8 @@ static void update(struct vm_console *console, bool rewind)
 		backlog_rewind(&console->backlog, &console->uart);
 	else if (console->shown == VM_CONSOLE_SILENT && shown == VM_CONSOLE_LINES)
 		backlog_skip(&console->backlog, &console->uart);
+	else if (console->shown == VM_CONSOLE_ALL && shown == VM_CONSOLE_LINES)
+		backlog_rewind_line(&console->backlog, &console->uart);
 	console->shown = shown;
 	if (terminal_is_due(console))
 		enqueue(console);

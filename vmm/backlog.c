@@ -67,6 +67,11 @@ void backlog_skip(const struct backlog *backlog, struct backlog_reader *reader)
 	reader->dropped = 0;
 }
 
+void backlog_rewind_line(const struct backlog *backlog, struct backlog_reader *reader)
+{
+	reader->at = min_u64(reader->at, max_u64(backlog->line, oldest(backlog)));
+}
+
 bool backlog_has_bytes(const struct backlog *backlog, const struct backlog_reader *reader)
 {
 	return reader->at != backlog->head;

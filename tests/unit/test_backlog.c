@@ -172,6 +172,32 @@ static void test_skip(void **state)
 	assert_string_equal(line(8), "three");
 }
 
+/* Who has read a part of a line begins with it again, and loses nothing that is before it. */
+static void test_rewind_line(void **state)
+{
+	unsigned count;
+
+	(void)state;
+	put("one\ntwo\nthr");
+	backlog_peek(&backlog, &reader, &count);
+	reader.at += count;
+	backlog_rewind_line(&backlog, &reader);
+	put("ee\n");
+	assert_string_equal(line(8), "three");
+	/* At its end, and before it. */
+	backlog_rewind_line(&backlog, &reader);
+	assert_false(backlog_has_bytes(&backlog, &reader));
+	put("four\nfi");
+	backlog_rewind_line(&backlog, &reader);
+	assert_string_equal(line(8), "four");
+	/* A line of which not all is kept. */
+	put_numbered(BACKLOG_SIZE + 100);
+	backlog_peek(&backlog, &reader, &count);
+	reader.at = backlog.head;
+	backlog_rewind_line(&backlog, &reader);
+	assert_int_equal(backlog.head - reader.at, BACKLOG_SIZE);
+}
+
 static void test_clear(void **state)
 {
 	(void)state;
@@ -198,6 +224,7 @@ int main(void)
 	    cmocka_unit_test_setup(test_dropped, setup),
 	    cmocka_unit_test_setup(test_rewind, setup),
 	    cmocka_unit_test_setup(test_skip, setup),
+	    cmocka_unit_test_setup(test_rewind_line, setup),
 	    cmocka_unit_test_setup(test_clear, setup),
 	};
 
