@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from pilae import MIB, MINIKERNEL, TOP, Machine
-from shell import ESCAPE, command, open_shell
+from shell import ESCAPE, command, open_shell, wait_for
 from test_statistics import wait_for_boot
 
 HARTS, FIRST, SECOND = 1, 11, 12  # processes in the JSON
@@ -58,6 +58,15 @@ def use_both(m):
         m.send("uptime\r")
         m.expect("mk> ")
     open_shell(m)
+
+
+def give_turns(m):
+    """A vCPU alone on its hart keeps it: it loses it, and gets it again."""
+    for name in "first", "second":
+        m.sendline(f"vm pause {name}")
+        wait_for(m, name, "paused")
+        m.sendline(f"vm resume {name}")
+        wait_for(m, name, "running")
 
 
 def test_trace(folder, engine, minikernels):
@@ -121,6 +130,7 @@ def test_trace_of_some_kinds_and_while_it_goes_on(folder, engine, minikernels):
         memory = command(m, "mem")
         command(m, "trace on schedule,ipi")
         taken = command(m, "mem")
+        give_turns(m)
         use_both(m)
         first = command(m, "trace show 1000")
         use_both(m)
