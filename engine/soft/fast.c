@@ -34,6 +34,7 @@ extern const char soft_fast_status_write[], soft_fast_sret[], soft_fast_fence[];
 
 /* Ops that one instruction needs at most, and the end. */
 #define OPS_MOST 4
+#define OPS_END  2
 
 struct builder {
 	struct soft_fast_op *next;
@@ -47,6 +48,14 @@ static void emit(struct builder *builder, const char *handler, int csr)
 	    .csr = (int16_t)csr,
 	    .offset = builder->offset,
 	};
+}
+
+/* The guest goes on at `pc`: kept in place of an op, so that it is loaded at once. */
+static void emit_end(struct builder *builder, uint64_t pc)
+{
+	_Static_assert(sizeof(pc) == sizeof(*builder->next), "it takes the place of an op");
+	emit(builder, soft_fast_end, 0);
+	memcpy(builder->next++, &pc, sizeof(pc));
 }
 
 static void emit_register(struct builder *builder, const char *handlers, unsigned n, int csr)
@@ -217,14 +226,14 @@ void fast_build(struct vcpu *vcpu, uint64_t pc, const uint8_t *code, unsigned si
 	while (!last && builder.offset + 4U <= size) {
 		uop_decode(insn_fetch(code + builder.offset, 4), &uop);
 		if (is_for_guest(vcpu, &uop) || !build(&builder, &uop, &last) ||
-		    builder.next - ops >= SOFT_FAST_OPS)
+		    builder.next - ops > SOFT_FAST_OPS - OPS_END)
 			break;
 		count = (unsigned)(builder.next - ops);
 		builder.offset = (uint16_t)(builder.offset + 4);
 	}
 	builder.next = ops + count;
-	emit(&builder, soft_fast_end, 0);
-	memcpy(site->ops, ops, (count + 1) * sizeof(*ops));
+	emit_end(&builder, pc + builder.offset);
+	memcpy(site->ops, ops, (count + OPS_END) * sizeof(*ops));
 	site->generation = vcpu->soft->shadow.code_generation;
 	site->pc = count ? pc : pc | SITE_NONE;
 }

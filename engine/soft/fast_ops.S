@@ -144,12 +144,10 @@ enter_call:
 
 /* The ops. */
 
-/* The last: the guest goes on `offset` bytes behind sepc. */
+/* The last: the guest goes on at the address that stands in place of one more op. */
 	.globl	soft_fast_end
 soft_fast_end:
-	lhu	t0, OP_OFFSET(t1)
-	csrr	t3, sepc
-	add	t3, t3, t0
+	ld	t3, OP_SIZE(t1)
 	csrw	sepc, t3
 return_to_guest:
 	count	VCPU_QUICK_PRIVILEGED

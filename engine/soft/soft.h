@@ -34,7 +34,7 @@ enum soft_view {
 struct soft_fast_op {
 	int32_t handler; /* its low address bits, which the others follow from */
 	int16_t csr;     /* offset from SOFT_BASE in struct soft_vcpu; an immediate */
-	uint16_t offset; /* of the instruction from pc; of the end, in the last one */
+	uint16_t offset; /* of the instruction from pc */
 };
 
 #define SOFT_FAST_OPS   14
