@@ -16,21 +16,27 @@ struct pool {
 	unsigned count;
 	void *clearing; /* the page that its hart is clearing, or NULL; only that hart changes it */
 	uint64_t done;  /* bytes of it that are */
+	bool wanted;    /* somebody has taken a page, or found none, since it was full */
 };
 
 static struct pool pools[HARTS_MAX];
 
-static bool begun;
+static void want(struct pool *pool)
+{
+	__atomic_store_n(&pool->wanted, true, __ATOMIC_RELAXED);
+}
 
 void pool_begin(void)
 {
-	__atomic_store_n(&begun, true, __ATOMIC_RELEASE);
+	for (unsigned i = 0; i < hart_count(); i++)
+		want(&pools[i]);
 }
 
 void *pool_take_megapage(void)
 {
 	struct pool *pool = &pools[this_hart()->index];
 
+	want(pool);
 	if (pool->count == 0)
 		return NULL;
 	spin_lock(&pool->lock);
@@ -43,20 +49,23 @@ void *pool_take_megapage(void)
 
 bool pool_wants_refill(void)
 {
-	struct pool *pool = &pools[this_hart()->index];
+	return __atomic_load_n(&pools[this_hart()->index].wanted, __ATOMIC_RELAXED);
+}
 
-	return __atomic_load_n(&begun, __ATOMIC_RELAXED) && pool->count < STOCK_MAX &&
+static bool can_take_more(const struct pool *pool)
+{
+	return pool->count < STOCK_MAX &&
 	       page_free_bytes() >= page_total_bytes() / SHORT_SHARE;
 }
 
 /* Under the lock, so that the page is free or in the stock whenever somebody counts. */
-static bool begin_page(struct pool *pool)
+static void begin_page(struct pool *pool)
 {
 	spin_lock(&pool->lock);
-	pool->clearing = page_alloc(PAGE_ORDER_2M);
+	if (can_take_more(pool))
+		pool->clearing = page_alloc(PAGE_ORDER_2M);
 	spin_unlock(&pool->lock);
 	pool->done = 0;
-	return pool->clearing != NULL;
 }
 
 static void end_page(struct pool *pool)
@@ -72,8 +81,15 @@ bool pool_refill_step(void)
 	struct pool *pool = &pools[this_hart()->index];
 	uint64_t step = page_clear_step();
 
-	if (!pool->clearing && (!pool_wants_refill() || !begin_page(pool)))
+	if (!pool_wants_refill())
 		return false;
+	if (!pool->clearing)
+		begin_page(pool);
+	if (!pool->clearing) {
+		/* Who wants a page that is not there asks again. */
+		__atomic_store_n(&pool->wanted, false, __ATOMIC_RELAXED);
+		return false;
+	}
 	page_clear_bytes((char *)pool->clearing + pool->done, step);
 	pool->done += step;
 	if (pool->done == MEGAPAGE_SIZE)
@@ -107,6 +123,7 @@ bool pool_reclaim(void)
 			page_free(pool->cleared[--pool->count], PAGE_ORDER_2M);
 			any = true;
 		}
+		want(pool);
 		spin_unlock(&pool->lock);
 	}
 	return any;

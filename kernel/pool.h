@@ -16,8 +16,8 @@ void pool_begin(void);
 void *pool_take_megapage(void);
 
 /*
- * Whether this hart's stock is not full: unless memory is short, and better left to those who
- * ask for it.
+ * Whether this hart's stock is to be filled: a page has been asked of it since it was full, or
+ * since memory was too short to keep some aside.
  */
 bool pool_wants_refill(void);
 

@@ -112,11 +112,15 @@ static void test_modest_when_memory_is_short(void **state)
 	(void)state;
 	while (page_free_bytes() >= page_total_bytes() / 8)
 		taken[count++] = page_alloc(PAGE_ORDER_2M);
-	assert_false(pool_wants_refill());
 	assert_int_equal(fill(), 0);
+	/* Nothing is tried again before somebody asks for a page. */
+	assert_false(pool_wants_refill());
 	page_free(taken[--count], PAGE_ORDER_2M);
+	assert_int_equal(fill(), 0);
+	assert_null(pool_take_megapage());
 	assert_true(pool_wants_refill());
 	assert_int_equal(fill(), MEGAPAGE_SIZE / page_clear_step());
+	assert_false(pool_wants_refill());
 	assert_true(pool_reclaim());
 }
 
