@@ -11,11 +11,6 @@
 
 #define EXPIRE_MAX 16 /* timers dealt with in one interrupt */
 
-uint64_t time_now(void)
-{
-	return csr_read(CSR_TIME);
-}
-
 uint64_t time_ticks_to_ns(uint64_t ticks)
 {
 	return ticks / platform.timebase * NS_PER_SECOND +

@@ -24,9 +24,8 @@ static struct entry {
 
 static uint64_t last_expired;
 
-uint64_t csr_read(unsigned csr)
+uint64_t time_now(void)
 {
-	assert_int_equal(csr, CSR_TIME);
 	return now;
 }
 
