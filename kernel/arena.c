@@ -13,15 +13,6 @@ void arena_init(struct arena *arena)
 	*arena = (struct arena){.lock = SPINLOCK_INIT, .blocks = PAGE_NONE};
 }
 
-static unsigned order_for(size_t size)
-{
-	unsigned order = 0;
-
-	while (PAGE_SIZE << order < size)
-		order++;
-	return order;
-}
-
 void arena_adopt_pages(struct arena *arena, void *block, unsigned order, enum arena_use use)
 {
 	struct page *page = page_of(block);
@@ -67,7 +58,7 @@ void *arena_alloc(struct arena *arena, size_t size)
 
 	if (size >= PAGE_SIZE)
 		return size > GIB(1) ? NULL
-				     : arena_alloc_pages(arena, order_for(size), ARENA_OBJECTS);
+				     : arena_alloc_pages(arena, page_order(size), ARENA_OBJECTS);
 	size = align_up(size, OBJECT_ALIGN);
 	spin_lock(&arena->lock);
 	if (size <= (size_t)(arena->end - arena->cursor)) {

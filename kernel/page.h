@@ -65,6 +65,16 @@ struct page *page_of(const void *block);
 uint32_t page_number(const void *block);
 void *page_pointer(uint32_t number);
 
+/* The order of the smallest block that holds so many bytes; PAGE_ORDER_MAX at most. */
+static inline unsigned page_order(uint64_t bytes)
+{
+	unsigned order = 0;
+
+	while (PAGE_SIZE << order < bytes && order < PAGE_ORDER_MAX)
+		order++;
+	return order;
+}
+
 /* Free memory and memory in all, in bytes. */
 uint64_t page_free_bytes(void);
 uint64_t page_total_bytes(void);

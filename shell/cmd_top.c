@@ -222,9 +222,7 @@ static bool begin(void)
 {
 	unsigned wanted = 2 * count_vcpus() + 64;
 
-	top.order = 0;
-	while ((PAGE_SIZE << top.order) / sizeof(*top.vcpus) < wanted)
-		top.order++;
+	top.order = page_order(wanted * sizeof(*top.vcpus));
 	top.vcpus = page_alloc(top.order);
 	top.room = (unsigned)((PAGE_SIZE << top.order) / sizeof(*top.vcpus));
 	top.count = 0;

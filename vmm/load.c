@@ -206,7 +206,6 @@ static int write_fdt(struct vm *vm)
 {
 	char isa[ISA_STRING_MAX];
 	uint8_t seed[SEED_SIZE];
-	unsigned order = 0;
 
 	random_bytes(seed, sizeof(seed));
 	isa_print(&vm->guest.isa, isa, sizeof(isa));
@@ -214,9 +213,7 @@ static int write_fdt(struct vm *vm)
 	struct guest_fdt_info info = fdt_info(vm, isa, seed);
 	size_t size = fdt_buffer_size(vm, &info);
 
-	while (PAGE_SIZE << order < size && order < PAGE_ORDER_MAX)
-		order++;
-
+	unsigned order = page_order(size);
 	char *buffer = page_alloc_zeroed(order);
 
 	if (!buffer)

@@ -109,18 +109,9 @@ struct vm *vm_by_name(const char *name)
 	return NULL;
 }
 
-static unsigned order_of_vm(void)
-{
-	unsigned order = 0;
-
-	while (PAGE_SIZE << order < sizeof(struct vm))
-		order++;
-	return order;
-}
-
 static struct vm *new_vm(void)
 {
-	struct vm *vm = page_alloc_zeroed(order_of_vm());
+	struct vm *vm = page_alloc_zeroed(page_order(sizeof(struct vm)));
 	struct vm **link = &vms.first;
 
 	if (!vm)
@@ -140,8 +131,8 @@ void vm_forget(struct vm *vm)
 		link = &(*link)->next;
 	*link = vm->next;
 	console_remove(vm);
-	page_clear(vm, order_of_vm());
-	page_free(vm, order_of_vm());
+	page_clear(vm, page_order(sizeof(struct vm)));
+	page_free(vm, page_order(sizeof(struct vm)));
 }
 
 /*

@@ -520,12 +520,8 @@ static int queues_init(struct console_device *device)
 static struct console_device *new_device(const struct virtio_device *virtio, unsigned ports)
 {
 	uint64_t size = sizeof(struct console_device) + ports * sizeof(struct host_port);
-	struct console_device *device;
-	unsigned order = 0;
+	struct console_device *device = page_alloc_zeroed(page_order(size));
 
-	while (PAGE_SIZE << order < size)
-		order++;
-	device = page_alloc_zeroed(order);
 	if (device) {
 		device->virtio = *virtio;
 		device->port_count = ports;

@@ -8,6 +8,7 @@
 #include "engine/soft/walk.h"
 #include "kernel/error.h"
 #include "kernel/mmu.h"
+#include "kernel/page.h"
 
 #define BLOCK_COUNT 256 /* a power of two */
 
@@ -27,10 +28,8 @@ struct block_cache {
 
 int block_cache_init(struct vcpu *vcpu)
 {
-	unsigned order = 0;
+	unsigned order = page_order(sizeof(struct block_cache));
 
-	while (PAGE_SIZE << order < sizeof(struct block_cache))
-		order++;
 	vcpu->soft->blocks = arena_alloc_pages(vcpu->guest->arena, order, ARENA_TABLES);
 	if (!vcpu->soft->blocks)
 		return ERR_NOMEM;

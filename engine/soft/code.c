@@ -9,6 +9,7 @@
 #include "kernel/error.h"
 #include "kernel/list.h"
 #include "kernel/mmu.h"
+#include "kernel/page.h"
 #include "kernel/trap.h"
 #include "riscv/hint.h"
 
@@ -86,11 +87,9 @@ static bool is_set(const uint32_t *count)
 int code_init(struct guest *guest)
 {
 	unsigned copies = (unsigned)(soft_table_pages(guest) / 4);
-	unsigned order = 0;
+	unsigned order = page_order(sizeof(struct code));
 	struct code *code;
 
-	while (PAGE_SIZE << order < sizeof(*code))
-		order++;
 	code = arena_alloc_pages(guest->arena, order, ARENA_TABLES);
 	if (!code)
 		return ERR_NOMEM;
@@ -103,9 +102,7 @@ int code_init(struct guest *guest)
 						 : copies;
 	/* What is cleared for the pages may take all of one stretch. */
 	preempt_point();
-	order = 0;
-	while (PAGE_SIZE << order < 2 * sizeof(*code->pages) * code->copies_max)
-		order++;
+	order = page_order(2 * sizeof(*code->pages) * code->copies_max);
 	code->pages = arena_alloc_pages(guest->arena, order, ARENA_TABLES);
 	if (!code->pages)
 		return ERR_NOMEM;

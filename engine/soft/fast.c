@@ -5,6 +5,7 @@
 #include "engine/soft/soft.h"
 #include "engine/soft/uop.h"
 #include "kernel/error.h"
+#include "kernel/page.h"
 #include "riscv/csr.h"
 #include "riscv/insn.h"
 
@@ -240,10 +241,8 @@ void fast_build(struct vcpu *vcpu, uint64_t pc, const uint8_t *code, unsigned si
 
 int fast_init(struct vcpu *vcpu)
 {
-	unsigned order = 0;
+	unsigned order = page_order(SOFT_FAST_SITES * sizeof(struct soft_fast_site));
 
-	while (PAGE_SIZE << order < SOFT_FAST_SITES * sizeof(struct soft_fast_site))
-		order++;
 	vcpu->soft->sites = arena_alloc_pages(vcpu->guest->arena, order, ARENA_TABLES);
 	if (!vcpu->soft->sites)
 		return ERR_NOMEM;
