@@ -31,11 +31,6 @@ static struct {
 	uint8_t escape;
 } keys = {.last_vm = 1, .escape = CTRL(']')};
 
-static struct vm *vm_with(struct vm_console *console)
-{
-	return container_of(console, struct vm, console);
-}
-
 /*
  * A VM's output.
  */

@@ -16,11 +16,6 @@
 
 static int script; /* its address is the owner of the shell's port */
 
-static struct vm *vm_with(struct vm_console *console)
-{
-	return container_of(console, struct vm, console);
-}
-
 /* False if there is no room to tell it. */
 static bool tell_dropped(struct vm_console *console)
 {

@@ -71,11 +71,6 @@ static struct {
 /* Records: a header and the text. Not in the image. */
 static char own[OWN_SIZE];
 
-static struct vm *vm_with(const struct vm_console *console)
-{
-	return container_of(console, struct vm, console);
-}
-
 /*
  * The functions named put_… have the terminal's lock.
  */

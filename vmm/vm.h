@@ -61,6 +61,7 @@ struct vm {
 	uint32_t paused;   /* of these, put aside */
 
 	struct vcpu **vcpus;
+	uint64_t harts; /* that can run it: a bit for each index */
 	struct entity_group group;
 	struct bus bus;
 	struct machine *machine;   /* its devices; device/machine.c */
@@ -78,6 +79,12 @@ struct vm {
 static inline struct vm *vm_of(const struct vcpu *vcpu)
 {
 	return container_of(vcpu->guest, struct vm, guest);
+}
+
+/* The one that has this console. */
+static inline struct vm *vm_with(const struct vm_console *console)
+{
+	return container_of(console, struct vm, console);
 }
 
 /* Whether [gpa, gpa + size) lies in the VM's RAM. Inline: every access exit asks. */
