@@ -273,6 +273,13 @@ void ipi_send(struct hart *hart, enum ipi reason)
 		sbi_call(SBI_EXT_IPI, SBI_IPI_SEND_IPI, 1, hart->id, 0, 0, 0);
 }
 
+void hart_notify(struct hart *hart)
+{
+	__atomic_store_n(&hart->reschedule, 1, __ATOMIC_SEQ_CST);
+	if (hart != this_hart())
+		ipi_send(hart, IPI_KICK);
+}
+
 /* Of the one job that runs. */
 static struct {
 	struct hart *hart; /* NULL: it has been done; atomic */

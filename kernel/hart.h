@@ -92,6 +92,9 @@ void hart_fence_i_all(void);
 /* Makes that hart take a software interrupt (SBI sPI). Any context. */
 void ipi_send(struct hart *hart, enum ipi reason);
 
+/* Makes that hart look what it has to do: its turn ends, or it wakes. Any context. */
+void hart_notify(struct hart *hart);
+
 /*
  * Has that hart call `function`, and returns when it has: on the next interrupt it takes, with
  * no lock held; at once on this one. For the boot hart's jobs; passes preemption points.

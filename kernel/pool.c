@@ -54,8 +54,7 @@ bool pool_wants_refill(void)
 
 static bool can_take_more(const struct pool *pool)
 {
-	return pool->count < STOCK_MAX &&
-	       page_free_bytes() >= page_total_bytes() / SHORT_SHARE;
+	return pool->count < STOCK_MAX && page_free_bytes() >= page_total_bytes() / SHORT_SHARE;
 }
 
 /* Under the lock, so that the page is free or in the stock whenever somebody counts. */

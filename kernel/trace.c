@@ -54,11 +54,8 @@ void trace_go_on(void)
 	}
 	recording = true;
 	/* What each does at present shows when it does it anew: turns end, and idle harts wake. */
-	for (unsigned i = 0; i < hart_count(); i++) {
-		__atomic_store_n(&hart_by_index(i)->reschedule, 1, __ATOMIC_SEQ_CST);
-		if (hart_by_index(i) != this_hart())
-			ipi_send(hart_by_index(i), IPI_KICK);
-	}
+	for (unsigned i = 0; i < hart_count(); i++)
+		hart_notify(hart_by_index(i));
 }
 
 bool trace_is_recording(void)

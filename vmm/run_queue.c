@@ -272,7 +272,7 @@ struct entity *run_queue_movable(const struct run_queue *queue, unsigned hart, u
 	{
 		struct entity *entity = list_entry(link, struct entity, link);
 
-		if (!entity->pinned && entity->vcpu != kept && entity->harts & BIT(hart) &&
+		if (entity->vcpu != kept && entity->harts & BIT(hart) &&
 		    queue->load > load + entity->load)
 			return entity;
 		if (++seen == MOVABLE_MAX)

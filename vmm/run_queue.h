@@ -33,10 +33,9 @@ struct entity {
 	/* Set before entity_init(). */
 	struct vcpu *vcpu; /* NULL: a hart's worker */
 	struct entity_group *group;
-	uint64_t harts;          /* a bit for each hart that it may run on, by index */
+	uint64_t harts;          /* a bit for each hart that it may be moved to, by index */
 	uint64_t load;           /* what it counts for when harts are compared */
 	uint64_t budget, period; /* ticks; both 0: none */
-	bool pinned;             /* stays on its hart */
 
 	bool active; /* not asleep */
 	bool queued;

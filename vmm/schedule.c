@@ -38,7 +38,6 @@ static void init_worker(struct hart_schedule *schedule)
 	schedule->worker = (struct entity){
 	    .group = &schedule->worker_group,
 	    .load = SCHEDULE_LOAD,
-	    .pinned = true,
 	};
 	entity_init(&schedule->worker);
 }
@@ -53,15 +52,6 @@ void schedule_init(void)
 		timer_init(&schedule->turn_end, turn_ended);
 		init_worker(schedule);
 	}
-}
-
-void schedule_notify(struct hart_schedule *schedule)
-{
-	struct hart *hart = hart_of(schedule);
-
-	__atomic_store_n(&hart->reschedule, 1, __ATOMIC_SEQ_CST);
-	if (hart != this_hart())
-		ipi_send(hart, IPI_KICK);
 }
 
 void schedule_trap_wfi(void)
@@ -80,7 +70,7 @@ void schedule_job(struct job *job, int (*step)(struct job *job))
 	if (!worker->active)
 		run_queue_wake(&schedule->queue, worker, time_now());
 	spin_unlock(&schedule->lock);
-	schedule_notify(schedule);
+	hart_notify(hart_of(schedule));
 }
 
 /* The queue of the hart that a vCPU is on, which may change until it is locked. */
@@ -102,7 +92,8 @@ static void make_runnable(struct vcpu *vcpu, enum vcpu_mode from)
 {
 	struct hart_schedule *schedule = lock_schedule_of(vcpu);
 	struct run_queue *queue = &schedule->queue;
-	bool notify = false, waits = false;
+	uint64_t others = 0;
+	bool notify = false;
 
 	if (vcpu->mode == from) {
 		vcpu_trace(vcpu, TRACE_WAKE, 0, 0, 0);
@@ -111,16 +102,17 @@ static void make_runnable(struct vcpu *vcpu, enum vcpu_mode from)
 		if (queue->running != vcpu->entity) {
 			uint64_t now = time_now();
 
-			waits = queue->running;
+			/* Once the lock is released, the vCPU may be gone. */
+			if (queue->running)
+				others = vcpu->entity->harts;
 			run_queue_wake(queue, vcpu->entity, now);
 			notify = run_queue_preempts(queue, vcpu->entity, now);
 		}
 	}
 	spin_unlock(&schedule->lock);
 	if (notify)
-		schedule_notify(schedule);
-	if (waits)
-		schedule_offer(vcpu->entity);
+		hart_notify(hart_of(schedule));
+	schedule_offer(others);
 }
 
 void schedule_start(struct vcpu *vcpu)
@@ -311,6 +303,7 @@ static void begin_turn(struct hart_schedule *schedule, struct vcpu *vcpu)
 static void end_turn(struct hart_schedule *schedule, struct vcpu *vcpu)
 {
 	uint32_t why = leaves(vcpu);
+	uint64_t others = 0;
 	bool waits;
 
 	vcpu_trace(vcpu, TRACE_TURN_END, why ? VCPU_PARKED : vcpu->mode, 0, 0);
@@ -326,10 +319,10 @@ static void end_turn(struct hart_schedule *schedule, struct vcpu *vcpu)
 	spin_lock(&schedule->lock);
 	waits = vcpu->mode == VCPU_HOST;
 	run_queue_end_turn(&schedule->queue, time_now(), !waits);
-	waits = waits && schedule->queue.count > 1;
+	if (waits && schedule->queue.count > 1)
+		others = vcpu->entity->harts;
 	spin_unlock(&schedule->lock);
-	if (waits)
-		schedule_offer(vcpu->entity);
+	schedule_offer(others);
 }
 
 static struct job *take_job(struct hart_schedule *schedule)

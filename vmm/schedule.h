@@ -42,8 +42,8 @@ void schedule_job(struct job *job, int (*step)(struct job *job));
 /*
  * Places a new vCPU, which is parked, on the hart of those its VM may use that has the least to
  * do, and with a reservation only where that fits. On the boot hart, in a job or at boot; memory
- * comes from the VM's arena. ERR_NOMEM; ERR_NOENT: no hart can run it; ERR_BUSY: there is no hart
- * that could keep to its reservation. The latter two have been reported.
+ * comes from the VM's arena. ERR_NOMEM; ERR_TOO_LARGE: there is no hart that could keep to its
+ * reservation, which has been reported.
  */
 int schedule_place(struct vm *vm, struct vcpu *vcpu);
 

@@ -41,11 +41,11 @@ static inline struct hart *hart_of(const struct hart_schedule *schedule)
 	return hart_by_index((unsigned)(schedule - hart_schedules));
 }
 
-/* Makes a hart look at its queue: its turn ends, or it wakes. */
-void schedule_notify(struct hart_schedule *schedule);
-
-/* Wakes a hart that has nothing to do, and may take this entity over. No lock held. */
-void schedule_offer(const struct entity *entity);
+/*
+ * Something waits that these harts may take over, a bit for each index: wakes one that has nothing
+ * to do. No lock held.
+ */
+void schedule_offer(uint64_t harts);
 
 /*
  * On the schedule's hart, no lock held. Pull, for one that has nothing to do: takes a vCPU over

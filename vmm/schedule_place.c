@@ -22,20 +22,6 @@ static uint64_t ticks_of_us(uint32_t us)
 	return us ? max_u64(us * platform.timebase / MILLION, 1) : 0;
 }
 
-/* The harts of those that the VM may use that its engine can use. */
-static uint64_t usable_harts(const struct vm *vm)
-{
-	uint64_t harts = 0;
-
-	for (unsigned i = 0; i < hart_count(); i++) {
-		const struct hart *hart = hart_by_index(i);
-
-		if (vmconfig_allows_cpu(&vm->config, hart->id) && vm->guest.engine->can_use(hart))
-			harts |= BIT(i);
-	}
-	return harts;
-}
-
 /* In millionths of a hart, rounded up. */
 static uint64_t reservation(const struct vmconfig *config)
 {
@@ -60,7 +46,7 @@ static struct hart_schedule *find_place(uint64_t harts, uint64_t reserved)
 	return best;
 }
 
-static void report_full(const struct vm *vm, uint64_t harts)
+static void report_full(const struct vm *vm)
 {
 	const struct vmconfig *config = &vm->config;
 
@@ -71,7 +57,7 @@ static void report_full(const struct vm *vm, uint64_t harts)
 	for (unsigned i = 0; i < hart_count(); i++) {
 		unsigned reserved = (unsigned)hart_schedules[i].reserved;
 
-		if (harts & BIT(i))
+		if (vm->harts & BIT(i))
 			log_error("%s: hart %llu: %u.%u %% are promised, and this is %u.%u %% a "
 				  "vCPU",
 				  config->path, (unsigned long long)hart_by_index(i)->id,
@@ -95,16 +81,12 @@ static uint64_t load_of(const struct vm *vm)
 
 int schedule_place(struct vm *vm, struct vcpu *vcpu)
 {
-	const uint64_t harts = usable_harts(vm), reserved = reservation(&vm->config);
-	struct hart_schedule *schedule = find_place(harts, reserved);
+	const uint64_t reserved = reservation(&vm->config);
+	struct hart_schedule *schedule = find_place(vm->harts, reserved);
 	struct entity *entity;
 
-	if (!harts) {
-		log_error("%s: pilae,cpus: none of these harts can run it", vm->config.path);
-		return ERR_NOENT;
-	}
 	if (!schedule) {
-		report_full(vm, harts);
+		report_full(vm);
 		return ERR_TOO_LARGE;
 	}
 	entity = arena_alloc(&vm->arena, sizeof(*entity));
@@ -113,11 +95,11 @@ int schedule_place(struct vm *vm, struct vcpu *vcpu)
 	*entity = (struct entity){
 	    .vcpu = vcpu,
 	    .group = &vm->group,
-	    .harts = harts,
+	    /* A reservation is promised by one hart. */
+	    .harts = reserved ? BIT(hart_of(schedule)->index) : vm->harts,
 	    .load = load_of(vm),
 	    .budget = ticks_of_us(vm->config.budget_us),
 	    .period = ticks_of_us(vm->config.period_us),
-	    .pinned = reserved != 0,
 	};
 	entity_init(entity);
 	vcpu->entity = entity;
@@ -139,12 +121,9 @@ void schedule_unplace(struct vcpu *vcpu)
 	vcpu->home = NULL;
 }
 
-void schedule_offer(const struct entity *entity)
+void schedule_offer(uint64_t harts)
 {
-	uint64_t harts = __atomic_load_n(&idle_harts, __ATOMIC_SEQ_CST) & entity->harts;
-
-	if (entity->pinned)
-		return;
+	harts &= __atomic_load_n(&idle_harts, __ATOMIC_SEQ_CST);
 	while (harts) {
 		uint64_t bit = harts & -harts;
 
@@ -199,7 +178,7 @@ static bool move(struct hart_schedule *from, struct hart_schedule *to)
 	notify = hart != this_hart() && run_queue_preempts(&to->queue, entity, now);
 	spin_unlock(&to->lock);
 	if (notify)
-		schedule_notify(to);
+		hart_notify(hart);
 	return true;
 }
 

@@ -15,16 +15,18 @@
 
 #include <string.h>
 
-/* Whether some hart that the VM may use can run this engine's guests. */
-static bool is_usable(const struct vm *vm, const struct engine *engine)
+/* The harts of those that the VM may use that can run this engine's guests: bits by index. */
+static uint64_t usable_harts(const struct vm *vm, const struct engine *engine)
 {
+	uint64_t harts = 0;
+
 	for (unsigned i = 0; i < hart_count(); i++) {
 		const struct hart *hart = hart_by_index(i);
 
 		if (vmconfig_allows_cpu(&vm->config, hart->id) && engine->can_use(hart))
-			return true;
+			harts |= BIT(i);
 	}
-	return false;
+	return harts;
 }
 
 static bool choose_engine(struct vm *vm, enum vmconfig_engine otherwise)
@@ -35,9 +37,10 @@ static bool choose_engine(struct vm *vm, enum vmconfig_engine otherwise)
 		wanted = otherwise;
 	vm->guest.engine = wanted == VMCONFIG_ENGINE_HEXT   ? &hext_engine
 			   : wanted == VMCONFIG_ENGINE_SOFT ? &soft_engine
-			   : is_usable(vm, &hext_engine)    ? &hext_engine
+			   : usable_harts(vm, &hext_engine) ? &hext_engine
 							    : &soft_engine;
-	if (is_usable(vm, vm->guest.engine))
+	vm->harts = usable_harts(vm, vm->guest.engine);
+	if (vm->harts)
 		return true;
 	if (wanted == VMCONFIG_ENGINE_HEXT)
 		log_error("%s: engine hext needs harts with the H extension, and this machine's "

@@ -31,11 +31,10 @@ static struct entity *make(unsigned i, uint32_t weight, uint64_t budget, uint64_
 	*entity = (struct entity){
 	    .vcpu = (struct vcpu *)(uintptr_t)(i + 1),
 	    .group = &groups[i],
-	    .harts = UINT64_MAX,
+	    .harts = budget ? 0 : UINT64_MAX,
 	    .load = 1,
 	    .budget = budget,
 	    .period = period,
-	    .pinned = budget != 0,
 	};
 	entity_init(entity);
 	return entity;
@@ -329,7 +328,7 @@ static void test_movable(void **state)
 	assert_null(run_queue_movable(&queue, 1, 0, NULL));
 	start(1, 100);
 	start(2, 100);
-	entities[0].pinned = true;
+	entities[0].harts = BIT(0);
 	entities[1].harts = BIT(0) | BIT(2);
 	assert_ptr_equal(run_queue_movable(&queue, 1, 0, NULL), &entities[2]);
 	assert_ptr_equal(run_queue_movable(&queue, 2, 0, NULL), &entities[1]);
