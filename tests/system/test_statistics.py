@@ -4,6 +4,7 @@
 import json
 import re
 import subprocess
+import time
 
 import pytest
 
@@ -93,6 +94,35 @@ def test_counts(folder, engine, system):
     assert 0 < vcpu["sbi_instructions"] / full < taken
     assert re.search(rf"^  sbi +1500 +{quick} +\d+ +\d+$", text, re.MULTILINE)
     assert "vCPU 0 on hart 0:  ran " in text and "gues: no such VM" in shell
+
+
+def test_alone(folder, engine, system):
+    """A vCPU alone on its hart runs without exits but its own, busy or idle."""
+    own = {"sbi_exits"} if engine == "hext" else {"sbi_exits", "wfi_exits"}
+
+    def watch(m):
+        """The exits of the two in half a second: which kinds, of each."""
+        before = [statistics(m, name)[0] for name in ("idle", "busy")]
+        time.sleep(0.5)
+        after = [statistics(m, name)[0] for name in ("idle", "busy")]
+        assert after[1]["run_ns"] > before[1]["run_ns"]
+        return [{key for key in old if key.endswith("_exits") and old[key] != new[key]}
+                for old, new in zip(before, after)]
+
+    for i, name in enumerate(["idle", "busy"]):
+        system.image(name, assemble(folder, "alone.S", name=name, BUSY=i))
+        system.vm(name, kernel=name, memory=4 * MIB, **{"pilae,cpus": [i + 1]})
+    with Machine(folder, engine, system.build(), harts=3, limit=90) as m:
+        m.expect("alone: ready")
+        m.expect("alone: ready")
+        open_shell(m)
+        # At first it is there that a hart fills its stock of cleared pages: when its guest waits.
+        while watch(m) != [own, set()]:
+            pass
+        for _ in range(3):
+            assert watch(m) == [own, set()]
+        m.sendline("poweroff")
+        m.wait_exit()
 
 
 @pytest.fixture
