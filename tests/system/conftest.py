@@ -50,6 +50,12 @@ def pytest_generate_tests(metafunc):
         metafunc.parametrize("engine", engines)
 
 
+@pytest.fixture(scope="session")
+def measuring():
+    """Pilae built so that it measures itself: see check_interrupts_off()."""
+    return pilae.build_variant("irqoff", "PILAE_MEASURE_IRQOFF")
+
+
 @pytest.fixture
 def repeats(request):
     return request.config.getoption("--repeats")

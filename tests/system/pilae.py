@@ -36,6 +36,9 @@ UBOOT = Path("/usr/lib/u-boot/qemu-riscv64_smode/u-boot.bin")
 OPENSBI = Path("/usr/lib/riscv64-linux-gnu/opensbi/generic/fw_dynamic.bin")
 CROSS = os.environ.get("CROSS", "riscv64-unknown-elf-")
 
+# Instructions: the longest stretch with interrupts off.
+INTERRUPTS_OFF_MAX = 20_000
+
 # The engines, and the processor that the host is for each.
 ENGINES = {
     "hext": {"cpu": "rv64,h=true"},
@@ -211,6 +214,14 @@ def qemu_can(machine="virt", cpu="rv64"):
     return done.returncode == 0
 
 
+def build_variant(name, define):
+    """Pilae built with something defined: its kernel."""
+    build = BUILD / name
+    subprocess.run(["make", "-s", f"B={build}", f"EXTRA_CFLAGS=-D{define}", f"{build}/pilae.bin"],
+                   cwd=TOP, check=True)
+    return build / "pilae.bin"
+
+
 class Machine:
     """QEMU with a console. Everything must be done within `limit` seconds of its start."""
 
@@ -290,7 +301,8 @@ class Machine:
 
     def output(self):
         """All that has come so far, with plain newlines."""
-        self.log.flush()
+        if not self.log.closed:
+            self.log.flush()
         text = self.log_path.read_bytes().decode(errors="replace")
         return text.split("\n", 1)[1].replace("\r", "")
 
@@ -301,6 +313,12 @@ class Machine:
 def native(folder, kernel, ramdisk=None, bootargs="", **options):
     """The same guest without Pilae."""
     return Machine(folder, None, ramdisk, kernel=kernel, append=bootargs, **options)
+
+
+def check_interrupts_off(machine):
+    """What the fixture `measuring` has printed at its end: no stretch was too long."""
+    longest = re.search(r"longest stretch with interrupts off: (\d+)", machine.output())
+    assert longest and int(longest[1]) <= INTERRUPTS_OFF_MAX
 
 
 def kept_lines(output):

@@ -4,12 +4,11 @@
 import json
 import re
 import socket
-import subprocess
 import time
 
 import pytest
 
-from pilae import BUILD, MIB, TOP, Machine, assemble
+from pilae import MIB, Machine, assemble, check_interrupts_off
 from shell import ESCAPE, PROMPT, expect_all
 
 KIND = ["virtserialport", "virtconsole"]
@@ -276,15 +275,12 @@ def test_eight_vms_with_ports(folder, engine, system):
         assert m.wait_exit() == 0
 
 
-def test_interrupts_off(folder, engine, system):
+def test_interrupts_off(folder, engine, system, measuring):
     """While what is kept is shown, ports are flooded, and one is not read."""
-    build = BUILD / "irqoff"
-    subprocess.run(["make", "-s", f"B={build}", "EXTRA_CFLAGS=-DPILAE_MEASURE_IRQOFF",
-                    f"{build}/pilae.bin"], cwd=TOP, check=True)
     system.image("burst", assemble(folder, "burst.S", LINES=6000))
     for name in "one", "two", "three", "four":
         system.vm(name, kernel="burst", memory=4 * MIB)
-    with Machine(folder, engine, system.build(), icount=True, kernel=build / "pilae.bin",
+    with Machine(folder, engine, system.build(), icount=True, kernel=measuring,
                  limit=200, extra=ports(folder, ["two", "three", "pilae"])) as m:
         three = Port(folder / "three.sock")
         shell = Port(folder / "pilae.sock")
@@ -301,5 +297,4 @@ def test_interrupts_off(folder, engine, system):
         two.expect("done\n")
         shell.send("poweroff\n")
         assert m.wait_exit() == 0
-        longest = re.search(r"longest stretch with interrupts off: (\d+)", m.output())
-    assert longest and int(longest[1]) <= 20_000
+    check_interrupts_off(m)

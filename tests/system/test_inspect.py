@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from pilae import BUILD, CROSS, MIB, TOP, Machine, assemble, qemu_binary
+from pilae import CROSS, MIB, Machine, assemble, check_interrupts_off, qemu_binary
 from shell import ESCAPE, PROMPT, ask, command, open_shell
 
 LOAD = 0x80200000        # where a flat image lies in RAM
@@ -390,13 +390,10 @@ def test_log(folder, engine, system):
         m.wait_exit()
 
 
-def test_interrupts_off_in_reports(folder, engine, system):
+def test_interrupts_off_in_reports(folder, engine, system, measuring):
     """Neither a report nor a command has a long stretch with interrupts off."""
-    build = BUILD / "irqoff"
-    subprocess.run(["make", "-s", f"B={build}", "EXTRA_CFLAGS=-DPILAE_MEASURE_IRQOFF",
-                    f"{build}/pilae.bin"], cwd=TOP, check=True)
     crash = Crash(folder, system, vcpus=2, **{"pilae,on-crash": "restart"})
-    with Machine(folder, engine, crash.system.build(), icount=True, kernel=build / "pilae.bin",
+    with Machine(folder, engine, crash.system.build(), icount=True, kernel=measuring,
                  limit=200) as m:
         m.expect(SETTLED)
         m.send("s")
@@ -411,5 +408,4 @@ def test_interrupts_off_in_reports(folder, engine, system):
             command(m, text)
         m.sendline("poweroff")
         m.wait_exit()
-        longest = re.search(r"longest stretch with interrupts off: (\d+)", m.output())
-    assert longest and int(longest[1]) <= 20_000
+    check_interrupts_off(m)

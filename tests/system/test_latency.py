@@ -1,23 +1,9 @@
 # SPDX-License-Identifier: MIT
 """How long the hypervisor keeps interrupts off, in instructions."""
 
-import re
-import subprocess
-
 import pytest
 
-from pilae import BUILD, MIB, SELFTEST, TOP, Machine, assemble, host_cpu
-
-LONGEST = 20_000
-
-
-@pytest.fixture(scope="module")
-def measuring():
-    """Pilae built so that it measures itself."""
-    build = BUILD / "irqoff"
-    subprocess.run(["make", "-s", f"B={build}", "EXTRA_CFLAGS=-DPILAE_MEASURE_IRQOFF",
-                    f"{build}/pilae.bin"], cwd=TOP, check=True)
-    return build / "pilae.bin"
+from pilae import MIB, SELFTEST, Machine, assemble, check_interrupts_off, host_cpu
 
 
 # One hart: with several, QEMU's instruction counter is that of all of them.
@@ -28,8 +14,7 @@ def test_interrupts_off(folder, system, engine, measuring, features):
                  cpu=host_cpu(engine, features), kernel=measuring, limit=400) as machine:
         machine.expect("load: ok")
         assert machine.wait_exit() == 0
-        longest = re.search(r"longest stretch with interrupts off: (\d+)", machine.output())
-    assert longest and int(longest[1]) <= LONGEST
+    check_interrupts_off(machine)
 
 
 def test_interrupts_off_while_consoles_are_flooded(folder, engine, system, measuring):
@@ -41,8 +26,7 @@ def test_interrupts_off_while_consoles_are_flooded(folder, engine, system, measu
                  limit=200) as machine:
         assert machine.wait_exit() == 0
         assert machine.output().count("[other]") > 20 * 256
-        longest = re.search(r"longest stretch with interrupts off: (\d+)", machine.output())
-    assert longest and int(longest[1]) <= LONGEST
+    check_interrupts_off(machine)
 
 
 # Without Sv48 the hypervisor is not in the guest's tables.
@@ -57,6 +41,5 @@ def test_interrupts_off_in_storms_of_fences(folder, engine, system, measuring, f
                  kernel=measuring, limit=300) as machine:
         counts = machine.expect(r"selftest: (\d+) ok, (\d+) not ok, (\d+) skipped")
         assert machine.wait_exit() == 0
-        longest = re.search(r"longest stretch with interrupts off: (\d+)", machine.output())
     assert int(counts[1]) >= 23 and int(counts[2]) == int(counts[3]) == 0
-    assert longest and int(longest[1]) <= LONGEST
+    check_interrupts_off(machine)

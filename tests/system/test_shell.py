@@ -1,12 +1,10 @@
 # SPDX-License-Identifier: MIT
 """The shell: its keys and commands, and what it does to VMs."""
 
-import re
-import subprocess
 
 import pytest
 
-from pilae import BUILD, MIB, TOP, Machine, assemble
+from pilae import MIB, Machine, assemble, check_interrupts_off
 from shell import ESCAPE, PROMPT, ask, open_shell, run, states, wait_for
 
 LEFT, UP, DELETE = "\x1b[D", "\x1b[A", "\x1b[3~"
@@ -188,14 +186,11 @@ def test_refused(folder, engine, keys):
         assert m.wait_exit() == 1
 
 
-def test_interrupts_off(folder, engine, keys):
+def test_interrupts_off(folder, engine, keys, measuring):
     """With another VM's lines above the prompt, and commands that print much."""
-    build = BUILD / "irqoff"
-    subprocess.run(["make", "-s", f"B={build}", "EXTRA_CFLAGS=-DPILAE_MEASURE_IRQOFF",
-                    f"{build}/pilae.bin"], cwd=TOP, check=True)
     keys.image("flood", assemble(folder, "flood.S", ROUNDS=20))
     keys.vm("flood", kernel="flood", memory=4 * MIB, vcpus=1, **{"pilae,manual": True})
-    with Machine(folder, engine, keys.build(), icount=True, kernel=build / "pilae.bin",
+    with Machine(folder, engine, keys.build(), icount=True, kernel=measuring,
                  limit=200) as m:
         m.expect("keys> ")
         open_shell(m)
@@ -206,5 +201,4 @@ def test_interrupts_off(folder, engine, keys):
         m.expect("pilae: flood: powered off")
         m.send(ESCAPE + "?\x15poweroff\r")
         assert m.wait_exit() == 0
-        longest = re.search(r"longest stretch with interrupts off: (\d+)", m.output())
-    assert longest and int(longest[1]) <= 20_000
+    check_interrupts_off(m)

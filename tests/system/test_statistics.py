@@ -1,14 +1,12 @@
 # SPDX-License-Identifier: MIT
 """What vCPUs and harts count, what that costs, and the commands that show it."""
 
-import json
 import re
-import subprocess
 import time
 
 import pytest
 
-from pilae import BUILD, MIB, MINIKERNEL, TOP, Machine, assemble
+from pilae import BUILD, MIB, MINIKERNEL, Machine, assemble, build_variant
 from shell import ESCAPE, PROMPT, ask, command, open_shell
 
 BENCH = BUILD / "guests/bench.elf"
@@ -32,10 +30,7 @@ QUICK = {
 @pytest.fixture(scope="module")
 def not_counting():
     """Pilae built so that it counts nothing."""
-    build = BUILD / "nostats"
-    subprocess.run(["make", "-s", f"B={build}", "EXTRA_CFLAGS=-DPILAE_NO_STATISTICS",
-                    f"{build}/pilae.bin"], cwd=TOP, check=True)
-    return build / "pilae.bin"
+    return build_variant("nostats", "PILAE_NO_STATISTICS")
 
 
 def measure(folder, engine, system, name, kernel=None):
