@@ -462,35 +462,27 @@ static void poll(struct timer *timer)
  * Finding them.
  */
 
-/* The queue's index and the channel's buffers are set. */
-static int channel_init(struct console_device *device, struct channel *channel, unsigned size,
-			struct virtqueue_slot *slots)
+/* What channels are made of, for data and for control messages. */
+struct channel_kind {
+	unsigned queue_size, buffers, buffer_size;
+};
+
+static const struct channel_kind data_channel = {DATA_QUEUE, DATA_BUFFERS, DATA_SIZE};
+static const struct channel_kind control_channel = {CONTROL_QUEUE, CONTROL_BUFFERS, CONTROL_SIZE};
+
+static int channel_init(struct console_device *device, struct channel *channel, unsigned index,
+			const struct channel_kind *kind, struct virtqueue_slot *slots)
 {
+	channel->index = index;
+	channel->buffers = kind->buffers;
+	channel->buffer_size = kind->buffer_size;
 	channel->idle = BIT(channel->buffers) - 1;
 	channel->page = page_alloc_zeroed(0);
 	if (!channel->page)
 		return ERR_NOMEM;
-	virtqueue_init(&channel->queue, channel->page, size, slots);
-	return virtio_set_queue(&device->virtio, channel->index, &channel->queue,
+	virtqueue_init(&channel->queue, channel->page, kind->queue_size, slots);
+	return virtio_set_queue(&device->virtio, index, &channel->queue,
 				pointer_to_hpa(channel->page));
-}
-
-static int data_init(struct console_device *device, struct channel *channel, unsigned index,
-		     struct virtqueue_slot *slots)
-{
-	channel->index = index;
-	channel->buffers = DATA_BUFFERS;
-	channel->buffer_size = DATA_SIZE;
-	return channel_init(device, channel, DATA_QUEUE, slots);
-}
-
-static int control_init(struct console_device *device, struct channel *channel, unsigned index,
-			struct virtqueue_slot *slots)
-{
-	channel->index = index;
-	channel->buffers = CONTROL_BUFFERS;
-	channel->buffer_size = CONTROL_SIZE;
-	return channel_init(device, channel, CONTROL_QUEUE, slots);
 }
 
 /* 5.3.2: port 0 has the queues before the control queues, the others those behind them. */
@@ -498,20 +490,23 @@ static int port_init(struct console_device *device, uint32_t id)
 {
 	struct host_port *port = &device->ports[id];
 	unsigned first = id == 0 ? 0 : 2 + 2 * id;
-	int error = data_init(device, &port->receive, first, port->slots[0]);
+	int error = channel_init(device, &port->receive, first, &data_channel, port->slots[0]);
 
 	port->device = device;
 	port->id = id;
-	return error ? error : data_init(device, &port->transmit, first + 1, port->slots[1]);
+	return error ? error
+		     : channel_init(device, &port->transmit, first + 1, &data_channel,
+				    port->slots[1]);
 }
 
 static int queues_init(struct console_device *device)
 {
-	int error = control_init(device, &device->control_in, CONTROL_RECEIVE, device->slots[0]);
+	int error = channel_init(device, &device->control_in, CONTROL_RECEIVE, &control_channel,
+				 device->slots[0]);
 
 	if (!error)
-		error =
-		    control_init(device, &device->control_out, CONTROL_TRANSMIT, device->slots[1]);
+		error = channel_init(device, &device->control_out, CONTROL_TRANSMIT,
+				     &control_channel, device->slots[1]);
 	for (uint32_t id = 0; id < device->port_count && !error; id++)
 		error = port_init(device, id);
 	return error;

@@ -197,10 +197,9 @@ void hext_load(struct vcpu *vcpu)
 	fp_load(vcpu);
 }
 
-void hext_put(struct vcpu *vcpu)
+/* The guest's own, of the vCPU that is loaded. */
+static inline void read_guest_csrs(struct hext_csrs *csrs)
 {
-	struct hext_csrs *csrs = &vcpu->csrs;
-
 	csrs->vsstatus = csr_read(CSR_VSSTATUS);
 	csrs->vsie = csr_read(CSR_VSIE);
 	csrs->vstvec = csr_read(CSR_VSTVEC);
@@ -209,6 +208,13 @@ void hext_put(struct vcpu *vcpu)
 	csrs->vscause = csr_read(CSR_VSCAUSE);
 	csrs->vstval = csr_read(CSR_VSTVAL);
 	csrs->vsatp = csr_read(CSR_VSATP);
+}
+
+void hext_put(struct vcpu *vcpu)
+{
+	struct hext_csrs *csrs = &vcpu->csrs;
+
+	read_guest_csrs(csrs);
 	csr_write(CSR_VSATP, 0);
 	csr_write(CSR_HGATP, 0);
 	/* An engine that does without H returns to U-mode, not VU-mode. */
@@ -234,9 +240,22 @@ void hext_write_fp(struct vcpu *vcpu, unsigned n, uint64_t value)
 
 #define IRQ_ALL (BIT(IRQ_S_SOFT) | BIT(IRQ_S_TIMER) | BIT(IRQ_S_EXT))
 
+static void set_guest_csrs(struct vcpu_state *state, const struct hext_csrs *csrs)
+{
+	state->sstatus = csrs->vsstatus;
+	state->sie = csrs->vsie;
+	state->stvec = csrs->vstvec;
+	state->sscratch = csrs->vsscratch;
+	state->sepc = csrs->vsepc;
+	state->scause = csrs->vscause;
+	state->stval = csrs->vstval;
+	state->satp = csrs->vsatp;
+}
+
 static void read_loaded(const struct vcpu *vcpu, struct vcpu_state *state)
 {
 	uint64_t sstatus = vcpu->sstatus;
+	struct hext_csrs csrs;
 
 	/* In the quick way of an access these are still the hart's. */
 	if (vcpu->mode == VCPU_GUEST) {
@@ -244,15 +263,9 @@ static void read_loaded(const struct vcpu *vcpu, struct vcpu_state *state)
 		sstatus = csr_read(CSR_SSTATUS);
 	}
 	state->user = !(sstatus & SSTATUS_SPP);
-	state->sstatus = csr_read(CSR_VSSTATUS);
-	state->sie = csr_read(CSR_VSIE);
 	state->sip = csr_read(CSR_HIP) >> HVIP_SHIFT;
-	state->stvec = csr_read(CSR_VSTVEC);
-	state->sscratch = csr_read(CSR_VSSCRATCH);
-	state->sepc = csr_read(CSR_VSEPC);
-	state->scause = csr_read(CSR_VSCAUSE);
-	state->stval = csr_read(CSR_VSTVAL);
-	state->satp = csr_read(CSR_VSATP);
+	read_guest_csrs(&csrs);
+	set_guest_csrs(state, &csrs);
 }
 
 static void read_put(const struct vcpu *vcpu, struct vcpu_state *state)
@@ -260,17 +273,10 @@ static void read_put(const struct vcpu *vcpu, struct vcpu_state *state)
 	const struct hext_csrs *csrs = &vcpu->csrs;
 
 	state->user = !(vcpu->sstatus & SSTATUS_SPP);
-	state->sstatus = csrs->vsstatus;
-	state->sie = csrs->vsie;
 	state->sip = csrs->hvip >> HVIP_SHIFT;
 	if (vcpu->has_sstc && csrs->vstimecmp <= time_now())
 		state->sip |= BIT(IRQ_S_TIMER);
-	state->stvec = csrs->vstvec;
-	state->sscratch = csrs->vsscratch;
-	state->sepc = csrs->vsepc;
-	state->scause = csrs->vscause;
-	state->stval = csrs->vstval;
-	state->satp = csrs->vsatp;
+	set_guest_csrs(state, csrs);
 }
 
 void hext_read_state(struct vcpu *vcpu, bool loaded, struct vcpu_state *state)
