@@ -283,8 +283,32 @@ static void emit_endless(struct code *code, uint64_t frame)
 	__asm__ volatile("fence.i" ::: "memory");
 }
 
+/* What that code stores its result to, and where it is told to end. */
+static volatile uint64_t shared[2];
+
+/* false: there is no other hart. */
+static bool start_endless(void)
+{
+	uint64_t frame = code_setup(1);
+
+	if (machine.hart_count < 2) {
+		test_skip("one hart");
+		return false;
+	}
+	shared[0] = shared[1] = 0;
+	emit_endless(&other.code, frame);
+	expect_eq(hart_run(1, run_for_ever, (void *)(uint64_t)shared), 0, "start");
+	return true;
+}
+
+static void stop_endless(void)
+{
+	shared[1] = 1;
+	expect(hart_join(1, 20000), "did not finish");
+}
+
 /* Writes the instruction for the other hart; whether that then executes it. */
-static bool replace_under_way(uint64_t round, size_t target, const volatile uint64_t *result)
+static bool replace_under_way(uint64_t round, size_t target)
 {
 	static const uint8_t whole[] = {2, 3, 5, 6, 7, 10, 11}; /* writers of 4 bytes at once */
 	uint64_t va = round & 8 ? CODE : CODE_ALIAS;
@@ -292,7 +316,7 @@ static bool replace_under_way(uint64_t round, size_t target, const volatile uint
 	writers[whole[round % ARRAY_SIZE(whole)]].write(va + TARGET_CODE, targets[target].bits);
 	expect_eq(sbi_call(SBI_EXT_RFENCE, SBI_RFENCE_FENCE_I, 1, harts[1].id, 0, 0, 0).error, 0,
 		  "remote fence.i");
-	return wait_until(*result == targets[target].result, 200);
+	return wait_until(shared[0] == targets[target].result, 200);
 }
 
 /*
@@ -301,28 +325,21 @@ static bool replace_under_way(uint64_t round, size_t target, const volatile uint
  */
 static void modified_under_way(void)
 {
-	static volatile uint64_t shared[2];
-	uint64_t frame = code_setup(1), again = 0;
+	uint64_t again = 0;
 
-	if (machine.hart_count < 2) {
-		test_skip("one hart");
+	if (!start_endless())
 		return;
-	}
-	shared[0] = shared[1] = 0;
-	emit_endless(&other.code, frame);
-	expect_eq(hart_run(1, run_for_ever, (void *)(uint64_t)shared), 0, "start");
 	for (uint64_t i = 0; i < 200 && !test_failed(); i++) {
 		size_t to = i % ARRAY_SIZE(targets);
 
-		while (!replace_under_way(i, to, &shared[0]) && ++again < 10)
+		while (!replace_under_way(i, to) && ++again < 10)
 			;
 		expect_eq(shared[0], targets[to].result, "what the other hart stores, round %lu",
 			  i);
 		for (int j = 0; j < 100; j++)
 			expect_eq(shared[0], targets[to].result, "result after it was right");
 	}
-	shared[1] = 1;
-	expect(hart_join(1, 20000), "did not finish");
+	stop_endless();
 }
 
 /*
@@ -331,16 +348,8 @@ static void modified_under_way(void)
  */
 static void fetched_at_once(void)
 {
-	static volatile uint64_t shared[2];
-	uint64_t frame = code_setup(1);
-
-	if (machine.hart_count < 2) {
-		test_skip("one hart");
+	if (!start_endless())
 		return;
-	}
-	shared[0] = shared[1] = 0;
-	emit_endless(&other.code, frame);
-	expect_eq(hart_run(1, run_for_ever, (void *)(uint64_t)shared), 0, "start");
 
 	const uint64_t end = time_now() + machine.timebase / 2;
 
@@ -350,8 +359,7 @@ static void fetched_at_once(void)
 		if (i % 4096 == 0)
 			sbi_call(SBI_EXT_RFENCE, SBI_RFENCE_FENCE_I, 1, harts[1].id, 0, 0, 0);
 	}
-	shared[1] = 1;
-	expect(hart_join(1, 20000), "did not finish");
+	stop_endless();
 }
 
 static const struct test tests[] = {
