@@ -43,8 +43,11 @@ static void put(const char *text, unsigned length)
 	console_shell_output(text, length, prompt, line_render(&shell.line, prompt));
 }
 
+/* Shows what has been printed of a line so far. */
 static void show_row(void)
 {
+	if (shell.row_length == 0)
+		return;
 	put(shell.row, shell.row_length);
 	shell.row_length = 0;
 	preempt_point();
@@ -53,8 +56,7 @@ static void show_row(void)
 /* The editor's. */
 static void output(const char *text, unsigned length)
 {
-	if (shell.row_length > 0)
-		show_row();
+	show_row();
 	put(text, length);
 }
 
@@ -120,6 +122,7 @@ static void show_live(void)
 {
 	shell.live_due = false;
 	shell.live_show();
+	show_row();
 	timer_set(&shell.live_timer, time_now() + platform.timebase);
 }
 
