@@ -357,7 +357,12 @@ static bool run_job_step(struct hart_schedule *schedule)
 static void work(struct hart_schedule *schedule)
 {
 	uint64_t end = run_queue_turn_end(&schedule->queue, time_now());
+	uint64_t others = schedule->loaded ? schedule->loaded->entity->harts : 0;
 
+	/* Jobs may go on for long: another hart can have the vCPU that was here last. */
+	unload(schedule);
+	if (schedule->queue.count > 0)
+		schedule_offer(others);
 	timer_set(&schedule->turn_end, end);
 	trace(TRACE_WORK, 0, 0, 0, 0);
 	while (run_job_step(schedule)) {

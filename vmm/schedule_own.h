@@ -43,7 +43,7 @@ static inline struct hart *hart_of(const struct hart_schedule *schedule)
 
 /*
  * Something waits that these harts may take over, a bit for each index: wakes one that has nothing
- * to do. No lock held.
+ * to do. Any context.
  */
 void schedule_offer(uint64_t harts);
 
