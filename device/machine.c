@@ -102,9 +102,9 @@ bool machine_request_shutdown(struct vm *vm)
 	return false;
 }
 
-bool machine_console_input(struct vm *vm, uint8_t byte)
+bool machine_console_input(struct vm *vm, uint8_t byte, bool more)
 {
-	return uart_receive(&vm->machine->uart, byte);
+	return uart_receive(&vm->machine->uart, byte, more);
 }
 
 bool machine_console_take(struct vm *vm, uint8_t *byte)

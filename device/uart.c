@@ -271,7 +271,7 @@ static int uart_write(struct mmio_device *device, uint64_t offset, unsigned size
 	return 0;
 }
 
-bool uart_receive(struct uart *uart, uint8_t byte)
+bool uart_receive(struct uart *uart, uint8_t byte, bool more)
 {
 	bool accepts;
 
@@ -280,9 +280,8 @@ bool uart_receive(struct uart *uart, uint8_t byte)
 	if (accepts) {
 		uart_put(uart, byte);
 		uart_update_irq(uart);
-	} else {
-		uart->refused = true;
 	}
+	uart->refused |= more || !accepts;
 	spin_unlock(&uart->lock);
 	return accepts;
 }

@@ -18,7 +18,7 @@
 /* What the UART is connected to. All are called on any hart, with no lock held. */
 struct uart_line {
 	void (*output)(void *context, const uint8_t *bytes, unsigned count);
-	/* There is room again after uart_receive refused a byte; may call uart_receive. */
+	/* There is room after uart_receive refused a byte or had `more`; may call it. */
 	void (*drained)(void *context);
 	void *context;
 };
@@ -49,10 +49,11 @@ void uart_reset(struct uart *uart);
 
 /*
  * A byte comes in. False: it is not taken, because there is no room or the guest has looped the
- * UART back to itself; `drained` is called when it can be offered again. Any hart; takes the
+ * UART back to itself; `drained` is called when it can be offered again. It is called, too, when
+ * the guest has read some of what it has, if there is `more` than this byte. Any hart; takes the
  * UART's lock.
  */
-bool uart_receive(struct uart *uart, uint8_t byte);
+bool uart_receive(struct uart *uart, uint8_t byte, bool more);
 
 /*
  * Takes the oldest byte that the guest has not read, as the firmware of `virt` does for SBI

@@ -20,6 +20,7 @@
 #define SHELL         0 /* in place of a VM's number */
 #define BACKLOG_ORDER 4
 #define REFUSALS_MAX  1000
+#define FEED_MAX      32 /* bytes that a guest is given in one stretch, however fast it reads */
 #define CTRL(c)       ((c) & 0x1f)
 
 _Static_assert(PAGE_SIZE << BACKLOG_ORDER == BACKLOG_SIZE, "a backlog is a block of pages");
@@ -84,9 +85,13 @@ void console_drained(struct vm *vm)
 	uint8_t byte;
 
 	spin_lock(&console->input_lock);
-	while (vm->state == VM_RUNNING && next_input(console, &byte) &&
-	       machine_console_input(vm, byte))
+	for (unsigned left = FEED_MAX; left > 0; left--) {
+		/* The guest has the last one still to read, and comes back here when it does. */
+		if (vm->state != VM_RUNNING || !next_input(console, &byte) ||
+		    !machine_console_input(vm, byte, left == 1))
+			break;
 		drop_input(console);
+	}
 	spin_unlock(&console->input_lock);
 }
 

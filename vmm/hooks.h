@@ -34,8 +34,11 @@ void machine_reset(struct vm *vm);
  */
 bool machine_request_shutdown(struct vm *vm);
 
-/* device/machine.c: a byte from the console for the VM; false if there is no room for it now. */
-bool machine_console_input(struct vm *vm, uint8_t byte);
+/*
+ * device/machine.c: a byte from the console for the VM; false if there is no room for it now.
+ * console_drained() is called when there is, or with `more`, when the guest has read something.
+ */
+bool machine_console_input(struct vm *vm, uint8_t byte, bool more);
 
 /* device/machine.c: takes a byte that the guest has not read yet, for SBI calls. */
 bool machine_console_take(struct vm *vm, uint8_t *byte);

@@ -45,7 +45,7 @@ static void drained(void *context)
 	assert_ptr_equal(context, &sent);
 	assert_unlocked();
 	drained_count++;
-	while (*typed && uart_receive(&uart, (uint8_t)*typed))
+	while (*typed && uart_receive(&uart, (uint8_t)*typed, false))
 		typed++;
 }
 
@@ -225,7 +225,7 @@ static void test_interrupt_line(void **state)
 	assert_false(line_level);
 	wr(1, 1);
 	assert_false(line_level);
-	assert_true(uart_receive(&uart, 'y'));
+	assert_true(uart_receive(&uart, 'y', false));
 	assert_true(line_level);
 	rd(0);
 	assert_false(line_level);
@@ -244,9 +244,9 @@ static void test_receive(void **state)
 {
 	(void)state;
 	for (unsigned i = 0; i < 16; i++)
-		assert_true(uart_receive(&uart, (uint8_t)('a' + i)));
-	assert_false(uart_receive(&uart, 'q'));
-	assert_false(uart_receive(&uart, 'q'));
+		assert_true(uart_receive(&uart, (uint8_t)('a' + i), false));
+	assert_false(uart_receive(&uart, 'q', false));
+	assert_false(uart_receive(&uart, 'q', false));
 	typed = "qr";
 	assert_int_equal(rd(0), 'a');
 	assert_int_equal(drained_count, 1);
@@ -260,12 +260,27 @@ static void test_receive(void **state)
 	assert_int_equal(drained_count, 2);
 }
 
+/* Who has more to offer than it does at once is asked when the guest reads. */
+static void test_receive_more(void **state)
+{
+	(void)state;
+	assert_true(uart_receive(&uart, 'a', false));
+	assert_true(uart_receive(&uart, 'b', true));
+	assert_int_equal(drained_count, 0);
+	typed = "c";
+	assert_int_equal(rd(0), 'a');
+	assert_int_equal(drained_count, 1);
+	assert_int_equal(rd(0), 'b');
+	assert_int_equal(rd(0), 'c');
+	assert_int_equal(drained_count, 1);
+}
+
 static void test_receive_without_fifos(void **state)
 {
 	(void)state;
 	wr(2, 0);
-	assert_true(uart_receive(&uart, 'a'));
-	assert_false(uart_receive(&uart, 'b'));
+	assert_true(uart_receive(&uart, 'a', false));
+	assert_false(uart_receive(&uart, 'b', false));
 	typed = "bc";
 	assert_int_equal(rd(0), 'a');
 	assert_int_equal(rd(0), 'b');
@@ -279,16 +294,16 @@ static void test_other_ways_to_room(void **state)
 {
 	(void)state;
 	for (unsigned i = 0; i < 17; i++)
-		uart_receive(&uart, 'x');
+		uart_receive(&uart, 'x', false);
 	wr(2, 3);
 	assert_int_equal(drained_count, 1);
 	wr(2, 0);
-	uart_receive(&uart, 'y');
-	assert_false(uart_receive(&uart, 'z'));
+	uart_receive(&uart, 'y', false);
+	assert_false(uart_receive(&uart, 'z', false));
 	wr(2, 1);
 	assert_int_equal(drained_count, 2);
 	wr(4, 0x10);
-	assert_false(uart_receive(&uart, 'z'));
+	assert_false(uart_receive(&uart, 'z', false));
 	assert_int_equal(rd(5), 0x60);
 	rd(0);
 	assert_int_equal(drained_count, 2);
@@ -297,7 +312,7 @@ static void test_other_ways_to_room(void **state)
 	assert_int_equal(drained_count, 3);
 	assert_int_equal(rd(0), 'z');
 	for (unsigned i = 0; i < 17; i++)
-		uart_receive(&uart, 'x');
+		uart_receive(&uart, 'x', false);
 	typed = "w";
 	uart_reset(&uart);
 	assert_int_equal(drained_count, 4);
@@ -331,7 +346,7 @@ static void test_random(void **state)
 			wr(reg, value);
 		else
 			rd(reg);
-		uart_receive(&uart, (uint8_t)i);
+		uart_receive(&uart, (uint8_t)i, false);
 		sent_count = 0;
 		assert_true(uart.count <= (uart.fcr & 1 ? 16 : 1));
 		level = line_level;
@@ -354,6 +369,7 @@ int main(void)
 	    cmocka_unit_test_setup(test_interrupt_line, setup),
 	    cmocka_unit_test_setup(test_divisor_hides_data, setup),
 	    cmocka_unit_test_setup(test_receive, setup),
+	    cmocka_unit_test_setup(test_receive_more, setup),
 	    cmocka_unit_test_setup(test_receive_without_fifos, setup),
 	    cmocka_unit_test_setup(test_other_ways_to_room, setup),
 	    cmocka_unit_test_setup(test_reset, setup),
