@@ -40,20 +40,21 @@ static int latest(const struct trace_cursor *cursor)
 	return found;
 }
 
-void trace_cursor_init(struct trace_cursor *cursor, const struct trace_ring *rings, unsigned count,
-		       uint64_t most)
+void trace_cursor_init(struct trace_cursor *cursor, const struct trace_ring *rings, unsigned count)
 {
 	cursor->rings = rings;
 	cursor->count = count;
 	for (unsigned i = 0; i < count; i++)
 		cursor->next[i] = trace_ring_count(&rings[i]);
-	while (most-- > 0) {
-		int ring = latest(cursor);
+}
 
-		if (ring < 0)
-			return;
+bool trace_cursor_back(struct trace_cursor *cursor)
+{
+	int ring = latest(cursor);
+
+	if (ring >= 0)
 		cursor->next[ring]--;
-	}
+	return ring >= 0;
 }
 
 const struct trace_record *trace_cursor_next(struct trace_cursor *cursor, unsigned *ring)

@@ -92,9 +92,11 @@ struct trace_cursor {
 	uint64_t next[64]; /* of each ring: index of its next record */
 };
 
-/* Begins before the last `most` records of all `count` rings, 64 of them at most. */
-void trace_cursor_init(struct trace_cursor *cursor, const struct trace_ring *rings, unsigned count,
-		       uint64_t most);
+/* Begins behind the last record of all `count` rings, 64 of them at most. */
+void trace_cursor_init(struct trace_cursor *cursor, const struct trace_ring *rings, unsigned count);
+
+/* Goes back by one record. false: there are none before. */
+bool trace_cursor_back(struct trace_cursor *cursor);
 
 /* The next record, and its ring's index; NULL after the last. */
 const struct trace_record *trace_cursor_next(struct trace_cursor *cursor, unsigned *ring);

@@ -147,6 +147,7 @@ static void show_record(const struct trace_record *record, unsigned hart)
 static void trace_show(const struct command_call *call)
 {
 	static struct trace_cursor cursor;
+	uint64_t most = call->number_count ? call->numbers[0] : SHOWN;
 	bool was_on = trace_is_recording();
 	const struct trace_record *record;
 	unsigned hart;
@@ -154,8 +155,9 @@ static void trace_show(const struct command_call *call)
 	if (!has_records())
 		return;
 	trace_stop();
-	trace_cursor_init(&cursor, trace_rings(), hart_count(),
-			  call->number_count ? call->numbers[0] : SHOWN);
+	trace_cursor_init(&cursor, trace_rings(), hart_count());
+	while (most-- > 0 && trace_cursor_back(&cursor))
+		preempt_point();
 	while ((record = trace_cursor_next(&cursor, &hart)) != NULL)
 		show_record(record, hart);
 	if (was_on)

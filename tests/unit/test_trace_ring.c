@@ -40,7 +40,8 @@ static void test_empty(void **state)
 	(void)state;
 	assert_int_equal(trace_ring_count(&rings[0]), 0);
 	assert_int_equal(trace_ring_lost(&rings[0]), 0);
-	trace_cursor_init(&cursor, rings, 3, UINT64_MAX);
+	trace_cursor_init(&cursor, rings, 3);
+	assert_false(trace_cursor_back(&cursor));
 	assert_null(trace_cursor_next(&cursor, &ring));
 }
 
@@ -68,7 +69,9 @@ static void expect(uint64_t most, const char *expected)
 	char text[256] = "";
 	unsigned ring;
 
-	trace_cursor_init(&cursor, rings, 3, most);
+	trace_cursor_init(&cursor, rings, 3);
+	while (most-- > 0 && trace_cursor_back(&cursor))
+		;
 	while ((record = trace_cursor_next(&cursor, &ring)) != NULL) {
 		assert_int_equal(record->a, ring);
 		snprintf(text + strlen(text), sizeof(text) - strlen(text), "%llu:%u ",
