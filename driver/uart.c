@@ -171,6 +171,11 @@ static void handle_interrupt(void *argument)
 	/* Reading IIR acknowledges what has no other cause. */
 	read_register(IIR);
 	receive();
+	if (receive_paused != was_paused) {
+		spin_lock(&ring.lock);
+		enable_interrupts(ring.enabled & IER_THRE);
+		spin_unlock(&ring.lock);
+	}
 	if (host_uart_is_busy() && !paced)
 		transmit();
 	if (paced != was_paced || receive_paused != was_paused)

@@ -216,7 +216,8 @@ unsigned host_port_read(struct host_port *port, uint8_t *bytes, unsigned size)
 	unsigned done = 0;
 
 	spin_lock(&port->lock);
-	while (done < size && next_received(port)) {
+	/* A device may return buffers with nothing in them, again and again. */
+	for (unsigned i = 0; i < DATA_BUFFERS && done < size && next_received(port); i++) {
 		unsigned count = (unsigned)min_u64(size - done, port->unread_length);
 
 		take_received(port, bytes + done, count);
