@@ -259,6 +259,18 @@ static void put_line(struct vm_console *console)
 	put_string(terminal.color ? COLOR_OFF "\r\n" : "\r\n");
 }
 
+/* Of so many bytes, those that are shown at once: up to the end of a line, if there is one. */
+static unsigned piece_of(const uint8_t *bytes, unsigned count)
+{
+	unsigned most = (unsigned)min_u64(count, PIECE_MAX);
+
+	for (unsigned i = most; i > 0; i--) {
+		if (bytes[i - 1] == '\n')
+			return i;
+	}
+	return most;
+}
+
 /* The VM's lock is held. */
 static void put_some_of(struct vm_console *console)
 {
@@ -272,7 +284,7 @@ static void put_some_of(struct vm_console *console)
 	if (console->shown == VM_CONSOLE_LINES) {
 		put_line(console);
 	} else if (console->shown == VM_CONSOLE_ALL) {
-		count = (unsigned)min_u64(count, PIECE_MAX);
+		count = piece_of(bytes, count);
 		terminal.added = time_now();
 		if (!terminal.line_open)
 			terminal.opened = terminal.added;
@@ -435,7 +447,7 @@ static void update(struct vm_console *console, bool rewind)
 	else if (console->shown == VM_CONSOLE_SILENT && shown == VM_CONSOLE_LINES)
 		backlog_skip(&console->backlog, &console->uart);
 	else if (console->shown == VM_CONSOLE_ALL && shown == VM_CONSOLE_LINES)
-		backlog_rewind_line(&console->backlog, &console->uart);
+		backlog_rewind_line(&console->backlog, &console->uart, TERMINAL_LINE_MAX);
 	console->shown = shown;
 	if (terminal_is_due(console))
 		enqueue(console);

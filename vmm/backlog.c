@@ -67,9 +67,13 @@ void backlog_skip(const struct backlog *backlog, struct backlog_reader *reader)
 	reader->dropped = 0;
 }
 
-void backlog_rewind_line(const struct backlog *backlog, struct backlog_reader *reader)
+void backlog_rewind_line(const struct backlog *backlog, struct backlog_reader *reader,
+			 unsigned most)
 {
-	reader->at = min_u64(reader->at, max_u64(backlog->line, oldest(backlog)));
+	uint64_t start = max_u64(backlog->line, oldest(backlog));
+
+	if (reader->at > start && reader->at - start <= most)
+		reader->at = start;
 }
 
 bool backlog_has_bytes(const struct backlog *backlog, const struct backlog_reader *reader)

@@ -43,8 +43,9 @@ void backlog_end_line(struct backlog *backlog);
 void backlog_rewind(const struct backlog *backlog, struct backlog_reader *reader);
 void backlog_skip(const struct backlog *backlog, struct backlog_reader *reader);
 
-/* Sets a reader that is in the line being written to its start. */
-void backlog_rewind_line(const struct backlog *backlog, struct backlog_reader *reader);
+/* Sets a reader that is in the line being written to its start, if that is `most` bytes back. */
+void backlog_rewind_line(const struct backlog *backlog, struct backlog_reader *reader,
+			 unsigned most);
 
 /* Whether there is a byte to read, or a whole line, or as much of one as `size`. */
 bool backlog_has_bytes(const struct backlog *backlog, const struct backlog_reader *reader);

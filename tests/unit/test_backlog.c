@@ -181,20 +181,25 @@ static void test_rewind_line(void **state)
 	put("one\ntwo\nthr");
 	backlog_peek(&backlog, &reader, &count);
 	reader.at += count;
-	backlog_rewind_line(&backlog, &reader);
+	backlog_rewind_line(&backlog, &reader, 64);
 	put("ee\n");
 	assert_string_equal(line(8), "three");
 	/* At its end, and before it. */
-	backlog_rewind_line(&backlog, &reader);
+	backlog_rewind_line(&backlog, &reader, 64);
 	assert_false(backlog_has_bytes(&backlog, &reader));
 	put("four\nfi");
-	backlog_rewind_line(&backlog, &reader);
+	backlog_rewind_line(&backlog, &reader, 64);
 	assert_string_equal(line(8), "four");
-	/* A line of which not all is kept. */
-	put_numbered(BACKLOG_SIZE + 100);
-	backlog_peek(&backlog, &reader, &count);
+	/* A long line is gone on with, and one of which not all is kept. */
+	put_numbered(100);
 	reader.at = backlog.head;
-	backlog_rewind_line(&backlog, &reader);
+	backlog_rewind_line(&backlog, &reader, 64);
+	assert_int_equal(reader.at, backlog.head);
+	backlog_rewind_line(&backlog, &reader, 102);
+	assert_int_equal(backlog.head - reader.at, 102);
+	put_numbered(BACKLOG_SIZE);
+	reader.at = backlog.head - 10;
+	backlog_rewind_line(&backlog, &reader, BACKLOG_SIZE);
 	assert_int_equal(backlog.head - reader.at, BACKLOG_SIZE);
 }
 
