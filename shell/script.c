@@ -14,20 +14,25 @@
 #include <stdio.h>
 #include <string.h>
 
-/* How long the other side may read nothing before the rest of a command's output is dropped. */
+/*
+ * How long the other side may read nothing, and in all keep a command waiting, before the rest of
+ * its output is dropped: other jobs and the boot hart's vCPUs wait, too.
+ */
 #define PATIENCE_PER_SECOND 10
+#define WAIT_SECONDS        5
 #define BYTES_A_STEP        64
 
 /* All of it is the boot hart's. */
 static struct {
 	struct host_port *port; /* NULL: there is none */
 	struct job job;
-	bool busy;     /* the job is queued, or runs */
-	bool closed;   /* the other side went since the job ran */
-	bool running;  /* a command */
-	bool failed;   /* it has, */
-	bool stuck;    /* nobody reads what it prints, */
-	uint64_t lost; /* and this many bytes of it are lost */
+	bool busy;       /* the job is queued, or runs */
+	bool closed;     /* the other side went since the job ran */
+	bool running;    /* a command */
+	bool failed;     /* it has, */
+	bool stuck;      /* nobody reads what it prints, */
+	uint64_t lost;   /* and this many bytes of it are lost */
+	uint64_t waited; /* ticks that it has waited for who reads */
 	unsigned length;
 	bool too_long;
 	char line[LINE_SIZE];
@@ -43,9 +48,10 @@ void script_fail(void)
 	script.failed = true;
 }
 
-static bool is_out_of_patience(uint64_t since)
+static bool is_out_of_patience(uint64_t waits)
 {
-	return time_now() - since > platform.timebase / PATIENCE_PER_SECOND;
+	return waits > platform.timebase / PATIENCE_PER_SECOND ||
+	       script.waited + waits > WAIT_SECONDS * platform.timebase;
 }
 
 void script_write(const char *text, unsigned length)
@@ -57,11 +63,14 @@ void script_write(const char *text, unsigned length)
 
 		text += taken;
 		length -= taken;
-		if (taken > 0)
-			since = time_now();
-		else if (!host_port_is_open(script.port) || is_out_of_patience(since))
+		if (taken == 0 &&
+		    (!host_port_is_open(script.port) || is_out_of_patience(time_now() - since)))
 			script.stuck = true;
 		preempt_point();
+		if (taken > 0) {
+			script.waited += time_now() - since;
+			since = time_now();
+		}
 	}
 	script.lost += length;
 }
@@ -83,7 +92,7 @@ static void put_end(void)
 static void run(void)
 {
 	script.failed = script.stuck = false;
-	script.lost = 0;
+	script.lost = script.waited = 0;
 	script.running = true;
 	if (script.too_long) {
 		script.failed = true;
