@@ -63,6 +63,31 @@ static int map_for(struct vcpu *vcpu, gpa_t gpa, void *block, unsigned level)
 	return error;
 }
 
+/*
+ * A vCPU may touch memory, be given a page to be cleared for it, and never come back for that: all
+ * that a VM can have so is a part of what it was promised.
+ */
+static void begin_backing(struct vcpu *vcpu)
+{
+	uint32_t *backing = &vm_of(vcpu)->backing;
+
+	if (__atomic_add_fetch(backing, 1, __ATOMIC_RELAXED) <= GMEM_BACKING_MAX)
+		vcpu->backing = alloc_block(PAGE_ORDER_2M);
+	if (!vcpu->backing)
+		__atomic_sub_fetch(backing, 1, __ATOMIC_RELAXED);
+	vcpu->backing_done = 0;
+}
+
+/* The page, which the vCPU does not have any more. */
+static void *end_backing(struct vcpu *vcpu)
+{
+	void *page = vcpu->backing;
+
+	vcpu->backing = NULL;
+	__atomic_sub_fetch(&vm_of(vcpu)->backing, 1, __ATOMIC_RELAXED);
+	return page;
+}
+
 int gmem_fault(struct vcpu *vcpu, gpa_t gpa)
 {
 	struct vm *vm = vm_of(vcpu);
@@ -83,8 +108,7 @@ int gmem_fault(struct vcpu *vcpu, gpa_t gpa)
 			return map_for(vcpu, gpa, page, LEVEL_2M);
 		}
 		if (!has_small_pages(vm, gpa))
-			vcpu->backing = alloc_block(PAGE_ORDER_2M);
-		vcpu->backing_done = 0;
+			begin_backing(vcpu);
 		if (!vcpu->backing) {
 			int error = back_small(vm, gpa);
 
@@ -97,17 +121,13 @@ int gmem_fault(struct vcpu *vcpu, gpa_t gpa)
 	if (vcpu->backing_done < MEGAPAGE_SIZE)
 		return ERR_AGAIN;
 
-	void *page = vcpu->backing;
-
-	vcpu->backing = NULL;
-	return map_for(vcpu, gpa, page, LEVEL_2M);
+	return map_for(vcpu, gpa, end_backing(vcpu), LEVEL_2M);
 }
 
 void gmem_fault_abandon(struct vcpu *vcpu)
 {
 	if (vcpu->backing)
-		page_free(vcpu->backing, PAGE_ORDER_2M);
-	vcpu->backing = NULL;
+		page_free(end_backing(vcpu), PAGE_ORDER_2M);
 }
 
 int gmem_back(struct vm *vm, gpa_t gpa, bool cleared)

@@ -12,6 +12,9 @@
 
 struct vm;
 
+/* 2 MiB pages that vCPUs of a VM can have at a time while they are cleared. */
+#define GMEM_BACKING_MAX 4
+
 /*
  * A vCPU touched a page of RAM that is not backed: does a bounded part of backing it. 0: done
  * (by this call, or by another vCPU before); ERR_AGAIN: part of the clearing is done, let the

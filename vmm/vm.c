@@ -263,7 +263,8 @@ static bool any_can_start(void)
 void vm_start_system(const void *system, uint64_t size, enum vmconfig_engine engine)
 {
 	vms.engine = engine;
-	vms.committed = page_total_bytes() - page_free_bytes();
+	/* With the page that each hart may be clearing. */
+	vms.committed = page_total_bytes() - page_free_bytes() + hart_count() * MEGAPAGE_SIZE;
 	vms.all_manual = true;
 	/* What is wrong with the file as a whole has been reported; its VMs may still start. */
 	if (fit_open(&vms.fit, system, size) != 0)

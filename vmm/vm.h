@@ -67,6 +67,7 @@ struct vm {
 	struct machine *machine;   /* its devices; device/machine.c */
 	struct vm_console console; /* shell/console.c */
 	uint64_t ram_base, ram_size;
+	uint32_t backing; /* pages that are being cleared for its vCPUs; atomic */
 
 	struct loader loader;    /* while it is LOADING */
 	struct job job;          /* of loading it and of taking it down */

@@ -151,9 +151,10 @@ static int build(struct vm *vm)
 uint64_t vm_commitment(const struct vm *vm)
 {
 	const struct vmconfig *config = &vm->config;
+	uint64_t backing = min_u64(config->vcpus, GMEM_BACKING_MAX) * MEGAPAGE_SIZE;
 
 	return config->memory + vm->guest.engine->overhead(config->memory, config->vcpus) +
-	       KIB(4) * config->vcpus + KIB(256);
+	       backing + KIB(4) * config->vcpus + KIB(256);
 }
 
 static bool has_room(struct vm *vm, uint64_t committed)

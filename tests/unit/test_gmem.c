@@ -32,7 +32,14 @@ void schedule_trap_wfi(void)
 	trapped_wfi++;
 }
 
+static void ignore_mapped(struct vcpu *of, gpa_t gpa)
+{
+	(void)of;
+	(void)gpa;
+}
+
 static const struct engine engine = {.mapped = note_mapped};
+static const struct engine silent_engine = {.mapped = ignore_mapped};
 
 static int setup(void **state)
 {
@@ -232,6 +239,33 @@ static void test_race_while_clearing(void **state)
 	check_all();
 }
 
+/* vCPUs that begin to touch memory, and then do something else, hold no more than is promised. */
+static void test_abandoned_by_many(void **state)
+{
+	static struct vcpu others[GMEM_BACKING_MAX + 3];
+	uint64_t taken = page_free_bytes();
+
+	(void)state;
+	memset(others, 0, sizeof(others));
+	/* None of them is the one that is told. */
+	vm.guest.engine = &silent_engine;
+	for (unsigned i = 0; i < ARRAY_SIZE(others); i++) {
+		others[i].guest = &vm.guest;
+		assert_int_equal(gmem_fault(&others[i], GPA(RAM_BASE)),
+				 i < GMEM_BACKING_MAX ? ERR_AGAIN : 0);
+		assert_true(!others[i].backing == (i >= GMEM_BACKING_MAX));
+	}
+	taken -= page_free_bytes();
+	assert_in_range(taken, GMEM_BACKING_MAX * MEGAPAGE_SIZE,
+			GMEM_BACKING_MAX * MEGAPAGE_SIZE + KIB(64));
+	for (unsigned i = 0; i < ARRAY_SIZE(others); i++)
+		gmem_fault_abandon(&others[i]);
+	/* And again as many. */
+	assert_int_equal(gmem_fault(&others[0], GPA(RAM_BASE + MEGAPAGE_SIZE)), ERR_AGAIN);
+	gmem_fault_abandon(&others[0]);
+	assert_int_equal(vm.backing, 0);
+}
+
 /* No 2 MiB in one piece: small pages do. */
 static void test_small_pages(void **state)
 {
@@ -285,6 +319,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_range, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_fault, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_abandoned_fault, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_abandoned_by_many, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_race, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_race_while_clearing, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_small_pages, setup, teardown),
