@@ -120,6 +120,19 @@ def test_alone(folder, engine, system):
         m.wait_exit()
 
 
+def test_jobs_do_not_hold_a_vcpu(folder, engine, system):
+    """A vCPU whose hart does jobs, as the shell's, is had by a hart that has nothing to do."""
+    system.image("busy", assemble(folder, "alone.S", BUSY=1))
+    system.vm("busy", kernel="busy", memory=4 * MIB)
+    with Machine(folder, engine, system.build(), harts=2, limit=30) as m:
+        m.expect("alone: ready")
+        open_shell(m)
+        while statistics(m, "busy")[0]["hart"] != 1:
+            pass
+        m.sendline("poweroff")
+        m.wait_exit()
+
+
 @pytest.fixture
 def minikernels(system):
     system.image("kernel", MINIKERNEL)
