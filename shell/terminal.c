@@ -17,7 +17,7 @@
 #define RECORD_MAX 1024  /* of one of them */
 #define FILL       256   /* bytes in one stretch, the last piece may be more */
 #define PIECE_MAX  256   /* bytes of a focused console */
-#define PIECE_COST 8     /* of a piece, in the time that a byte takes */
+#define PIECE_COST 24    /* of a piece, in the time that a byte takes */
 #define ROOM_MIN   (2 * RECORD_MAX) /* for any piece, with all that is put around it */
 
 /*
