@@ -133,7 +133,8 @@ static const char *compare_run(const struct machine *start, const uint8_t *code,
 	tested.pc = vcpu.pc;
 	tested.csrs = soft.csrs;
 	for (unsigned steps = 0; steps <= BLOCK_UOPS; steps++) {
-		bool back = steps > 0 && machine.pc <= from.pc;
+		/* The code may lie across the end of the address space. */
+		bool back = steps > 0 && machine.pc - start->pc <= from.pc - start->pc;
 
 		if (same_machine(&machine, &tested) &&
 		    stopped == (steps == 0 || outcome == STOPPED) &&
