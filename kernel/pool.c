@@ -11,7 +11,7 @@
 #define SHORT_SHARE 8
 
 struct pool {
-	struct spinlock lock; /* guards all but `done`; before the page allocator's */
+	struct spinlock lock; /* guards the next three; before the page allocator's */
 	void *cleared[STOCK_MAX];
 	unsigned count;
 	void *clearing; /* the page that its hart is clearing, or NULL; only that hart changes it */
