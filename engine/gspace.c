@@ -9,6 +9,10 @@
 /* G-stage leaves need U: all accesses count as user's there (Priv. 1.13, 18.5.1). */
 #define LEAF_FLAGS (PTE_V | PTE_R | PTE_W | PTE_X | PTE_U | PTE_A | PTE_D)
 
+/* One of the bits that hardware ignores (RSW) marks what is no memory. */
+#define LEAF_DEVICE  0x100
+#define DEVICE_FLAGS ((LEAF_FLAGS & ~PTE_X) | LEAF_DEVICE)
+
 unsigned gspace_address_bits(unsigned root_level)
 {
 	return pte_level_shift(root_level + 1) + 2;
@@ -46,7 +50,7 @@ static uint64_t read_entry(const uint64_t *entry)
 	return __atomic_load_n(entry, __ATOMIC_ACQUIRE);
 }
 
-int gspace_map(struct gspace *space, gpa_t gpa, hpa_t hpa, unsigned level)
+static int map(struct gspace *space, gpa_t gpa, hpa_t hpa, unsigned level, uint64_t flags)
 {
 	uint64_t *table = space->root;
 	int error = 0;
@@ -61,8 +65,7 @@ int gspace_map(struct gspace *space, gpa_t gpa, hpa_t hpa, unsigned level)
 			if (*entry & PTE_V)
 				error = ERR_EXIST;
 			else
-				__atomic_store_n(entry, pte_make(hpa, LEAF_FLAGS),
-						 __ATOMIC_RELEASE);
+				__atomic_store_n(entry, pte_make(hpa, flags), __ATOMIC_RELEASE);
 			break;
 		}
 		if (!(*entry & PTE_V)) {
@@ -81,7 +84,19 @@ int gspace_map(struct gspace *space, gpa_t gpa, hpa_t hpa, unsigned level)
 	return error;
 }
 
-int gspace_lookup(const struct gspace *space, gpa_t gpa, hpa_t *hpa, unsigned *level)
+int gspace_map(struct gspace *space, gpa_t gpa, hpa_t hpa, unsigned level)
+{
+	return map(space, gpa, hpa, level, LEAF_FLAGS);
+}
+
+int gspace_map_device(struct gspace *space, gpa_t gpa, hpa_t hpa, unsigned level)
+{
+	return map(space, gpa, hpa, level, DEVICE_FLAGS);
+}
+
+/* The leaf for `gpa`, if it is of that kind. */
+static inline int find_leaf(const struct gspace *space, gpa_t gpa, uint64_t kind, hpa_t *hpa,
+			    unsigned *level)
 {
 	const uint64_t *table = space->root;
 
@@ -93,6 +108,8 @@ int gspace_lookup(const struct gspace *space, gpa_t gpa, hpa_t *hpa, unsigned *l
 		if (!(pte & PTE_V))
 			return ERR_NOENT;
 		if (pte_is_leaf(pte)) {
+			if ((pte & LEAF_DEVICE) != kind)
+				return ERR_NOENT;
 			uint64_t mask = BIT(pte_level_shift(l)) - 1;
 
 			*hpa = HPA((pte_address(pte).v & ~mask) | (gpa.v & mask));
@@ -101,6 +118,18 @@ int gspace_lookup(const struct gspace *space, gpa_t gpa, hpa_t *hpa, unsigned *l
 		}
 		table = hpa_to_pointer(pte_address(pte));
 	}
+}
+
+int gspace_lookup(const struct gspace *space, gpa_t gpa, hpa_t *hpa, unsigned *level)
+{
+	return find_leaf(space, gpa, 0, hpa, level);
+}
+
+int gspace_find_device(const struct gspace *space, gpa_t gpa, hpa_t *hpa)
+{
+	unsigned level;
+
+	return find_leaf(space, gpa, LEAF_DEVICE, hpa, &level);
 }
 
 int gspace_lookup_slowly(const struct gspace *space, struct gspace_cache *cache, gpa_t gpa,

@@ -36,7 +36,16 @@ int gspace_init(struct gspace *space, struct arena *arena, unsigned root_level);
  */
 int gspace_map(struct gspace *space, gpa_t gpa, hpa_t hpa, unsigned level);
 
-/* Where `gpa` lies; *level tells the page's size. ERR_NOENT if nothing is mapped. No lock. */
+/*
+ * The same for a page of a device's registers: not executable, and not found by gspace_lookup(), as
+ * it is no memory that the hypervisor could reach. Before the guest runs.
+ */
+int gspace_map_device(struct gspace *space, gpa_t gpa, hpa_t hpa, unsigned level);
+
+/* Where a device's register at `gpa` lies; ERR_NOENT if there is none. No lock. */
+int gspace_find_device(const struct gspace *space, gpa_t gpa, hpa_t *hpa);
+
+/* Where `gpa` lies; *level tells the page's size. ERR_NOENT if no memory is mapped. No lock. */
 int gspace_lookup(const struct gspace *space, gpa_t gpa, hpa_t *hpa, unsigned *level);
 
 /*

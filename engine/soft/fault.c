@@ -139,15 +139,21 @@ static void prefill(struct vcpu *vcpu, const struct walk_context *context, gva_t
 	}
 }
 
+/* What the page may be used for; to be entered. */
+static uint64_t begin_fill(struct vcpu *vcpu, const struct walk_context *context, gva_t va,
+			   const struct walk *walk)
+{
+	if (!context->user && !(walk->entry & PTE_U) && va.v >> 63 == 0)
+		vcpu->soft->low_pages = true;
+	return allowed(context, walk->bare ? walk->entry & ~(uint64_t)PTE_U : walk->entry);
+}
+
 static void fill(struct vcpu *vcpu, const struct walk_context *context, gva_t va,
 		 const struct walk *walk, hpa_t hpa, unsigned backed_level, enum access_kind kind)
 {
 	struct shadow *shadow = &vcpu->soft->shadow;
-	uint64_t rights =
-	    allowed(context, walk->bare ? walk->entry & ~(uint64_t)PTE_U : walk->entry);
+	uint64_t rights = begin_fill(vcpu, context, va, walk);
 
-	if (!context->user && !(walk->entry & PTE_U) && va.v >> 63 == 0)
-		vcpu->soft->low_pages = true;
 	/* Code that is written to now and then is best not opened for it before. */
 	if (rights & PTE_X && kind != ACCESS_STORE)
 		rights &= ~(uint64_t)PTE_W;
@@ -168,6 +174,33 @@ static void fill(struct vcpu *vcpu, const struct walk_context *context, gva_t va
 		shadow_note_piece(shadow, va, walk->level ? walk->level : 1);
 	else
 		prefill(vcpu, context, va, walk, kind);
+}
+
+/*
+ * Where registers of a device that the guest has lie, enters their page: never to be executed. What
+ * the hypervisor reads as code or as a table is not found there (engine/gspace.h). false: there are
+ * none.
+ */
+static bool fill_device(struct vcpu *vcpu, const struct walk_context *context, gva_t va,
+			const struct walk *walk, enum access_kind kind)
+{
+	struct shadow *shadow = &vcpu->soft->shadow;
+	hpa_t hpa;
+
+	if (kind == ACCESS_FETCH || gspace_find_device(&vcpu->guest->space, walk->gpa, &hpa) != 0)
+		return false;
+	if (unlikely(trampoline_is_in_the_way(vcpu, va))) {
+		trampoline_give_way(vcpu);
+		soft_leave_for_nothing(vcpu);
+	}
+
+	uint64_t rights = begin_fill(vcpu, context, va, walk) & ~(uint64_t)PTE_X;
+
+	shadow_map(shadow, va, 0, pte_make(HPA(align_down(hpa.v, PAGE_SIZE)), LEAF | rights),
+		   may_share(context, walk->entry, walk->global));
+	if (!walk->bare && (walk->level > 0 || walk->entry & PTE_N))
+		shadow_note_piece(shadow, va, walk->level ? walk->level : 1);
+	return true;
 }
 
 /* Whether the instruction at pc reads or writes the page that it is itself in. */
@@ -272,8 +305,12 @@ void soft_page_fault(struct vcpu *vcpu, uint64_t cause, gva_t va)
 		code_drop(vcpu->guest, walk.gpa, vcpu, CODE_WRITTEN);
 		soft_leave_for_nothing(vcpu);
 	}
-	if (gspace_lookup_cached(&vcpu->guest->space, context.backing, walk.gpa, &hpa, &level) != 0)
+	if (gspace_lookup_cached(&vcpu->guest->space, context.backing, walk.gpa, &hpa, &level) !=
+	    0) {
+		if (fill_device(vcpu, &context, va, &walk, kind))
+			return;
 		leave_for_access(vcpu, kind, walk.gpa, va, false);
+	}
 	if (code_is_protected(vcpu->guest, walk.gpa))
 		check_code(vcpu, &walk, va, kind);
 	if (unlikely(trampoline_is_in_the_way(vcpu, va))) {

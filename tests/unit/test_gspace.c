@@ -205,12 +205,58 @@ static void test_no_memory_for_root(void **state)
 	page_free(block, 12);
 }
 
+/* A device's page is no memory, and not to be executed. */
+static void test_devices(void **state)
+{
+	const gpa_t at = GPA(0x10001000);
+	struct gspace_cache cache = {0};
+	unsigned level;
+	hpa_t hpa;
+
+	(void)state;
+	assert_int_equal(gspace_init(&space, &arena, 2), 0);
+	assert_int_equal(gspace_map_device(&space, at, HPA(0x10001000), 0), 0);
+	assert_int_equal(gspace_map_device(&space, at, HPA(0x10001000), 0), ERR_EXIST);
+	assert_int_equal(gspace_map(&space, at, HPA(0x80000000), 0), ERR_EXIST);
+	assert_int_equal(gspace_map_device(&space, GPA(MIB(512)), HPA(MIB(512)), 1), 0);
+	assert_int_equal(gspace_map(&space, GPA(GIB(2)), HPA(GIB(2)), 2), 0);
+	assert_int_equal(gspace_lookup(&space, at, &hpa, &level), ERR_NOENT);
+	assert_int_equal(gspace_lookup(&space, GPA(MIB(513)), &hpa, &level), ERR_NOENT);
+	assert_int_equal(gspace_lookup_cached(&space, &cache, GPA(MIB(513)), &hpa, &level),
+			 ERR_NOENT);
+	assert_int_equal(gspace_find_device(&space, GPA(0x10001ffc), &hpa), 0);
+	assert_int_equal(hpa.v, 0x10001ffc);
+	assert_int_equal(gspace_find_device(&space, GPA(MIB(513) + 4), &hpa), 0);
+	assert_int_equal(hpa.v, MIB(513) + 4);
+	/* And memory is no device. */
+	assert_int_equal(gspace_find_device(&space, GPA(GIB(2) + 8), &hpa), ERR_NOENT);
+	assert_int_equal(gspace_lookup(&space, GPA(GIB(2) + 8), &hpa, &level), 0);
+	assert_int_equal(level, 2);
+	assert_int_equal(gspace_find_device(&space, GPA(0x10002000), &hpa), ERR_NOENT);
+	assert_int_equal(gspace_find_device(&space, GPA(BIT(41)), &hpa), ERR_NOENT);
+	assert_false(gspace_is_free(&space, at, 0));
+}
+
+static void test_device_format(void **state)
+{
+	const uint64_t *table;
+
+	(void)state;
+	assert_int_equal(gspace_init(&space, &arena, 2), 0);
+	assert_int_equal(gspace_map_device(&space, GPA(MIB(512)), HPA(MIB(512)), 1), 0);
+	table = hpa_to_pointer(pte_address(space.root[0]));
+	assert_int_equal(table[256] & BITS(7, 0), PTE_V | PTE_R | PTE_W | PTE_U | PTE_A | PTE_D);
+	assert_int_equal(pte_address(table[256]).v, MIB(512));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup_teardown(test_random_mappings, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_range, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_format, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_devices, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_device_format, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_no_memory, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_no_memory_for_root, setup, teardown),
 	};
