@@ -21,15 +21,24 @@ static void read_chosen(const void *fdt)
 		return;
 
 	const char *bootargs = fdt_getprop(fdt, chosen, "bootargs", NULL);
-	uint64_t start = fdt_node_u64(fdt, chosen, "linux,initrd-start", 0);
-	uint64_t end = fdt_node_u64(fdt, chosen, "linux,initrd-end", 0);
 
 	if (bootargs)
 		platform.bootargs = bootargs;
-	if (end > start)
-		platform.initrd = (struct range){start, end - start};
 	platform.rng_seed = fdt_getprop(fdt, chosen, "rng-seed", &length);
 	platform.rng_seed_size = platform.rng_seed ? (unsigned)length : 0;
+}
+
+static void read_initrd(const void *fdt)
+{
+	int chosen = fdt_path_offset(fdt, "/chosen");
+	uint64_t start, end;
+
+	if (chosen < 0)
+		return;
+	start = fdt_node_u64(fdt, chosen, "linux,initrd-start", 0);
+	end = fdt_node_u64(fdt, chosen, "linux,initrd-end", 0);
+	if (end > start)
+		platform.initrd = (struct range){start, end - start};
 }
 
 /* Ranges that wrap or are empty are dropped; what is left is kept ordered by address. */
@@ -63,6 +72,7 @@ int platform_read_memory(const void *fdt, hpa_t fdt_address)
 	platform.fdt = fdt;
 	platform.fdt_range = (struct range){fdt_address.v, fdt_totalsize(fdt)};
 	read_chosen(fdt);
+	read_initrd(fdt);
 
 	int node;
 

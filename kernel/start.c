@@ -2,7 +2,7 @@
 
 #include "kernel/start.h"
 
-#include "kernel/error.h"
+#include "kernel/boot_memory.h"
 #include "kernel/fdt.h"
 #include "kernel/hart.h"
 #include "kernel/log.h"
@@ -15,67 +15,11 @@
 
 #include <string.h>
 
-#define TAKEN_MAX 64
-
 extern char image_start[], image_end[];
 
-/* What of the direct map is in use before the page allocator is. */
-static struct range taken[TAKEN_MAX];
-static unsigned taken_count;
-
-static void take(struct range range, bool no_map)
+static bool use_for_allocator(uint64_t base, uint64_t end, void *argument)
 {
-	if (range.size == 0)
-		return;
-	if (no_map)
-		range = mmu_unmapped_range(range);
-	if (taken_count == TAKEN_MAX)
-		panic("more than %u reserved memory ranges", TAKEN_MAX);
-	taken[taken_count++] = range;
-}
-
-/* Calls `use` for each piece of [base, end) that is not taken. */
-static bool for_free(uint64_t base, uint64_t end, bool (*use)(uint64_t base, uint64_t end))
-{
-	for (unsigned i = 0; i < taken_count; i++) {
-		struct range *t = &taken[i];
-
-		if (!ranges_overlap(base, end - base, t->base, t->size))
-			continue;
-		if (t->base > base && for_free(base, t->base, use))
-			return true;
-		return t->base + t->size < end && for_free(t->base + t->size, end, use);
-	}
-	return base < end && use(base, end);
-}
-
-static bool for_all_free(bool (*use)(uint64_t base, uint64_t end))
-{
-	for (unsigned i = 0; i < platform.memory_count; i++) {
-		struct range *m = &platform.memory[i];
-
-		if (for_free(m->base, m->base + m->size, use))
-			return true;
-	}
-	return false;
-}
-
-static struct {
-	uint64_t size;
-	uint64_t found;
-} wanted;
-
-static bool use_for_table(uint64_t base, uint64_t end)
-{
-	base = align_up(base, PAGE_SIZE);
-	if (base >= end || end - base < wanted.size)
-		return false;
-	wanted.found = base;
-	return true;
-}
-
-static bool use_for_allocator(uint64_t base, uint64_t end)
-{
+	(void)argument;
 	base = align_up(base, PAGE_SIZE);
 	end = align_down(end, PAGE_SIZE);
 	if (base < end)
@@ -83,25 +27,28 @@ static bool use_for_allocator(uint64_t base, uint64_t end)
 	return false;
 }
 
+/* Before anything has a pointer to the ramdisk, or into the device tree but to its start. */
+static void reserve_memory(void)
+{
+	struct range image = {image_to_hpa(image_start).v, (uint64_t)(image_end - image_start)};
+
+	boot_memory_begin(image);
+	hypervisor_reserve();
+	boot_memory_take(platform.fdt_range, "");
+	boot_memory_take(platform.initrd, "");
+}
+
 static void init_page_allocator(void)
 {
-	const struct range *last = &platform.memory[platform.memory_count - 1];
-	uint64_t first = align_down(platform.memory[0].base, GIGAPAGE_SIZE);
-	uint64_t count = (last->base + last->size - first) >> PAGE_SHIFT;
+	uint64_t first, table, count = boot_memory_pages(&first);
+	uint64_t size = count * sizeof(struct page);
 
-	take((struct range){image_to_hpa(image_start).v, (uint64_t)(image_end - image_start)},
-	     false);
-	take(platform.fdt_range, false);
-	take(platform.initrd, false);
-	platform_for_reserved(platform.fdt, take);
-
-	wanted.size = count * sizeof(struct page);
-	if (count >= PAGE_NONE || !for_all_free(use_for_table))
+	if (count >= PAGE_NONE || boot_memory_find(size, PAGE_SIZE, 0, true, &table) != 0)
 		panic("no room for the table of all pages (%llu KiB)",
-		      (unsigned long long)(wanted.size >> 10));
-	take((struct range){wanted.found, wanted.size}, false);
-	page_init(hpa_to_pointer(HPA(first)), (uint32_t)count, hpa_to_pointer(HPA(wanted.found)));
-	for_all_free(use_for_allocator);
+		      (unsigned long long)(size >> 10));
+	boot_memory_take((struct range){table, size}, "");
+	page_init(hpa_to_pointer(HPA(first)), (uint32_t)count, hpa_to_pointer(HPA(table)));
+	boot_memory_for_free(use_for_allocator, NULL);
 	mmu_use_page_allocator();
 }
 
@@ -160,6 +107,7 @@ void __noreturn kernel_main(uint64_t hart_id, uint64_t fdt_address, uint64_t loa
 		panic("the device tree at 0x%llx does not lie in memory",
 		      (unsigned long long)fdt_address);
 	platform.fdt = hpa_to_pointer(HPA(fdt_address));
+	reserve_memory();
 	platform_read_devices();
 	init_page_allocator();
 	if (platform.timebase == 0)

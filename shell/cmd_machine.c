@@ -75,8 +75,9 @@ static void hart_list(const struct command_call *call)
 
 static void mem(const struct command_call *call)
 {
-	uint64_t total = page_total_bytes(), available = pool_free_bytes();
-	uint64_t promised = vm_committed_bytes();
+	uint64_t reserved = identity_total_bytes();
+	uint64_t total = page_total_bytes() + reserved, available = pool_free_bytes();
+	uint64_t promised = vm_committed_bytes() + reserved;
 	struct shell_json json;
 
 	if (!call->json) {

@@ -51,6 +51,11 @@ static uint64_t kib_used(struct vm *vm, enum arena_use use)
 	return vm_is_alive(vm) ? vm->arena.pages[use] * (PAGE_SIZE >> 10) : 0;
 }
 
+static uint64_t ram_kib(struct vm *vm)
+{
+	return kib_used(vm, ARENA_RAM) + (vm_is_alive(vm) ? identity_used_bytes(vm) >> 10 : 0);
+}
+
 /* What a description that is refused would have been is not known. */
 static void print_json_of(struct shell_json *json, struct vm *vm)
 {
@@ -66,7 +71,7 @@ static void print_json_of(struct shell_json *json, struct vm *vm)
 	shell_json_string(json, "engine", engine_word(vm));
 	shell_json_number(json, "vcpus", vm->config.vcpus);
 	shell_json_number(json, "memory_bytes", vm->config.memory);
-	shell_json_number(json, "ram_kib", kib_used(vm, ARENA_RAM));
+	shell_json_number(json, "ram_kib", ram_kib(vm));
 	shell_json_number(json, "tables_kib", kib_used(vm, ARENA_TABLES));
 	shell_json_number(json, "objects_kib", kib_used(vm, ARENA_OBJECTS));
 }
@@ -109,8 +114,7 @@ static void print_ram_range(const struct vm *vm)
 static void print_use(struct vm *vm)
 {
 	shell_print("in use:   %llu KiB of RAM, %llu KiB of tables, %llu KiB of objects\n",
-		    (unsigned long long)kib_used(vm, ARENA_RAM),
-		    (unsigned long long)kib_used(vm, ARENA_TABLES),
+		    (unsigned long long)ram_kib(vm), (unsigned long long)kib_used(vm, ARENA_TABLES),
 		    (unsigned long long)kib_used(vm, ARENA_OBJECTS));
 }
 

@@ -74,7 +74,7 @@ void __noreturn hypervisor_main(void)
 	port_init();
 	hart_start_all(prepare_hart, schedule_run);
 	log_info("%u hart%s, %llu MiB of memory", hart_count(), hart_count() == 1 ? "" : "s",
-		 (unsigned long long)(page_total_bytes() >> 20));
+		 (unsigned long long)((page_total_bytes() + identity_total_bytes()) >> 20));
 
 	start_system();
 	console_begin();

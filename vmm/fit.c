@@ -40,6 +40,27 @@ static int check_header(const void *data, size_t bound)
 	return 0;
 }
 
+static void set(struct fit *fit, const void *data, size_t bound)
+{
+	fit->fdt = data;
+	fit->bound = bound;
+	fit->tree_size = fdt_totalsize(data);
+	fit->verified_count = 0;
+	memset(fit->verified, 0, sizeof(fit->verified));
+	fit->images = fit_find_child(fit, 0, "images");
+	fit->configurations = fit_find_child(fit, 0, "configurations");
+}
+
+bool fit_peek(struct fit *fit, const void *data, size_t bound)
+{
+	if (!is_aligned((uintptr_t)data, 8) || bound < sizeof(struct fdt_header) ||
+	    fdt_magic(data) != FDT_MAGIC || fdt_totalsize(data) > bound || fdt_version(data) < 16 ||
+	    fdt_check_full(data, bound) != 0)
+		return false;
+	set(fit, data, bound);
+	return fit->configurations >= 0;
+}
+
 int fit_open(struct fit *fit, const void *data, size_t bound)
 {
 	int error = check_header(data, bound);
@@ -52,13 +73,7 @@ int fit_open(struct fit *fit, const void *data, size_t bound)
 			  fdt_strerror(error));
 		return ERR_CORRUPT;
 	}
-	fit->fdt = data;
-	fit->bound = bound;
-	fit->tree_size = fdt_totalsize(data);
-	fit->verified_count = 0;
-	memset(fit->verified, 0, sizeof(fit->verified));
-	fit->images = fit_find_child(fit, 0, "images");
-	fit->configurations = fit_find_child(fit, 0, "configurations");
+	set(fit, data, bound);
 	if (fit->configurations < 0) {
 		log_error("/configurations: missing from the system file: describe the VMs there");
 		return ERR_NOENT;

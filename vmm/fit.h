@@ -42,6 +42,9 @@ struct fit_image {
  */
 int fit_open(struct fit *fit, const void *data, size_t bound);
 
+/* The same without a word; false if that fails. */
+bool fit_peek(struct fit *fit, const void *data, size_t bound);
+
 /*
  * Finds the image that the node `path` asks for with `property` = "name". ERR_NOENT if there
  * is none, ERR_NOSYS if it is compressed or for another architecture, ERR_RANGE if its data

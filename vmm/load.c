@@ -73,11 +73,20 @@ static int verify_kernel(struct vm *vm)
 				   : verify_image(vm, NULL, plan_images);
 }
 
+static int prepare_ram(struct vm *vm)
+{
+	int error = identity_prepare_step(vm);
+
+	if (error == ERR_NOMEM)
+		return out_of_memory(vm);
+	return error ? error : proceed(vm, verify_kernel);
+}
+
 void load_begin(struct vm *vm, struct fit *fit)
 {
 	memset(&vm->loader, 0, sizeof(vm->loader));
 	fit_verify_begin(&vm->loader.verify, fit, &vm->config.kernel);
-	proceed(vm, verify_kernel);
+	proceed(vm, prepare_ram);
 }
 
 int load_step(struct vm *vm)

@@ -19,6 +19,7 @@
 #include "kernel/lock.h"
 #include "kernel/timer.h"
 #include "vmm/bus.h"
+#include "vmm/identity.h"
 #include "vmm/load.h"
 #include "vmm/report.h"
 #include "vmm/run_queue.h"
@@ -64,10 +65,13 @@ struct vm {
 	uint64_t harts; /* that can run it: a bit for each index */
 	struct entity_group group;
 	struct bus bus;
+	struct bus
+	    forwarded; /* of registers of the host's, which may fault: for full exits alone */
 	struct machine *machine;   /* its devices; device/machine.c */
 	struct vm_console console; /* shell/console.c */
 	uint64_t ram_base, ram_size;
-	uint32_t backing; /* pages that are being cleared for its vCPUs; atomic */
+	struct identity *identity; /* what is reserved for it, or NULL; vmm/identity.c */
+	uint32_t backing;          /* pages that are being cleared for its vCPUs; atomic */
 
 	struct loader loader;    /* while it is LOADING */
 	struct job job;          /* of loading it and of taking it down */

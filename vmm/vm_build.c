@@ -125,6 +125,11 @@ static int build(struct vm *vm)
 	find_isa(vm);
 	vm->ram_base = vm->config.ram_base;
 	vm->ram_size = vm->config.memory;
+
+	int error = identity_find(vm);
+
+	if (error)
+		return error;
 	guest->ram_size = vm->ram_size;
 	guest->fast_csr = vm->config.fast_csr;
 	vm->vcpus = arena_alloc(&vm->arena, count * sizeof(*vm->vcpus));
@@ -134,8 +139,8 @@ static int build(struct vm *vm)
 	guest->vcpu_count = count;
 
 	uint64_t last = vm->ram_base + vm->ram_size - 1;
-	int error = guest->engine->guest_init(guest, address_bits(last));
 
+	error = guest->engine->guest_init(guest, address_bits(last));
 	if (error == ERR_RANGE)
 		log_error("%s: pilae,ram-base: engine %s on these harts does not reach RAM up to "
 			  "0x%llx; put it lower",
@@ -152,9 +157,11 @@ uint64_t vm_commitment(const struct vm *vm)
 {
 	const struct vmconfig *config = &vm->config;
 	uint64_t backing = min_u64(config->vcpus, GMEM_BACKING_MAX) * MEGAPAGE_SIZE;
+	/* What is reserved at boot is none of what VMs are given their RAM from. */
+	uint64_t ram = config->identity_map ? 0 : config->memory + backing;
 
-	return config->memory + vm->guest.engine->overhead(config->memory, config->vcpus) +
-	       backing + KIB(4) * config->vcpus + KIB(256);
+	return ram + vm->guest.engine->overhead(config->memory, config->vcpus) +
+	       KIB(4) * config->vcpus + KIB(256);
 }
 
 static bool has_room(struct vm *vm, uint64_t committed)
@@ -164,10 +171,11 @@ static bool has_room(struct vm *vm, uint64_t committed)
 
 	if (vm_commitment(vm) <= left)
 		return true;
-	log_error("%s: pilae,memory: %llu MiB do not fit: the host has %llu MiB, of which "
+	log_error("%s: pilae,memory: %s%llu MiB do not fit: the host has %llu MiB, of which "
 		  "%llu MiB are taken; give it less, or the host more",
-		  vm->config.path, (unsigned long long)(vm->config.memory >> 20),
-		  (unsigned long long)(total >> 20), (unsigned long long)(committed >> 20));
+		  vm->config.path, vm->config.identity_map ? "tables for " : "",
+		  (unsigned long long)(vm->config.memory >> 20), (unsigned long long)(total >> 20),
+		  (unsigned long long)(committed >> 20));
 	return false;
 }
 

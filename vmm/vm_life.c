@@ -24,7 +24,7 @@ static int destroy_step(struct job *job)
 {
 	struct vm *vm = container_of(job, struct vm, job);
 
-	if (arena_destroy_step(&vm->arena) == ERR_AGAIN)
+	if (arena_destroy_step(&vm->arena) == ERR_AGAIN || identity_scrub_step(vm) == ERR_AGAIN)
 		return ERR_AGAIN;
 	vm_count_end(vm, vm->crashed);
 	spin_lock(&vm->lock);

@@ -358,18 +358,10 @@ int vmconfig_check_system(const struct fit *fit)
 	return error ? error : root_error;
 }
 
-static int refuse_unsupported(const struct vmconfig *config, const char *what)
-{
-	log_error("%s: %s: not supported by this build", config->path, what);
-	return ERR_NOSYS;
-}
-
 int vmconfig_check_supported(const struct vmconfig *config)
 {
 	int error = 0;
 
-	if (config->identity_map)
-		error = refuse_unsupported(config, "pilae,identity-map");
 	for (unsigned i = 0; i < config->device_count; i++) {
 		log_error("%s/%s: %s: not supported by this build", config->path,
 			  config->devices[i].name,

@@ -515,9 +515,37 @@ static void test_list_cut_short(void **state)
 	assert_string_equal(names, "none");
 }
 
+/* It says yes where opening does, and nothing else. */
+static void test_peek(void **state)
+{
+	struct fit fit_peeked;
+	static uint8_t copy[TREE_MAX + 8] __aligned(8);
+	size_t size = fdt_totalsize(tree);
+
+	(void)state;
+	assert_true(fit_peek(&fit_peeked, tree, size));
+	assert_int_equal(fit_peeked.configurations, node_at("/configurations"));
+	assert_false(fit_peek(&fit_peeked, tree, size - 1));
+	assert_false(fit_peek(&fit_peeked, tree, 3));
+	memcpy(copy + 1, tree, size);
+	assert_false(fit_peek(&fit_peeked, copy + 1, size));
+	memcpy(copy, tree, size);
+	fdt_set_version(copy, 15);
+	assert_false(fit_peek(&fit_peeked, copy, size));
+	memcpy(copy, tree, size);
+	memset(copy + fdt_off_dt_struct(copy) + 8, 0xff, 4);
+	assert_false(fit_peek(&fit_peeked, copy, size));
+	memset(copy, 0, sizeof(copy));
+	assert_false(fit_peek(&fit_peeked, copy, size));
+	CHECK(fdt_del_node(tree, node_at("/configurations")));
+	assert_false(fit_peek(&fit_peeked, tree, size));
+	expect_silence();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test_setup(test_peek, build_tree),
 	    cmocka_unit_test_setup(test_inline_image, build_tree),
 	    cmocka_unit_test_setup(test_missing_image, build_tree),
 	    cmocka_unit_test_setup(test_unit_addresses, build_tree),

@@ -155,8 +155,13 @@ static void test_unsupported(void **state)
 	config.on_crash = VMCONFIG_ON_CRASH_PAUSE;
 	assert_int_equal(vmconfig_check_supported(&config), 0);
 	config.identity_map = true;
+	assert_int_equal(vmconfig_check_supported(&config), 0);
+	config.device_count = 1;
+	config.devices[0].name = "disk";
+	assert_string_equal(messages, "");
+	config.devices[0].kind = VMCONFIG_FLASH;
 	assert_int_equal(vmconfig_check_supported(&config), ERR_NOSYS);
-	assert_string_equal(messages, WEB ": pilae,identity-map: not supported by this build\n");
+	assert_string_equal(messages, WEB "/disk: pilae,flash: not supported by this build\n");
 }
 
 static void test_numbers(void **state)
