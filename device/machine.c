@@ -4,6 +4,7 @@
 
 #include "vmm/machine.h"
 #include "device/finisher.h"
+#include "device/passthrough.h"
 #include "device/plic.h"
 #include "device/rtc.h"
 #include "device/uart.h"
@@ -20,6 +21,7 @@ struct machine {
 	struct rtc rtc;
 	struct finisher finisher;
 	struct virtio_slot slots[MACHINE_VIRTIO_SLOTS];
+	struct passthrough passthrough;
 };
 
 static void finisher_event(void *context, enum finisher_event event, unsigned code)
@@ -49,17 +51,31 @@ static void uart_drained(void *context)
 	console_drained(context);
 }
 
+/* What the host's devices that the VM has leave of a virtio slot, and of the RTC. */
+static bool has_slot(const struct machine *machine, unsigned slot)
+{
+	return !passthrough_takes(&machine->passthrough, MACHINE_VIRTIO_BASE((uint64_t)slot),
+				  MACHINE_VIRTIO_SIZE, MACHINE_VIRTIO_IRQ(slot));
+}
+
+static bool has_rtc(const struct machine *machine)
+{
+	return !passthrough_takes(&machine->passthrough, MACHINE_RTC_BASE, MACHINE_RTC_SIZE, 0);
+}
+
 static int add_devices(struct vm *vm, struct machine *machine)
 {
 	int error = bus_add(&vm->bus, &machine->plic.device);
 
 	if (!error)
 		error = bus_add(&vm->bus, &machine->uart.device);
-	if (!error)
+	if (!error && has_rtc(machine))
 		error = bus_add(&vm->bus, &machine->rtc.device);
 	if (!error)
 		error = bus_add(&vm->bus, &machine->finisher.device);
 	for (unsigned i = 0; i < MACHINE_VIRTIO_SLOTS && !error; i++) {
+		if (!has_slot(machine, i))
+			continue;
 		virtio_slot_init(&machine->slots[i], i);
 		error = bus_add(&vm->bus, &machine->slots[i].device);
 	}
@@ -81,15 +97,30 @@ int machine_build(struct vm *vm)
 	rtc_init(&machine->rtc, plic_line(&machine->plic, MACHINE_RTC_IRQ), wall_clock_ns);
 	finisher_init(&machine->finisher, finisher_event, vm);
 	vm->machine = machine;
-	return add_devices(vm, machine);
+	error = passthrough_build(&machine->passthrough, vm, &machine->plic);
+	return error ? error : add_devices(vm, machine);
+}
+
+void machine_unbuild(struct vm *vm)
+{
+	if (vm->machine)
+		passthrough_release(&vm->machine->passthrough);
+}
+
+const struct guest_fdt_device *machine_host_devices(const struct vm *vm, unsigned *count)
+{
+	*count = vm->machine->passthrough.count;
+	return vm->machine->passthrough.described;
 }
 
 void machine_reset(struct vm *vm)
 {
+	passthrough_quiet(&vm->machine->passthrough);
 	/* Devices first: the PLIC takes over what their lines are at then. */
 	uart_reset(&vm->machine->uart);
 	rtc_reset(&vm->machine->rtc);
 	plic_reset(&vm->machine->plic);
+	passthrough_open(&vm->machine->passthrough);
 }
 
 /*

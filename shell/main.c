@@ -2,6 +2,7 @@
 
 /* The hypervisor put together: what runs once the kernel is up. */
 
+#include "device/passthrough.h"
 #include "driver/plic.h"
 #include "driver/rtc.h"
 #include "engine/engine.h"
@@ -72,6 +73,7 @@ void __noreturn hypervisor_main(void)
 
 	schedule_init();
 	port_init();
+	passthrough_init();
 	hart_start_all(prepare_hart, schedule_run);
 	log_info("%u hart%s, %llu MiB of memory", hart_count(), hart_count() == 1 ? "" : "s",
 		 (unsigned long long)((page_total_bytes() + identity_total_bytes()) >> 20));

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "kernel/error.h"
+#include "vmm/guest_fdt_host.h"
 #include "vmm/machine.h"
 
 #define NODE_NAME_MAX 40
@@ -78,6 +79,11 @@ struct writer {
 	uint8_t *buf;
 	size_t size, used;
 	const struct guest_fdt_info *info;
+	/* The host's devices that have been written, and how long the names of what is copied are.
+	 */
+	unsigned device_count;
+	const struct guest_fdt_device *devices[GUEST_FDT_DEVICES_MAX];
+	size_t copied_names;
 };
 
 static void preempt(const struct writer *writer)
@@ -345,8 +351,85 @@ static void write_chosen(struct writer *writer)
 	end_node(writer);
 }
 
+/*
+ * The names of properties that are copied follow the known ones in the strings block, in the order
+ * in which the devices were written.
+ */
+static void copy_properties(struct writer *writer, const struct guest_fdt_device *device)
+{
+	struct guest_fdt_copy copy = {0};
+
+	while (guest_fdt_next_copy(device, &copy)) {
+		put_bytes(writer, (uint32_t)(sizeof(names) + writer->copied_names), copy.value,
+			  copy.size);
+		writer->copied_names += strlen(copy.name) + 1;
+	}
+}
+
+static void write_copied_names(struct writer *writer, const struct guest_fdt_device *device)
+{
+	struct guest_fdt_copy copy = {0};
+
+	while (guest_fdt_next_copy(device, &copy))
+		put_raw(writer, copy.name, strlen(copy.name) + 1);
+	preempt(writer);
+}
+
+static void put_host_ranges(struct writer *writer, const struct guest_fdt_device *device)
+{
+	begin_property(writer, NAME(reg), 2 * sizeof(fdt64_t) * device->range_count);
+	for (unsigned i = 0; i < device->range_count; i++) {
+		fdt64_t reg[2] = {cpu_to_fdt64(device->ranges[i].base),
+				  cpu_to_fdt64(device->ranges[i].size)};
+
+		put_raw(writer, reg, sizeof(reg));
+	}
+}
+
+static void put_host_interrupts(struct writer *writer, const struct guest_fdt_device *device)
+{
+	begin_property(writer, NAME(interrupts), sizeof(fdt32_t) * device->interrupt_count);
+	for (unsigned i = 0; i < device->interrupt_count; i++)
+		put_raw_u32(writer, device->interrupts[i]);
+	put_cell(writer, NAME(interrupt_parent), PHANDLE_PLIC);
+}
+
+/* Writes it unless it is there already. */
+static void write_host_device(struct writer *writer, const struct guest_fdt_device *device)
+{
+	for (unsigned i = 0; i < writer->device_count; i++) {
+		if (writer->devices[i] == device)
+			return;
+	}
+	writer->devices[writer->device_count++] = device;
+	begin_node(writer, fdt_get_name(device->host, device->node, NULL));
+	put_host_ranges(writer, device);
+	if (device->interrupt_count > 0)
+		put_host_interrupts(writer, device);
+	copy_properties(writer, device);
+	end_node(writer);
+}
+
+/* Writes what takes the place of the guest's own device, if there is something. */
+static bool write_instead(struct writer *writer, uint64_t base, uint64_t size, uint32_t interrupt)
+{
+	const struct guest_fdt_info *info = writer->info;
+	bool instead = false;
+
+	for (unsigned i = 0; i < info->device_count; i++) {
+		if (!guest_fdt_takes(&info->devices[i], base, size, interrupt))
+			continue;
+		instead = true;
+		if (guest_fdt_takes(&info->devices[i], base, size, 0))
+			write_host_device(writer, &info->devices[i]);
+	}
+	return instead;
+}
+
 static void write_rtc(struct writer *writer)
 {
+	if (write_instead(writer, MACHINE_RTC_BASE, MACHINE_RTC_SIZE, 0))
+		return;
 	begin_unit(writer, "rtc", MACHINE_RTC_BASE);
 	put_interrupt(writer, MACHINE_RTC_IRQ);
 	put_range(writer, MACHINE_RTC_BASE, MACHINE_RTC_SIZE);
@@ -377,6 +460,9 @@ static void write_test(struct writer *writer)
 static void write_virtio_slots(struct writer *writer)
 {
 	for (unsigned slot = 0; slot < MACHINE_VIRTIO_SLOTS; slot++) {
+		if (write_instead(writer, MACHINE_VIRTIO_BASE((uint64_t)slot), MACHINE_VIRTIO_SIZE,
+				  MACHINE_VIRTIO_IRQ(slot)))
+			continue;
 		begin_unit(writer, "virtio_mmio", MACHINE_VIRTIO_BASE(slot));
 		put_interrupt(writer, MACHINE_VIRTIO_IRQ(slot));
 		put_range(writer, MACHINE_VIRTIO_BASE(slot), MACHINE_VIRTIO_SIZE);
@@ -426,6 +512,8 @@ static void write_soc(struct writer *writer)
 	write_uart(writer);
 	write_test(writer);
 	write_virtio_slots(writer);
+	for (unsigned i = 0; i < writer->info->device_count; i++)
+		write_host_device(writer, &writer->info->devices[i]);
 	write_plic(writer);
 	end_node(writer);
 }
@@ -454,7 +542,7 @@ static void write_root(struct writer *writer)
 _Static_assert(RESERVE_OFFSET % 8 == 0 && STRUCT_OFFSET % 4 == 0, "as the format aligns them");
 
 /* Devicetree Specification 0.4, 5.2. */
-static void write_header(void *buf, size_t strings_offset, size_t size)
+static void write_header(void *buf, size_t strings_offset, size_t names_size, size_t size)
 {
 	fdt_set_magic(buf, FDT_MAGIC);
 	fdt_set_totalsize(buf, (uint32_t)size);
@@ -462,7 +550,7 @@ static void write_header(void *buf, size_t strings_offset, size_t size)
 	fdt_set_off_dt_struct(buf, STRUCT_OFFSET);
 	fdt_set_size_dt_struct(buf, (uint32_t)(strings_offset - STRUCT_OFFSET));
 	fdt_set_off_dt_strings(buf, (uint32_t)strings_offset);
-	fdt_set_size_dt_strings(buf, sizeof(names));
+	fdt_set_size_dt_strings(buf, (uint32_t)names_size);
 	fdt_set_version(buf, 17);
 	fdt_set_last_comp_version(buf, 16);
 	fdt_set_boot_cpuid_phys(buf, 0);
@@ -480,8 +568,10 @@ static size_t write_tree(void *buf, size_t size, const struct guest_fdt_info *in
 	put_raw_u32(&writer, FDT_END);
 	strings_offset = writer.used;
 	put_raw(&writer, &names, sizeof(names));
+	for (unsigned i = 0; i < writer.device_count; i++)
+		write_copied_names(&writer, writer.devices[i]);
 	if (buf && writer.used <= size)
-		write_header(buf, strings_offset, writer.used);
+		write_header(buf, strings_offset, writer.used - strings_offset, writer.used);
 	return writer.used;
 }
 

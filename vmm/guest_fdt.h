@@ -7,7 +7,23 @@
  * here. Any context, no locks; nothing is allocated.
  */
 
+#include "kernel/platform.h"
 #include "kernel/types.h"
+
+/* A device of the host that the guest has: its node, and what that means. */
+struct guest_fdt_device {
+	const void *host; /* the host's device tree */
+	int node;         /* there */
+	unsigned range_count, interrupt_count;
+	const struct range *ranges; /* of registers */
+	const uint32_t *interrupts; /* PLIC sources, the guest's as well */
+};
+
+/* Whether the guest's own device at this address, or with this interrupt, gives way to it. */
+bool guest_fdt_takes(const struct guest_fdt_device *device, uint64_t base, uint64_t size,
+		     uint32_t interrupt);
+
+#define GUEST_FDT_DEVICES_MAX 32
 
 struct guest_fdt_info {
 	const char *path;         /* of the VM's node, for messages */
@@ -23,7 +39,10 @@ struct guest_fdt_info {
 	uint64_t ramdisk, ramdisk_size; /* guest-physical; size 0: none */
 	const uint8_t *rng_seed;
 	uint32_t rng_seed_size; /* bytes */
-	void (*preempt)(void);  /* called after every node, for preemption points; or NULL */
+	/* Each takes the place of the guest's own at its address, or with its interrupt. */
+	unsigned device_count; /* up to GUEST_FDT_DEVICES_MAX */
+	const struct guest_fdt_device *devices;
+	void (*preempt)(void); /* called after every node, for preemption points; or NULL */
 };
 
 /*

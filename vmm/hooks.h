@@ -9,6 +9,7 @@
 
 #include "kernel/types.h"
 
+struct guest_fdt_device;
 struct vcpu;
 struct vm;
 
@@ -23,10 +24,18 @@ void vcpu_resume(struct vcpu *vcpu);
 
 /*
  * device/machine.c: builds the devices of the guest's machine on vm->bus, from vm->arena.
- * ERR_NOMEM. And brings them back to their state at reset; no vCPU of the VM runs.
+ * ERR_NOMEM; ERR_INVAL: what is wrong has been reported. And brings them back to their state at
+ * reset; no vCPU of the VM runs.
  */
 int machine_build(struct vm *vm);
 void machine_reset(struct vm *vm);
+
+/*
+ * device/machine.c: the machine goes, which has been reset unless building it failed: what it has
+ * of the host is free again. And the host's devices that it has, for the guest's device tree.
+ */
+void machine_unbuild(struct vm *vm);
+const struct guest_fdt_device *machine_host_devices(const struct vm *vm, unsigned *count);
 
 /*
  * device/machine.c: presses the machine's power button, if it has one that the guest listens to;

@@ -10,6 +10,7 @@
 #include "kernel/trap.h"
 #include "vmm/gmem.h"
 #include "vmm/guest_fdt.h"
+#include "vmm/hooks.h"
 #include "vmm/vm.h"
 
 #include <libfdt.h>
@@ -104,6 +105,8 @@ static const char *mmu_type(const struct isa *isa)
 static struct guest_fdt_info fdt_info(const struct vm *vm, const char *isa, const uint8_t *seed)
 {
 	const struct isa *has = &vm->guest.isa;
+	unsigned count;
+	const struct guest_fdt_device *devices = machine_host_devices(vm, &count);
 
 	return (struct guest_fdt_info){
 	    .path = vm->config.path,
@@ -121,6 +124,8 @@ static struct guest_fdt_info fdt_info(const struct vm *vm, const char *isa, cons
 	    .ramdisk_size = vm->loader.plan.ramdisk_size,
 	    .rng_seed = seed,
 	    .rng_seed_size = SEED_SIZE,
+	    .device_count = count,
+	    .devices = devices,
 	    .preempt = preempt_point,
 	};
 }

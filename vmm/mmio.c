@@ -99,7 +99,9 @@ static int store_conditional(struct vcpu *vcpu, struct bus *bus, gpa_t gpa, cons
 
 static int perform(struct vcpu *vcpu, gpa_t gpa, const struct insn *insn, unsigned *done)
 {
-	struct bus *bus = &vm_of(vcpu)->bus;
+	struct vm *vm = vm_of(vcpu);
+	bool forwarded = unlikely(vm->forwarded.count) && bus_find(&vm->forwarded, gpa);
+	struct bus *bus = forwarded ? &vm->forwarded : &vm->bus;
 
 	/* An access that leaves its page is none that a device could answer. */
 	if ((gpa.v & (PAGE_SIZE - 1)) + insn->size > PAGE_SIZE)

@@ -181,6 +181,7 @@ static bool has_room(struct vm *vm, uint64_t committed)
 
 void vm_unbuild(struct vm *vm)
 {
+	machine_unbuild(vm);
 	for (unsigned id = 0; vm->vcpus && id < vm->config.vcpus; id++) {
 		if (!vm->vcpus[id])
 			continue;
@@ -191,6 +192,7 @@ void vm_unbuild(struct vm *vm)
 	vm->vcpus = NULL;
 	vm->machine = NULL;
 	memset(&vm->bus, 0, sizeof(vm->bus));
+	memset(&vm->forwarded, 0, sizeof(vm->forwarded));
 }
 
 static uint64_t kept_bytes(const struct vm *vm)

@@ -363,6 +363,8 @@ int vmconfig_check_supported(const struct vmconfig *config)
 	int error = 0;
 
 	for (unsigned i = 0; i < config->device_count; i++) {
+		if (config->devices[i].kind == VMCONFIG_PASSTHROUGH)
+			continue;
 		log_error("%s/%s: %s: not supported by this build", config->path,
 			  config->devices[i].name,
 			  vmconfig_device_compatible(config->devices[i].kind));

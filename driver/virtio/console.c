@@ -2,6 +2,7 @@
 
 #include "driver/virtio/console.h"
 
+#include "driver/host_device.h"
 #include "driver/plic.h"
 #include "driver/virtio/mmio.h"
 #include "kernel/error.h"
@@ -578,6 +579,8 @@ void host_ports_init(const struct host_port_events *its_events)
 			virtio_fail(&virtio);
 			log_warn("virtio console at 0x%llx: not used: %s",
 				 (unsigned long long)place->registers.base, error_string(error));
+			continue;
 		}
+		host_device_keep(place->registers, "its ports are consoles, which Pilae drives");
 	}
 }

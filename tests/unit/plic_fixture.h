@@ -114,7 +114,7 @@ static void set(unsigned source, bool level)
 static unsigned completions, completed_source;
 
 /* The host asks for service again as soon as it has been completed. */
-static void host_completed(void *context, unsigned source)
+static inline void host_completed(void *context, unsigned source)
 {
 	assert_true(spin_trylock(&plic.lock));
 	spin_unlock(&plic.lock);

@@ -157,7 +157,9 @@ static void test_unsupported(void **state)
 	config.identity_map = true;
 	assert_int_equal(vmconfig_check_supported(&config), 0);
 	config.device_count = 1;
+	config.devices[0].kind = VMCONFIG_PASSTHROUGH;
 	config.devices[0].name = "disk";
+	assert_int_equal(vmconfig_check_supported(&config), 0);
 	assert_string_equal(messages, "");
 	config.devices[0].kind = VMCONFIG_FLASH;
 	assert_int_equal(vmconfig_check_supported(&config), ERR_NOSYS);
