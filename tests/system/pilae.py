@@ -58,6 +58,8 @@ SOFT_BY_DEFAULT = {
     "test_guests_gone_astray", "test_interrupts_off_in_reports", "test_nothing_leaks",
     "test_random_moments", "test_pause_keeps_everything", "test_shares_follow_weights",
     "test_reservation", "test_alone", "test_eight_linuxes", "test_ports", "test_flood",
+    "test_disk_and_rng", "test_rtc_and_fw_cfg", "test_ends_at_work", "test_linux_with_devices",
+    "test_interrupts_off_with_devices",
 }
 
 

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: MIT */
+#include "guests/devices/virtio.h"
+
+#include "guests/lib/irq.h"
+#include "guests/lib/machine.h"
+#include "guests/lib/memory.h"
+#include "guests/lib/sync.h"
+#include "riscv/csr.h"
+#include "riscv/sbi.h"
+
+/* Virtio 1.3, 4.2.2 and 4.2.4. */
+#define MAGIC_VALUE        0x000
+#define VERSION            0x004
+#define DEVICE_ID          0x008
+#define DRIVER_FEATURES    0x020
+#define DRIVER_SEL         0x024
+#define LEGACY_PAGE_SIZE   0x028
+#define QUEUE_SEL          0x030
+#define QUEUE_SIZE_MAX     0x034
+#define QUEUE_SIZE         0x038
+#define LEGACY_QUEUE_ALIGN 0x03c
+#define LEGACY_QUEUE_PFN   0x040
+#define QUEUE_READY        0x044
+#define QUEUE_NOTIFY       0x050
+#define INTERRUPT_STATUS   0x060
+#define INTERRUPT_ACK      0x064
+#define STATUS             0x070
+#define QUEUE_DESC         0x080
+#define QUEUE_DRIVER       0x090
+#define QUEUE_DEVICE       0x0a0
+#define CONFIG             0x100
+
+#define STATUS_FOUND       3 /* ACKNOWLEDGE, DRIVER */
+#define STATUS_FEATURES_OK 8
+#define STATUS_DRIVER_OK   4
+
+/* Long: where time is instructions, it runs ahead of what devices do meanwhile. */
+#define TIMEOUT_SECONDS 1000
+
+#define PLIC_REG(offset)      (*(volatile uint32_t *)(PLIC_BASE + (offset)))
+#define PLIC_PRIORITY(source) PLIC_REG(4 * (uint64_t)(source))
+#define PLIC_ENABLE(context, word) \
+	PLIC_REG(0x2000 + 0x80 * (uint64_t)(context) + 4 * (uint64_t)(word))
+#define PLIC_THRESHOLD(context) PLIC_REG(0x200000 + 0x1000 * (uint64_t)(context))
+#define PLIC_CLAIM(context)     PLIC_REG(0x200004 + 0x1000 * (uint64_t)(context))
+
+static uint64_t context(void)
+{
+	return 2 * hart_self()->id + 1;
+}
+
+void plic_begin(uint32_t source)
+{
+	PLIC_PRIORITY(source) = 1;
+	PLIC_ENABLE(context(), source / 32) |= 1U << source % 32;
+	PLIC_THRESHOLD(context()) = 0;
+}
+
+bool plic_wait(uint32_t source)
+{
+	uint64_t deadline = time_now() + TIMEOUT_SECONDS * machine.timebase;
+
+	csr_set(CSR_SIE, BIT(IRQ_S_EXT) | BIT(IRQ_S_TIMER));
+	sbi_call(SBI_EXT_TIME, SBI_TIME_SET_TIMER, deadline, 0, 0, 0, 0);
+	while (!irq_pending(IRQ_S_EXT) && time_now() < deadline)
+		__asm__ volatile("wfi" ::: "memory");
+	sbi_call(SBI_EXT_TIME, SBI_TIME_SET_TIMER, UINT64_MAX, 0, 0, 0, 0);
+	csr_write(CSR_SIE, 0);
+	return PLIC_CLAIM(context()) == source;
+}
+
+void plic_complete(uint32_t source)
+{
+	PLIC_CLAIM(context()) = source;
+}
+
+static uint32_t get(const struct virtio *virtio, unsigned offset)
+{
+	uint32_t value = *(volatile uint32_t *)(virtio->base + offset);
+
+	__asm__ volatile("fence iorw, iorw" ::: "memory");
+	return value;
+}
+
+static void set(const struct virtio *virtio, unsigned offset, uint32_t value)
+{
+	__asm__ volatile("fence iorw, iorw" ::: "memory");
+	*(volatile uint32_t *)(virtio->base + offset) = value;
+}
+
+static void set_address(const struct virtio *virtio, unsigned offset, const volatile void *at)
+{
+	set(virtio, offset, (uint32_t)(uint64_t)at);
+	set(virtio, offset + 4, (uint32_t)((uint64_t)at >> 32));
+}
+
+uint32_t virtio_config(const struct virtio *virtio, unsigned offset)
+{
+	return get(virtio, CONFIG + offset);
+}
+
+static const char *negotiate(const struct virtio *virtio)
+{
+	set(virtio, STATUS, 0);
+	if (get(virtio, STATUS) != 0)
+		return "it does not reset";
+	set(virtio, STATUS, STATUS_FOUND);
+	set(virtio, DRIVER_SEL, 0);
+	set(virtio, DRIVER_FEATURES, 0);
+	if (get(virtio, VERSION) == 1) {
+		set(virtio, LEGACY_PAGE_SIZE, 4096);
+		return NULL;
+	}
+	set(virtio, DRIVER_SEL, 1);
+	set(virtio, DRIVER_FEATURES, 1);
+	set(virtio, STATUS, STATUS_FOUND | STATUS_FEATURES_OK);
+	return get(virtio, STATUS) & STATUS_FEATURES_OK ? NULL : "it refuses the features";
+}
+
+static const char *give_queue(const struct virtio *virtio)
+{
+	struct virtio_ring *ring = virtio->ring;
+
+	set(virtio, QUEUE_SEL, 0);
+	if (get(virtio, QUEUE_SIZE_MAX) < VIRTIO_QUEUE)
+		return "its queue is too short";
+	set(virtio, QUEUE_SIZE, VIRTIO_QUEUE);
+	if (get(virtio, VERSION) == 1) {
+		set(virtio, LEGACY_QUEUE_ALIGN, 4096);
+		set(virtio, LEGACY_QUEUE_PFN, (uint32_t)((uint64_t)ring >> 12));
+		return NULL;
+	}
+	set_address(virtio, QUEUE_DESC, ring->desc);
+	set_address(virtio, QUEUE_DRIVER, &ring->avail_flags);
+	set_address(virtio, QUEUE_DEVICE, &ring->used_flags);
+	set(virtio, QUEUE_READY, 1);
+	return NULL;
+}
+
+const char *virtio_begin(struct virtio *virtio, uint32_t id)
+{
+	const char *wrong;
+
+	if (get(virtio, MAGIC_VALUE) != 0x74726976 || get(virtio, DEVICE_ID) != id)
+		return "it is not there";
+	if (!virtio->ring)
+		virtio->ring = heap_take(sizeof(*virtio->ring));
+	memset(virtio->ring, 0, sizeof(*virtio->ring));
+	wrong = negotiate(virtio);
+	if (!wrong)
+		wrong = give_queue(virtio);
+	if (wrong)
+		return wrong;
+	plic_begin(virtio->interrupt);
+	set(virtio, STATUS, get(virtio, STATUS) | STATUS_DRIVER_OK);
+	return NULL;
+}
+
+const char *virtio_do(struct virtio *virtio, unsigned count)
+{
+	struct virtio_ring *ring = virtio->ring;
+	uint16_t before = ring->used_index;
+
+	for (unsigned i = 0; i < count; i++) {
+		ring->desc[i].next = (uint16_t)(i + 1);
+		if (i + 1 < count)
+			ring->desc[i].flags |= VIRTIO_DESC_NEXT;
+	}
+	ring->avail[ring->avail_index % VIRTIO_QUEUE] = 0;
+	__asm__ volatile("fence iorw, iorw" ::: "memory");
+	ring->avail_index = (uint16_t)(ring->avail_index + 1);
+	set(virtio, QUEUE_NOTIFY, 0);
+	/* The first may be one of the request before that was late. */
+	do {
+		if (!plic_wait(virtio->interrupt))
+			return "its interrupt does not come";
+		set(virtio, INTERRUPT_ACK, get(virtio, INTERRUPT_STATUS));
+		plic_complete(virtio->interrupt);
+		virtio->interrupts++;
+	} while (ring->used_index == before);
+	__asm__ volatile("fence iorw, iorw" ::: "memory");
+	return (uint16_t)(before + 1) == ring->used_index ? NULL : "it returns what it has not";
+}
