@@ -2,6 +2,7 @@
 
 #include "driver/host_device.h"
 
+#include "driver/virtio/mmio.h"
 #include "kernel/error.h"
 #include "kernel/fdt.h"
 #include "kernel/log.h"
@@ -12,26 +13,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Virtio 1.3, 4.2.2; the same in the legacy interface. In words of 32 bits. */
-#define VIRTIO_MAGIC_VALUE (0x000 / 4)
-#define VIRTIO_DEVICE_ID   (0x008 / 4)
-#define VIRTIO_STATUS      (0x070 / 4)
-#define VIRTIO_SIZE        0x100
-#define VIRTIO_MAGIC       0x74726976 /* "virt" */
-
-#define ID_NET   1
-#define ID_BLOCK 2
-
-#define RESET_TRIES 1000
+#define VIRTIO_SIZE 0x100 /* bytes of registers, less the configuration */
 
 #define CLAIMS_MAX 128
 #define PIECES_MAX 64
 
-/* The registers of each place for a virtio device, mapped, and the kind that is there; 0: none. */
-static struct {
-	volatile uint32_t *registers;
-	uint32_t id;
-} places[PLATFORM_VIRTIO_MAX];
+/* What is in each place for a virtio device: version 0 if it is no such place, id 0 if none. */
+static struct virtio_device places[PLATFORM_VIRTIO_MAX];
 
 /* Who has registers: of a VM its name, else a reason in words. */
 static struct claim {
@@ -49,15 +37,10 @@ static unsigned piece_count;
 static void look_at(unsigned place)
 {
 	const struct range *range = &platform.virtio[place].registers;
-	volatile uint32_t *registers;
 
 	if (range->size < VIRTIO_SIZE || !is_aligned(range->base, sizeof(uint32_t)))
 		return;
-	registers = mmu_map_registers(HPA(range->base), range->size);
-	if (registers[VIRTIO_MAGIC_VALUE] != VIRTIO_MAGIC)
-		return;
-	places[place].registers = registers;
-	places[place].id = registers[VIRTIO_DEVICE_ID];
+	virtio_probe(&places[place], mmu_map_registers(HPA(range->base), range->size));
 }
 
 void host_device_init(void)
@@ -77,8 +60,8 @@ static const struct {
 	const char *prefix;
 	uint32_t id;
 } kinds[] = {
-    {"virtio-blk", ID_BLOCK},
-    {"virtio-net", ID_NET},
+    {"virtio-blk", VIRTIO_ID_BLOCK},
+    {"virtio-net", VIRTIO_ID_NET},
 };
 
 static int find_place(uint32_t id, unsigned long number, unsigned *place)
@@ -263,11 +246,11 @@ static int read_interrupts(struct host_device *device, char *why)
 	return 0;
 }
 
-static volatile uint32_t *virtio_registers(const struct host_device *device)
+static struct virtio_device *virtio_at(const struct host_device *device)
 {
 	for (unsigned i = 0; i < platform.virtio_count; i++) {
 		if (platform.virtio[i].registers.base == device->ranges[0].base)
-			return places[i].registers;
+			return places[i].version ? &places[i] : NULL;
 	}
 	return NULL;
 }
@@ -313,7 +296,7 @@ int host_device_find(const char *name, struct host_device *device, char why[HOST
 	if (error)
 		return error;
 	device->dma = dma_of(device->node);
-	device->virtio = virtio_registers(device);
+	device->virtio = virtio_at(device);
 	return 0;
 }
 
@@ -450,14 +433,9 @@ static void give_up(const struct host_device *device)
 
 int host_device_reset(const struct host_device *device)
 {
-	if (!device->virtio)
-		return 0;
-	/* Virtio 1.3, 2.1.2, 4.2.2.1: it has stopped once it shows 0. */
-	device->virtio[VIRTIO_STATUS] = 0;
-	for (unsigned i = 0; i < RESET_TRIES; i++) {
-		if (device->virtio[VIRTIO_STATUS] == 0)
-			return 0;
-	}
-	give_up(device);
-	return ERR_IO;
+	int error = device->virtio ? virtio_reset(device->virtio) : 0;
+
+	if (error)
+		give_up(device);
+	return error;
 }

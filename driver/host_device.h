@@ -16,13 +16,15 @@
 
 enum host_dma { HOST_DMA_NONE, HOST_DMA_UNKNOWN, HOST_DMA_DOES };
 
+struct virtio_device;
+
 struct host_device {
 	int node; /* of the host's tree */
 	enum host_dma dma;
 	unsigned range_count, interrupt_count;
 	struct range ranges[HOST_DEVICE_RANGES];     /* registers, in the order of reg */
 	uint32_t interrupts[HOST_DEVICE_INTERRUPTS]; /* PLIC sources */
-	volatile uint32_t *virtio;                   /* registers of a virtio device, or NULL */
+	struct virtio_device *virtio;                /* a place for one, maybe empty, or NULL */
 };
 
 /* Looks what is in the places for virtio devices, and notes what is Pilae's own. At boot, once. */

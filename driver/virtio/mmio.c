@@ -72,7 +72,7 @@ int virtio_probe(struct virtio_device *device, volatile void *registers)
 	return device->id ? 0 : ERR_NOENT;
 }
 
-static int reset(struct virtio_device *device)
+int virtio_reset(struct virtio_device *device)
 {
 	set(device, STATUS, 0);
 	for (unsigned i = 0; i < RESET_TRIES; i++) {
@@ -120,7 +120,7 @@ static int negotiate_modern(struct virtio_device *device, uint64_t wanted)
 
 int virtio_negotiate(struct virtio_device *device, uint64_t wanted)
 {
-	int error = reset(device);
+	int error = virtio_reset(device);
 
 	if (error)
 		return error;
@@ -132,7 +132,7 @@ int virtio_negotiate(struct virtio_device *device, uint64_t wanted)
 
 void virtio_fail(struct virtio_device *device)
 {
-	reset(device);
+	virtio_reset(device);
 	add_status(device, STATUS_FAILED);
 }
 

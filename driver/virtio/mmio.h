@@ -42,6 +42,9 @@ int virtio_probe(struct virtio_device *device, volatile void *registers);
  */
 int virtio_negotiate(struct virtio_device *device, uint64_t wanted);
 
+/* Resets the device (4.2.2.1), which then touches no memory. ERR_IO: it does not follow. */
+int virtio_reset(struct virtio_device *device);
+
 /* Gives the device up: resets it, and tells that it failed. */
 void virtio_fail(struct virtio_device *device);
 
