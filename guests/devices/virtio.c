@@ -4,6 +4,7 @@
 #include "guests/lib/irq.h"
 #include "guests/lib/machine.h"
 #include "guests/lib/memory.h"
+#include "guests/lib/plic.h"
 #include "guests/lib/sync.h"
 #include "riscv/csr.h"
 #include "riscv/sbi.h"
@@ -37,23 +38,16 @@
 /* Long: where time is instructions, it runs ahead of what devices do meanwhile. */
 #define TIMEOUT_SECONDS 1000
 
-#define PLIC_REG(offset)      (*(volatile uint32_t *)(PLIC_BASE + (offset)))
-#define PLIC_PRIORITY(source) PLIC_REG(4 * (uint64_t)(source))
-#define PLIC_ENABLE(context, word) \
-	PLIC_REG(0x2000 + 0x80 * (uint64_t)(context) + 4 * (uint64_t)(word))
-#define PLIC_THRESHOLD(context) PLIC_REG(0x200000 + 0x1000 * (uint64_t)(context))
-#define PLIC_CLAIM(context)     PLIC_REG(0x200004 + 0x1000 * (uint64_t)(context))
-
-static uint64_t context(void)
+static uint64_t own_context(void)
 {
-	return 2 * hart_self()->id + 1;
+	return plic_context(hart_self()->id);
 }
 
 void plic_begin(uint32_t source)
 {
 	PLIC_PRIORITY(source) = 1;
-	PLIC_ENABLE(context(), source / 32) |= 1U << source % 32;
-	PLIC_THRESHOLD(context()) = 0;
+	PLIC_ENABLE(own_context(), source / 32) |= 1U << source % 32;
+	PLIC_THRESHOLD(own_context()) = 0;
 }
 
 bool plic_wait(uint32_t source)
@@ -66,12 +60,12 @@ bool plic_wait(uint32_t source)
 		__asm__ volatile("wfi" ::: "memory");
 	sbi_call(SBI_EXT_TIME, SBI_TIME_SET_TIMER, UINT64_MAX, 0, 0, 0, 0);
 	csr_write(CSR_SIE, 0);
-	return PLIC_CLAIM(context()) == source;
+	return PLIC_CLAIM(own_context()) == source;
 }
 
 void plic_complete(uint32_t source)
 {
-	PLIC_CLAIM(context()) = source;
+	PLIC_CLAIM(own_context()) = source;
 }
 
 static uint32_t get(const struct virtio *virtio, unsigned offset)
