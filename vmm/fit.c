@@ -11,33 +11,41 @@
 /* Where external data begin to be counted from: libfdt's end of the tree, aligned. */
 #define EXTERNAL_DATA_ALIGN 4
 
-static int check_header(const void *data, size_t bound)
+#define WHY_MAX 128
+
+/* What is wrong with the file as such is told in `why`, as of a system file. */
+static int check(const void *data, size_t bound, char why[WHY_MAX])
 {
+	int error;
+
 	if (!is_aligned((uintptr_t)data, 8)) {
-		log_error(
-		    "system file: at an address that is not a multiple of 8: load it elsewhere");
+		snprintf(why, WHY_MAX,
+			 "at an address that is not a multiple of 8: load it elsewhere");
 		return ERR_INVAL;
 	}
 	if (bound < sizeof(struct fdt_header) || fdt_magic(data) != FDT_MAGIC) {
-		log_error(
-		    "system file: not a flattened image tree: make one with mkimage or dtc, and "
-		    "pass it as the initial ramdisk");
+		snprintf(why, WHY_MAX,
+			 "not a flattened image tree: make one with mkimage or dtc, and "
+			 "pass it as the initial ramdisk");
 		return ERR_CORRUPT;
 	}
 	if (fdt_totalsize(data) > bound) {
-		log_error("system file: truncated: its tree has %u bytes, but only %zu are there",
-			  fdt_totalsize(data), bound);
+		snprintf(why, WHY_MAX, "truncated: its tree has %u bytes, but only %zu are there",
+			 fdt_totalsize(data), bound);
 		return ERR_CORRUPT;
 	}
 	/* fdt_check_full() reads NULL as the root's name in trees of an older version. */
 	if (fdt_version(data) < 16) {
-		log_error(
-		    "system file: of version %u, which is too old: make it again with mkimage "
-		    "or dtc",
-		    fdt_version(data));
+		snprintf(why, WHY_MAX,
+			 "of version %u, which is too old: make it again with mkimage or dtc",
+			 fdt_version(data));
 		return ERR_CORRUPT;
 	}
-	return 0;
+	error = fdt_check_full(data, bound);
+	if (error)
+		snprintf(why, WHY_MAX, "damaged (%s): make it again with mkimage or dtc",
+			 fdt_strerror(error));
+	return error ? ERR_CORRUPT : 0;
 }
 
 static void set(struct fit *fit, const void *data, size_t bound)
@@ -53,9 +61,9 @@ static void set(struct fit *fit, const void *data, size_t bound)
 
 bool fit_peek(struct fit *fit, const void *data, size_t bound)
 {
-	if (!is_aligned((uintptr_t)data, 8) || bound < sizeof(struct fdt_header) ||
-	    fdt_magic(data) != FDT_MAGIC || fdt_totalsize(data) > bound || fdt_version(data) < 16 ||
-	    fdt_check_full(data, bound) != 0)
+	char why[WHY_MAX];
+
+	if (check(data, bound, why) != 0)
 		return false;
 	set(fit, data, bound);
 	return fit->configurations >= 0;
@@ -63,15 +71,12 @@ bool fit_peek(struct fit *fit, const void *data, size_t bound)
 
 int fit_open(struct fit *fit, const void *data, size_t bound)
 {
-	int error = check_header(data, bound);
+	char why[WHY_MAX];
+	int error = check(data, bound, why);
 
-	if (error)
-		return error;
-	error = fdt_check_full(data, bound);
 	if (error) {
-		log_error("system file: damaged (%s): make it again with mkimage or dtc",
-			  fdt_strerror(error));
-		return ERR_CORRUPT;
+		log_error("system file: %s", why);
+		return error;
 	}
 	set(fit, data, bound);
 	if (fit->configurations < 0) {
