@@ -1,14 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* unit: vmm/guest_fdt.c vmm/guest_fdt_host.c */
 /* libs: -lfdt */
-#include <stdlib.h>
-
-#include "kernel/types.h"
-#include "tests/unit/fit_tree.h"
-#include "vmm/guest_fdt.h"
-
-static struct guest_fdt_info info;
-static void *written;
+#include "tests/unit/guest_tree.h"
 
 static int setup(void **state)
 {
@@ -23,48 +16,6 @@ static int setup(void **state)
 	    .ram_size = MIB(512),
 	};
 	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	free(written);
-	written = NULL;
-	return 0;
-}
-
-/* Writes into memory of exactly the size that is asked for. */
-static void write_tree(void)
-{
-	size_t size = guest_fdt_size(&info);
-
-	free(written);
-	written = malloc(size);
-	assert_non_null(written);
-	assert_int_equal(guest_fdt_write(written, size, &info), 0);
-	assert_int_equal(fdt_check_full(written, size), 0);
-	expect_silence();
-}
-
-static int find(const void *fdt, const char *path)
-{
-	int node = fdt_path_offset(fdt, path);
-
-	if (node < 0)
-		fail_msg("no %s", path);
-	return node;
-}
-
-static void expect_bytes(const void *fdt, const char *path, const char *name, const void *bytes,
-			 size_t size)
-{
-	int length;
-	const void *value = fdt_getprop(fdt, find(fdt, path), name, &length);
-
-	if (!value)
-		fail_msg("no %s in %s", name, path);
-	assert_int_equal(length, size);
-	assert_memory_equal(value, bytes, size);
 }
 
 static const struct range slot_2 = {0x10003000, 0x1000}, clock_range = {0x101000, 0x1000};
