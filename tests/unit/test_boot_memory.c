@@ -2,22 +2,16 @@
 /* unit: kernel/boot_memory.c */
 #include "tests/unit/fake_kernel.h"
 
-#include <sys/mman.h>
-
 #include "kernel/boot_memory.h"
+#include "tests/unit/machine_memory.h"
 
-/* Half a GiB, of which the first 4 MiB are the firmware's and Pilae's. */
-#define BASE UINT64_C(0x80000000)
-#define SIZE MIB(512)
-#define END  (BASE + SIZE)
-
+/* The first 4 MiB of memory are the firmware's and Pilae's. */
 #define IMAGE_SIZE  MIB(2)
 #define INITRD      (BASE + MIB(258))
 #define INITRD_SIZE (MIB(6) + 100)
 #define TREE        (END - MIB(2))
 #define TREE_SIZE   8192
 
-static char *memory;
 static const struct taken *other;
 
 bool mmu_is_mapped(hpa_t address, uint64_t size)
@@ -45,10 +39,7 @@ static int setup(void **state)
 {
 	(void)state;
 	fake_reset();
-	memory = mmap(NULL, SIZE, PROT_READ | PROT_WRITE,
-		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	assert_ptr_not_equal(memory, MAP_FAILED);
-	direct_map_offset = (uint64_t)(uintptr_t)memory - BASE;
+	memory_map();
 	platform = (struct platform){
 	    .memory_count = 1,
 	    .memory = {{BASE, SIZE}},
@@ -65,7 +56,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	(void)state;
-	munmap(memory, SIZE);
+	memory_unmap();
 	return 0;
 }
 

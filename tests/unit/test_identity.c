@@ -5,7 +5,6 @@
 #include "tests/unit/fit_tree.h"
 
 #include <stdlib.h>
-#include <sys/mman.h>
 
 #include "kernel/boot_memory.h"
 #include "kernel/mmu.h"
@@ -13,12 +12,9 @@
 #include "kernel/panic.h"
 #include "kernel/start.h"
 #include "kernel/trap.h"
+#include "tests/unit/machine_memory.h"
 #include "vmm/identity.h"
 #include "vmm/vm.h"
-
-#define BASE UINT64_C(0x80000000)
-#define SIZE MIB(512)
-#define END  (BASE + SIZE)
 
 /* Pilae's own: the first of it for tables in these tests. */
 #define OWN       MIB(16)
@@ -29,7 +25,6 @@ uint64_t direct_map_offset;
 struct platform platform;
 
 static struct page pages[OWN_PAGES];
-static char *memory;
 static struct vm vm;
 
 void preempt_point(void)
@@ -70,10 +65,7 @@ static int setup(void **state)
 	(void)state;
 	tree_clear();
 	add_node("/", "configurations");
-	memory = mmap(NULL, SIZE, PROT_READ | PROT_WRITE,
-		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	assert_ptr_not_equal(memory, MAP_FAILED);
-	direct_map_offset = (uint64_t)(uintptr_t)memory - BASE;
+	memory_map();
 	platform = (struct platform){
 	    .memory_count = 1,
 	    .memory = {{BASE, SIZE}},
@@ -93,7 +85,7 @@ static int teardown(void **state)
 	while (arena_destroy_step(&vm.arena) == ERR_AGAIN)
 		;
 	assert_int_equal(page_free_bytes(), page_total_bytes());
-	munmap(memory, SIZE);
+	memory_unmap();
 	return 0;
 }
 
