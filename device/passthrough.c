@@ -20,6 +20,8 @@
 #define PARTS_MAX   (2 * HOST_DEVICE_RANGES)
 #define MAPS_A_STEP 32
 
+_Static_assert(VMCONFIG_DEVICES_MAX <= GUEST_FDT_DEVICES_MAX, "all are told to the guest");
+
 /* What a name stands for. Found out once: reading the host's tree takes long. */
 static struct named {
 	const char *name; /* in the system file */
