@@ -11,7 +11,7 @@
 
 #include "engine/soft/soft.h"
 #include "kernel/layout.h"
-#include "kernel/trap.h"
+#include "kernel/trap_access.h"
 
 /* Whether the guest's translations may be used for this address, naturally aligned. */
 static inline bool guest_may_access(const struct vcpu *vcpu, uint64_t address, unsigned size)
@@ -22,44 +22,12 @@ static inline bool guest_may_access(const struct vcpu *vcpu, uint64_t address, u
 	       address < IMAGE_BASE;
 }
 
-/* clang-format off */
-#define GUEST_LOAD(insn)                                                       \
-	__asm__ goto("1: " insn " %0, (%1)\n" EXCEPTION_ENTRY(1b, %l[failed]) \
-		     : "=r"(*value)                                            \
-		     : "r"(address)                                            \
-		     : "t0", "memory"                                          \
-		     : failed)
-
-#define GUEST_STORE(insn)                                                       \
-	__asm__ goto("1: " insn " %z0, (%1)\n" EXCEPTION_ENTRY(1b, %l[failed]) \
-		     :                                                          \
-		     : "rJ"(value), "r"(address)                                \
-		     : "t0", "memory"                                           \
-		     : failed)
-/* clang-format on */
-
 __attribute__((always_inline)) static inline bool guest_load(struct vcpu *vcpu, uint64_t address,
 							     unsigned size, uint64_t *value)
 {
 	if (unlikely(!guest_may_access(vcpu, address, size)))
 		return false;
-	switch (size) {
-	case 1:
-		GUEST_LOAD("lbu");
-		break;
-	case 2:
-		GUEST_LOAD("lhu");
-		break;
-	case 4:
-		GUEST_LOAD("lwu");
-		break;
-	default:
-		GUEST_LOAD("ld");
-		break;
-	}
-	return true;
-failed:
-	return false;
+	return trap_load(address, size, value);
 }
 
 __attribute__((always_inline)) static inline bool guest_store(struct vcpu *vcpu, uint64_t address,
@@ -67,23 +35,7 @@ __attribute__((always_inline)) static inline bool guest_store(struct vcpu *vcpu,
 {
 	if (unlikely(!guest_may_access(vcpu, address, size)))
 		return false;
-	switch (size) {
-	case 1:
-		GUEST_STORE("sb");
-		break;
-	case 2:
-		GUEST_STORE("sh");
-		break;
-	case 4:
-		GUEST_STORE("sw");
-		break;
-	default:
-		GUEST_STORE("sd");
-		break;
-	}
-	return true;
-failed:
-	return false;
+	return trap_store(address, size, value);
 }
 
 #endif
