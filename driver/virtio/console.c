@@ -84,7 +84,7 @@ struct host_port {
 
 struct console_device {
 	struct console_device *following;
-	struct virtio_device virtio;
+	struct host_virtio virtio;
 	struct channel control_in, control_out;
 	struct virtqueue_slot slots[2][CONTROL_QUEUE];
 	struct job job;
@@ -135,7 +135,7 @@ static void give(struct channel *channel, uint8_t *buffer, uint32_t length, bool
 static void notify(struct console_device *device, struct channel *channel)
 {
 	if (virtqueue_wants_notice(&channel->queue))
-		virtio_notify(&device->virtio, channel->index);
+		host_virtio_notify(&device->virtio, channel->index);
 }
 
 /* Gives the device all buffers to write to. */
@@ -447,7 +447,7 @@ static void handle_interrupt(void *context)
 {
 	struct console_device *device = context;
 
-	if (virtio_take_events(&device->virtio) & VIRTIO_EVENT_QUEUE)
+	if (host_virtio_take_events(&device->virtio) & HOST_VIRTIO_EVENT_QUEUE)
 		look(device);
 }
 
@@ -455,7 +455,7 @@ static void poll(struct timer *timer)
 {
 	struct console_device *device = container_of(timer, struct console_device, poll);
 
-	virtio_take_events(&device->virtio);
+	host_virtio_take_events(&device->virtio);
 	look(device);
 	timer_set(timer, time_now() + platform.timebase / POLLS_PER_SECOND);
 }
@@ -483,8 +483,8 @@ static int channel_init(struct console_device *device, struct channel *channel, 
 	if (!channel->page)
 		return ERR_NOMEM;
 	virtqueue_init(&channel->queue, channel->page, kind->queue_size, slots);
-	return virtio_set_queue(&device->virtio, index, &channel->queue,
-				pointer_to_hpa(channel->page));
+	return host_virtio_set_queue(&device->virtio, index, &channel->queue,
+				     pointer_to_hpa(channel->page));
 }
 
 /* 5.3.2: port 0 has the queues before the control queues, the others those behind them. */
@@ -514,7 +514,7 @@ static int queues_init(struct console_device *device)
 	return error;
 }
 
-static struct console_device *new_device(const struct virtio_device *virtio, unsigned ports)
+static struct console_device *new_device(const struct host_virtio *virtio, unsigned ports)
 {
 	uint64_t size = sizeof(struct console_device) + ports * sizeof(struct host_port);
 	struct console_device *device = page_alloc_zeroed(page_order(size));
@@ -528,7 +528,7 @@ static struct console_device *new_device(const struct virtio_device *virtio, uns
 
 static void begin(struct console_device *device, uint32_t interrupt)
 {
-	virtio_ready(&device->virtio);
+	host_virtio_ready(&device->virtio);
 	fill(device, &device->control_in);
 	if (!interrupt || host_plic_enable(interrupt, handle_interrupt, device) != 0) {
 		timer_init(&device->poll, poll);
@@ -537,17 +537,17 @@ static void begin(struct console_device *device, uint32_t interrupt)
 	tell(device, 0, DEVICE_READY);
 }
 
-static int device_init(struct virtio_device *virtio, uint32_t interrupt)
+static int device_init(struct host_virtio *virtio, uint32_t interrupt)
 {
 	struct console_device *device;
-	int error = virtio_negotiate(virtio, F_MULTIPORT);
+	int error = host_virtio_negotiate(virtio, F_MULTIPORT);
 	unsigned ports;
 
 	if (error)
 		return error;
 	if (!(virtio->features & F_MULTIPORT))
 		return ERR_NOSYS;
-	ports = virtio_config(virtio, CONFIG_MAX_PORTS);
+	ports = host_virtio_config(virtio, CONFIG_MAX_PORTS);
 	device = new_device(virtio, ports < PORTS_MAX ? ports : PORTS_MAX);
 	if (!device)
 		return ERR_NOMEM;
@@ -566,17 +566,17 @@ void host_ports_init(const struct host_port_events *its_events)
 	events = its_events;
 	for (unsigned i = 0; i < platform.virtio_count; i++) {
 		const struct platform_virtio *place = &platform.virtio[i];
-		struct virtio_device virtio;
+		struct host_virtio virtio;
 		int error;
 
 		if (place->registers.size < VIRTIO_MMIO_SIZE ||
-		    virtio_probe(&virtio, mmu_map_registers(HPA(place->registers.base),
-							    place->registers.size)) != 0 ||
+		    host_virtio_probe(&virtio, mmu_map_registers(HPA(place->registers.base),
+								 place->registers.size)) != 0 ||
 		    virtio.id != VIRTIO_ID_CONSOLE)
 			continue;
 		error = device_init(&virtio, place->interrupt);
 		if (error) {
-			virtio_fail(&virtio);
+			host_virtio_fail(&virtio);
 			log_warn("virtio console at 0x%llx: not used: %s",
 				 (unsigned long long)place->registers.base, error_string(error));
 			continue;

@@ -38,30 +38,30 @@
 
 #define RESET_TRIES 1000
 
-static uint32_t get(struct virtio_device *device, unsigned offset)
+static uint32_t get(struct host_virtio *device, unsigned offset)
 {
-	return virtio_register_read(device, offset);
+	return host_virtio_register_read(device, offset);
 }
 
-static void set(struct virtio_device *device, unsigned offset, uint32_t value)
+static void set(struct host_virtio *device, unsigned offset, uint32_t value)
 {
-	virtio_register_write(device, offset, value);
+	host_virtio_register_write(device, offset, value);
 }
 
-static void set_pair(struct virtio_device *device, unsigned offset, uint64_t value)
+static void set_pair(struct host_virtio *device, unsigned offset, uint64_t value)
 {
 	set(device, offset, (uint32_t)value);
 	set(device, offset + 4, (uint32_t)(value >> 32));
 }
 
-static void add_status(struct virtio_device *device, uint32_t bits)
+static void add_status(struct host_virtio *device, uint32_t bits)
 {
 	set(device, STATUS, get(device, STATUS) | bits);
 }
 
-int virtio_probe(struct virtio_device *device, volatile void *registers)
+int host_virtio_probe(struct host_virtio *device, volatile void *registers)
 {
-	*device = (struct virtio_device){.registers = registers};
+	*device = (struct host_virtio){.registers = registers};
 	if (get(device, MAGIC_VALUE) != MAGIC)
 		return ERR_NOENT;
 	device->version = get(device, VERSION);
@@ -72,7 +72,7 @@ int virtio_probe(struct virtio_device *device, volatile void *registers)
 	return device->id ? 0 : ERR_NOENT;
 }
 
-static int reset(struct virtio_device *device)
+static int reset(struct host_virtio *device)
 {
 	set(device, STATUS, 0);
 	for (unsigned i = 0; i < RESET_TRIES; i++) {
@@ -82,20 +82,20 @@ static int reset(struct virtio_device *device)
 	return ERR_IO;
 }
 
-static uint32_t device_features(struct virtio_device *device, uint32_t word)
+static uint32_t device_features(struct host_virtio *device, uint32_t word)
 {
 	set(device, DEVICE_FEATURES_SEL, word);
 	return get(device, DEVICE_FEATURES);
 }
 
-static void set_driver_features(struct virtio_device *device, uint32_t word, uint32_t features)
+static void set_driver_features(struct host_virtio *device, uint32_t word, uint32_t features)
 {
 	set(device, DRIVER_FEATURES_SEL, word);
 	set(device, DRIVER_FEATURES, features);
 }
 
 /* 3.1.2: a legacy device has 32 features, and no FEATURES_OK. */
-static int negotiate_legacy(struct virtio_device *device, uint64_t wanted)
+static int negotiate_legacy(struct host_virtio *device, uint64_t wanted)
 {
 	device->features = device_features(device, 0) & wanted;
 	set_driver_features(device, 0, (uint32_t)device->features);
@@ -103,7 +103,7 @@ static int negotiate_legacy(struct virtio_device *device, uint64_t wanted)
 	return 0;
 }
 
-static int negotiate_modern(struct virtio_device *device, uint64_t wanted)
+static int negotiate_modern(struct host_virtio *device, uint64_t wanted)
 {
 	uint64_t offered = device_features(device, 0);
 
@@ -118,7 +118,7 @@ static int negotiate_modern(struct virtio_device *device, uint64_t wanted)
 	return get(device, STATUS) & STATUS_FEATURES_OK ? 0 : ERR_IO;
 }
 
-int virtio_negotiate(struct virtio_device *device, uint64_t wanted)
+int host_virtio_negotiate(struct host_virtio *device, uint64_t wanted)
 {
 	int error = reset(device);
 
@@ -130,19 +130,19 @@ int virtio_negotiate(struct virtio_device *device, uint64_t wanted)
 				    : negotiate_modern(device, wanted);
 }
 
-void virtio_fail(struct virtio_device *device)
+void host_virtio_fail(struct host_virtio *device)
 {
 	reset(device);
 	add_status(device, STATUS_FAILED);
 }
 
-unsigned virtio_queue_max(struct virtio_device *device, unsigned index)
+unsigned host_virtio_queue_max(struct host_virtio *device, unsigned index)
 {
 	set(device, QUEUE_SEL, index);
 	return get(device, QUEUE_SIZE_MAX);
 }
 
-static int set_queue_legacy(struct virtio_device *device, hpa_t memory)
+static int set_queue_legacy(struct host_virtio *device, hpa_t memory)
 {
 	uint64_t page = memory.v >> PAGE_SHIFT;
 
@@ -155,8 +155,7 @@ static int set_queue_legacy(struct virtio_device *device, hpa_t memory)
 	return 0;
 }
 
-static int set_queue_modern(struct virtio_device *device, const struct virtqueue *queue,
-			    hpa_t memory)
+static int set_queue_modern(struct host_virtio *device, const struct virtqueue *queue, hpa_t memory)
 {
 	uint64_t base = (uint64_t)(uintptr_t)queue->desc;
 
@@ -169,37 +168,37 @@ static int set_queue_modern(struct virtio_device *device, const struct virtqueue
 	return 0;
 }
 
-int virtio_set_queue(struct virtio_device *device, unsigned index, const struct virtqueue *queue,
-		     hpa_t memory)
+int host_virtio_set_queue(struct host_virtio *device, unsigned index, const struct virtqueue *queue,
+			  hpa_t memory)
 {
-	if (virtio_queue_max(device, index) < queue->size)
+	if (host_virtio_queue_max(device, index) < queue->size)
 		return ERR_NOENT;
 	set(device, QUEUE_SIZE, queue->size);
 	return device->version == 1 ? set_queue_legacy(device, memory)
 				    : set_queue_modern(device, queue, memory);
 }
 
-void virtio_ready(struct virtio_device *device)
+void host_virtio_ready(struct host_virtio *device)
 {
 	add_status(device, STATUS_DRIVER_OK);
 }
 
-void virtio_notify(struct virtio_device *device, unsigned index)
+void host_virtio_notify(struct host_virtio *device, unsigned index)
 {
 	set(device, QUEUE_NOTIFY, index);
 }
 
-uint32_t virtio_take_events(struct virtio_device *device)
+uint32_t host_virtio_take_events(struct host_virtio *device)
 {
 	uint32_t events =
-	    get(device, INTERRUPT_STATUS) & (VIRTIO_EVENT_QUEUE | VIRTIO_EVENT_CONFIG);
+	    get(device, INTERRUPT_STATUS) & (HOST_VIRTIO_EVENT_QUEUE | HOST_VIRTIO_EVENT_CONFIG);
 
 	if (events)
 		set(device, INTERRUPT_ACK, events);
 	return events;
 }
 
-uint32_t virtio_config(struct virtio_device *device, unsigned offset)
+uint32_t host_virtio_config(struct host_virtio *device, unsigned offset)
 {
 	return get(device, CONFIG + offset);
 }

@@ -26,12 +26,12 @@ static struct {
 	unsigned wrong; /* accesses that may not be */
 } fake;
 
-static struct virtio_device device;
+static struct host_virtio device;
 static _Alignas(4096) uint8_t memory[4096];
 static struct virtqueue_slot slots[SIZE];
 static struct virtqueue queue;
 
-uint32_t virtio_register_read(const struct virtio_device *read_device, unsigned offset)
+uint32_t host_virtio_register_read(const struct host_virtio *read_device, unsigned offset)
 {
 	(void)read_device;
 	/* 4.2.3.1.1 */
@@ -103,8 +103,8 @@ static void write_queue(unsigned offset, uint32_t value)
 		write_half(&fake.device, offset >> 2 & 1, value);
 }
 
-void virtio_register_write(const struct virtio_device *written_device, unsigned offset,
-			   uint32_t value)
+void host_virtio_register_write(const struct host_virtio *written_device, unsigned offset,
+				uint32_t value)
 {
 	(void)written_device;
 	switch (offset) {
@@ -178,34 +178,34 @@ static int teardown(void **state)
 static void test_probe(void **state)
 {
 	(void)state;
-	assert_int_equal(virtio_probe(&device, memory), 0);
+	assert_int_equal(host_virtio_probe(&device, memory), 0);
 	assert_int_equal(device.id, VIRTIO_ID_CONSOLE);
 	assert_int_equal(device.version, 2);
 	fake.version = 3;
-	assert_int_equal(virtio_probe(&device, memory), ERR_NOSYS);
+	assert_int_equal(host_virtio_probe(&device, memory), ERR_NOSYS);
 	fake.version = 1;
 	fake.id = 0;
-	assert_int_equal(virtio_probe(&device, memory), ERR_NOENT);
+	assert_int_equal(host_virtio_probe(&device, memory), ERR_NOENT);
 	fake.magic = 0;
-	assert_int_equal(virtio_probe(&device, memory), ERR_NOENT);
+	assert_int_equal(host_virtio_probe(&device, memory), ERR_NOENT);
 }
 
 static void test_modern(void **state)
 {
 	(void)state;
-	assert_int_equal(virtio_probe(&device, memory), 0);
-	assert_int_equal(virtio_negotiate(&device, BIT(1) | BIT(5)), 0);
+	assert_int_equal(host_virtio_probe(&device, memory), 0);
+	assert_int_equal(host_virtio_negotiate(&device, BIT(1) | BIT(5)), 0);
 	assert_int_equal(device.features, VIRTIO_F_VERSION_1 | BIT(1));
 	assert_int_equal(fake.accepted, device.features);
 	assert_int_equal(fake.status, 1 | 2 | 8);
-	assert_int_equal(virtio_set_queue(&device, 3, &queue, HPA(0x123456789000)), 0);
+	assert_int_equal(host_virtio_set_queue(&device, 3, &queue, HPA(0x123456789000)), 0);
 	assert_int_equal(fake.size, SIZE);
 	assert_int_equal(fake.desc, 0x123456789000);
 	assert_int_equal(fake.driver, 0x123456789000 + 128);
 	assert_int_equal(fake.device, 0x123456789000 + 192);
 	assert_int_equal(fake.ready, 1);
-	assert_int_equal(virtio_set_queue(&device, 3, &queue, HPA(0x1000)), ERR_EXIST);
-	virtio_ready(&device);
+	assert_int_equal(host_virtio_set_queue(&device, 3, &queue, HPA(0x1000)), ERR_EXIST);
+	host_virtio_ready(&device);
 	assert_int_equal(fake.status, 1 | 2 | 4 | 8);
 }
 
@@ -213,58 +213,60 @@ static void test_legacy(void **state)
 {
 	(void)state;
 	fake.version = 1;
-	assert_int_equal(virtio_probe(&device, memory), 0);
-	assert_int_equal(virtio_negotiate(&device, BIT(1) | VIRTIO_F_VERSION_1), 0);
+	assert_int_equal(host_virtio_probe(&device, memory), 0);
+	assert_int_equal(host_virtio_negotiate(&device, BIT(1) | VIRTIO_F_VERSION_1), 0);
 	assert_int_equal(device.features, BIT(1));
 	assert_int_equal(fake.accepted, BIT(1));
 	assert_int_equal(fake.page_size, 4096);
 	assert_int_equal(fake.status, 1 | 2);
-	assert_int_equal(virtio_set_queue(&device, 0, &queue, HPA(UINT64_C(1) << 44)), ERR_RANGE);
-	assert_int_equal(virtio_set_queue(&device, 0, &queue, HPA(0x87654000)), 0);
+	assert_int_equal(host_virtio_set_queue(&device, 0, &queue, HPA(UINT64_C(1) << 44)),
+			 ERR_RANGE);
+	assert_int_equal(host_virtio_set_queue(&device, 0, &queue, HPA(0x87654000)), 0);
 	assert_int_equal(fake.pfn, 0x87654);
 	assert_int_equal(fake.align, VIRTQUEUE_ALIGN);
-	virtio_ready(&device);
+	host_virtio_ready(&device);
 	assert_int_equal(fake.status, 1 | 2 | 4);
 }
 
 static void test_refused(void **state)
 {
 	(void)state;
-	assert_int_equal(virtio_probe(&device, memory), 0);
+	assert_int_equal(host_virtio_probe(&device, memory), 0);
 	fake.refuses_features = true;
-	assert_int_equal(virtio_negotiate(&device, BIT(1)), ERR_IO);
-	virtio_fail(&device);
+	assert_int_equal(host_virtio_negotiate(&device, BIT(1)), ERR_IO);
+	host_virtio_fail(&device);
 	assert_int_equal(fake.status, 128);
 	fake.refuses_features = false;
 	fake.offered = BIT(1);
-	assert_int_equal(virtio_negotiate(&device, BIT(1)), ERR_IO);
+	assert_int_equal(host_virtio_negotiate(&device, BIT(1)), ERR_IO);
 	fake.never_resets = true;
 	fake.status = 1;
-	assert_int_equal(virtio_negotiate(&device, BIT(1)), ERR_IO);
+	assert_int_equal(host_virtio_negotiate(&device, BIT(1)), ERR_IO);
 }
 
 static void test_no_queue(void **state)
 {
 	(void)state;
-	assert_int_equal(virtio_probe(&device, memory), 0);
-	assert_int_equal(virtio_set_queue(&device, 4, &queue, HPA(0x1000)), ERR_NOENT);
+	assert_int_equal(host_virtio_probe(&device, memory), 0);
+	assert_int_equal(host_virtio_set_queue(&device, 4, &queue, HPA(0x1000)), ERR_NOENT);
 	fake.queue_max = SIZE / 2;
-	assert_int_equal(virtio_set_queue(&device, 0, &queue, HPA(0x1000)), ERR_NOENT);
+	assert_int_equal(host_virtio_set_queue(&device, 0, &queue, HPA(0x1000)), ERR_NOENT);
 	assert_int_equal(fake.size, 0);
 }
 
 static void test_events(void **state)
 {
 	(void)state;
-	assert_int_equal(virtio_probe(&device, memory), 0);
-	assert_int_equal(virtio_take_events(&device), 0);
+	assert_int_equal(host_virtio_probe(&device, memory), 0);
+	assert_int_equal(host_virtio_take_events(&device), 0);
 	assert_int_equal(fake.acknowledged, 0);
 	fake.events = 0xff;
-	assert_int_equal(virtio_take_events(&device), VIRTIO_EVENT_QUEUE | VIRTIO_EVENT_CONFIG);
+	assert_int_equal(host_virtio_take_events(&device),
+			 HOST_VIRTIO_EVENT_QUEUE | HOST_VIRTIO_EVENT_CONFIG);
 	assert_int_equal(fake.acknowledged, 3);
-	virtio_notify(&device, 2);
+	host_virtio_notify(&device, 2);
 	assert_int_equal(fake.notified, 2);
-	assert_int_equal(virtio_config(&device, 4), 31);
+	assert_int_equal(host_virtio_config(&device, 4), 31);
 }
 
 int main(void)
