@@ -5,6 +5,7 @@
 #include "device/passthrough.h"
 #include "driver/plic.h"
 #include "driver/rtc.h"
+#include "driver/virtio/registry.h"
 #include "engine/engine.h"
 #include "engine/statistics.h"
 #include "kernel/hart.h"
@@ -73,6 +74,7 @@ void __noreturn hypervisor_main(void)
 
 	schedule_init();
 	port_init();
+	host_virtio_init();
 	passthrough_init();
 	hart_start_all(prepare_hart, schedule_run);
 	log_info("%u hart%s, %llu MiB of memory", hart_count(), hart_count() == 1 ? "" : "s",
