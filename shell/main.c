@@ -3,6 +3,7 @@
 /* The hypervisor put together: what runs once the kernel is up. */
 
 #include "device/passthrough.h"
+#include "driver/disk_check.h"
 #include "driver/plic.h"
 #include "driver/rtc.h"
 #include "driver/virtio/registry.h"
@@ -80,6 +81,7 @@ void __noreturn hypervisor_main(void)
 	log_info("%u hart%s, %llu MiB of memory", hart_count(), hart_count() == 1 ? "" : "s",
 		 (unsigned long long)((page_total_bytes() + identity_total_bytes()) >> 20));
 
+	disk_check_begin();
 	start_system();
 	console_begin();
 	schedule_run();

@@ -14,7 +14,9 @@
 #include <string.h>
 
 static const struct host_virtio_driver *const drivers[] = {
+    &host_blk_driver,
     &host_console_driver,
+    &host_entropy_driver,
 };
 
 static struct host_virtio devices[HOST_VIRTIO_MAX];

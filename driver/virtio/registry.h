@@ -24,7 +24,9 @@ struct host_virtio_driver {
 	int (*unbind)(struct host_virtio *device);
 };
 
+extern const struct host_virtio_driver host_blk_driver;     /* driver/virtio/blk.c */
 extern const struct host_virtio_driver host_console_driver; /* driver/virtio/console.c */
+extern const struct host_virtio_driver host_entropy_driver; /* driver/entropy.c */
 
 /*
  * Finds the devices and binds them, those behind mmio by ascending address, then those on PCI by
