@@ -292,7 +292,7 @@ static void read_bus(const struct bus *bus)
 		return;
 	config = mmu_map_registers(HPA(tree.ecam.base + offset), BUS_BYTES);
 	for (unsigned i = 0; i < 32; i++)
-		read_device(bus, config + i * 8 * FUNCTION_BYTES, bus->number << 8 | i << 3);
+		read_device(bus, config + i * (8 * FUNCTION_BYTES), bus->number << 8 | i << 3);
 }
 
 void host_pci_init(void)

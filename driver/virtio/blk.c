@@ -243,28 +243,23 @@ static int complete(struct blk *blk, struct blk_queue *queue, struct wire *wire)
 	}
 }
 
-/* While there is something to take the device is not asked to interrupt; then it is again. */
+/* Only when nothing is left the device is asked to interrupt again; one may come just before. */
 static int take_queue(struct blk *blk, struct blk_queue *queue, unsigned *count, bool *more)
 {
 	struct wire *wire;
 	uint32_t written;
 
-	for (;;) {
-		while (*count > 0 && (wire = virtqueue_take(&queue->queue, &written)) != NULL) {
-			--*count;
-			if (complete(blk, queue, wire) != 0)
-				return ERR_IO;
-		}
-		if (queue->queue.broken)
+	while (*count > 0 && (wire = virtqueue_take(&queue->queue, &written)) != NULL) {
+		--*count;
+		if (complete(blk, queue, wire) != 0)
 			return ERR_IO;
-		if (*count == 0) {
-			*more = true;
-			return 0;
-		}
-		virtqueue_set_interrupt(&queue->queue, 1);
-		if (!virtqueue_has_used(&queue->queue))
-			return 0;
 	}
+	if (queue->queue.broken)
+		return ERR_IO;
+	if (*count > 0)
+		virtqueue_set_interrupt(&queue->queue, 1);
+	*more |= virtqueue_has_used(&queue->queue);
+	return 0;
 }
 
 static int take(struct host_disk *disk, bool *more)

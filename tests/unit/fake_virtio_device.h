@@ -241,10 +241,33 @@ static inline bool fake_pop(unsigned index, struct fake_chain *chain)
 						    : fake_pop_split(queue, chain);
 }
 
+/* Whether the driver wants to be interrupted for what was just returned (2.7.7, 2.8.10). */
+static bool fake_wants_interrupt(const struct fake_queue *queue, uint16_t before, bool wrap,
+				 unsigned descriptors)
+{
+	const struct virtq_packed_event *event = (const void *)queue->driver;
+	const struct virtq_avail *avail = (const void *)queue->driver;
+	struct fake_queue at = {.size = queue->size, .used = before, .used_wrap = wrap};
+
+	if (!(fake_features & VIRTIO_F_RING_PACKED))
+		return fake_features & VIRTIO_F_EVENT_IDX ? avail->ring[queue->size] == before
+							  : !(avail->flags & 1);
+	if (event->flags != 2)
+		return event->flags == 0;
+	for (; descriptors > 0; descriptors--) {
+		if (event->place == (at.used | (at.used_wrap ? 0x8000 : 0)))
+			return true;
+		fake_step(&at, &at.used, &at.used_wrap, 1);
+	}
+	return false;
+}
+
 /* Returns a chain, of which so much was written. */
 static inline void fake_push(const struct fake_chain *chain, uint32_t written)
 {
 	struct fake_queue *queue = &fake_device.queues[chain->queue];
+	uint16_t before = queue->used;
+	bool wrap = queue->used_wrap;
 
 	if (fake_features & VIRTIO_F_RING_PACKED) {
 		struct virtq_packed_desc *desc =
@@ -261,7 +284,8 @@ static inline void fake_push(const struct fake_chain *chain, uint32_t written)
 		used->ring[queue->used % queue->size].length = written;
 		used->index = ++queue->used;
 	}
-	fake_device.events |= HOST_VIRTIO_EVENT_QUEUE;
+	if (fake_wants_interrupt(queue, before, wrap, chain->descriptors))
+		fake_device.events |= HOST_VIRTIO_EVENT_QUEUE;
 }
 
 static inline void fake_device_reset(void)

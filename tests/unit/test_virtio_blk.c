@@ -308,6 +308,8 @@ static void read_and_write(uint64_t features)
 
 	config(12, 4, 62);
 	disk = begin(features | BIT(2) | BIT(9));
+	client.first = 50;
+	client.sectors = 400;
 	for (unsigned i = 0; i < 50; i++) {
 		memset(buffer[i], (int)i, sizeof(buffer[i]));
 		pieces[i][0] = piece_of(buffer[i] + i % 8, 1000 + i);
@@ -322,7 +324,7 @@ static void read_and_write(uint64_t features)
 	assert_int_equal(last_error, 0);
 	for (unsigned i = 0; i < 50; i++) {
 		memset(expected, (int)i, sizeof(expected));
-		assert_memory_equal(medium + i * 4096, expected, 4096);
+		assert_memory_equal(medium + 50 * DISK_SECTOR + i * 4096, expected, 4096);
 	}
 	for (unsigned i = 0; i < 50; i++) {
 		pieces[50 + i][0] = piece_of(buffer[50 + i] + 3, 4096);

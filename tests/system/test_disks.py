@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: MIT
+"""The host's disks and its source of randomness, as a build that checks them finds them at boot."""
+
+import pytest
+
+from pilae import MIB, Machine
+from shell import ask, open_shell, run
+
+SECTOR = 512
+
+# driver/disk_check.c: what is written, and where.
+REQUESTS = 150
+BYTES = 8 * 1024
+ROOM = BYTES + 64
+
+# Ways to the devices: the kind of their names, QEMU's options, and what to add to each disk's.
+WAYS = {
+    "legacy": ("device", [], ""),
+    "modern": ("device", ["-global", "virtio-mmio.force-legacy=false"], ""),
+    "packed": ("device", ["-global", "virtio-mmio.force-legacy=false"], ",packed=on"),
+    "plain": ("device", [], ",indirect_desc=off,event_idx=off,queue-size=16"),
+    "pci": ("pci", [], ",num-queues=2"),
+    "pci-packed": ("pci", [], ",num-queues=2,packed=on,disable-legacy=on"),
+}
+
+
+def disk(folder, way, name, size, options="", drive=""):
+    """QEMU's options for a disk, whose serial number is its name."""
+    path = folder / f"{name}.img"
+    path.write_bytes(bytes(size))
+    kind, _, more = WAYS[way]
+    return ["-drive", f"file={path},if=none,format=raw,id={name}{drive}",
+            "-device", f"virtio-blk-{kind},drive={name},serial={name}{more}{options}"]
+
+
+def check_contents(path, number):
+    """What the check has left on disk `number` is there, byte for byte."""
+    data = path.read_bytes()
+    stride = len(data) // BYTES // REQUESTS * BYTES
+    for i in range(REQUESTS):
+        first = i * ROOM + i % 61
+        expected = bytes((k * 31 + (k >> 8) * 17 + number) & 0xff
+                         for k in range(first, first + BYTES))
+        at = i * 7 % REQUESTS * stride
+        assert data[at:at + BYTES] == expected, f"request {i}, at {at:#x}"
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_disks(folder, system, checking_disks, way):
+    kind, options, _ = WAYS[way]
+    system.image("kernel", b"\0" * 64)
+    system.vm("idle", kernel="kernel", memory=2 * MIB, **{"pilae,manual": True})
+    # The order of their addresses is QEMU's; over PCI they get numbers from 1 up.
+    extra = [*options,
+             *disk(folder, way, "kept", 10 * MIB, ",discard=off,write-zeroes=off"),
+             *disk(folder, way, "blocks", 3 * MIB,
+                   ",logical_block_size=4096,physical_block_size=4096", ",discard=unmap"),
+             *disk(folder, way, "fixed", 2 * MIB, "", ",readonly=on"),
+             "-device", f"virtio-rng-{kind}"]
+    with Machine(folder, "hext", system.build(), harts=2, memory="256M", limit=60,
+                 kernel=checking_disks, extra=extra) as m:
+        m.expect("disks have been checked", unless="not ok")
+        open_shell(m)
+        disks = ask(m, "disk list --json")
+        run(m, "poweroff", "powered off")
+        assert m.wait_exit() == 0
+        output = m.output()
+    assert output.count("ok disk") == 3 and "not ok" not in output
+    assert "ok entropy, 40 bytes" in output
+    assert [d["disk"] for d in disks] == ["virtio-blk0", "virtio-blk1", "virtio-blk2"]
+    by_serial = {d["serial"]: d for d in disks}
+    assert {s: d["bytes"] for s, d in by_serial.items()} == {
+        "kept": 10 * MIB, "blocks": 3 * MIB, "fixed": 2 * MIB}
+    assert by_serial["blocks"]["block_size"] == 4096
+    assert by_serial["fixed"]["read_only"] and not by_serial["kept"]["read_only"]
+    assert by_serial["kept"]["written_bytes"] == by_serial["kept"]["read_bytes"] == REQUESTS * BYTES
+    assert all(d["errors"] == (2 if d["read_only"] else 1) for d in disks)
+    paths = [d["path"] for d in disks]
+    if kind == "pci":
+        assert paths == ["pci:00:01.0", "pci:00:02.0", "pci:00:03.0"]
+    else:
+        assert paths == sorted(paths) and all(p.startswith("/soc/virtio_mmio@1000") for p in paths)
+    check_contents(folder / "kept.img", disks.index(by_serial["kept"]))
