@@ -61,7 +61,7 @@ def test_disks(folder, system, checking_disks, way):
                  kernel=checking_disks, extra=extra) as m:
         m.expect("disks have been checked", unless="not ok")
         open_shell(m)
-        disks = ask(m, "disk list --json")
+        disks = ask(m, "disk list")
         run(m, "poweroff", "powered off")
         assert m.wait_exit() == 0
         output = m.output()
