@@ -102,10 +102,14 @@ static void prepare(struct piece_of_work *work, unsigned i, enum disk_operation 
 static void submit_all(unsigned count, enum disk_operation operation)
 {
 	check.count = check.left = count;
-	for (unsigned i = 0; i < count; i++)
+	for (unsigned i = 0; i < count; i++) {
 		prepare(&check.works[i], i, operation);
-	for (unsigned i = 0; i < count; i++)
+		preempt_point();
+	}
+	for (unsigned i = 0; i < count; i++) {
 		hart_call(hart_by_index(i % hart_count()), submit, &check.works[i].request);
+		preempt_point();
+	}
 }
 
 static void submit_outside(void)

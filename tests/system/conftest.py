@@ -58,8 +58,9 @@ def measuring():
 
 @pytest.fixture(scope="session")
 def checking_disks():
-    """Pilae built so that it checks the host's disks at boot, and overwrites them."""
-    return pilae.build_variant("disks", "PILAE_CHECK_DISKS")
+    """Pilae built so that it checks the host's disks at boot, and overwrites them. It measures
+    itself as well."""
+    return pilae.build_variant("disks", "PILAE_CHECK_DISKS -DPILAE_MEASURE_IRQOFF")
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 
 import pytest
 
-from pilae import MIB, Machine
+from pilae import MIB, Machine, assemble, check_interrupts_off
 from shell import ask, open_shell, run
 
 SECTOR = 512
@@ -81,3 +81,18 @@ def test_disks(folder, system, checking_disks, way):
     else:
         assert paths == sorted(paths) and all(p.startswith("/soc/virtio_mmio@1000") for p in paths)
     check_contents(folder / "kept.img", disks.index(by_serial["kept"]))
+
+
+@pytest.mark.parametrize("way", ["legacy", "pci-packed"])
+def test_interrupts_off(folder, system, checking_disks, way):
+    """No stretch is too long while two disks are busy, beside a VM that floods its console."""
+    kind, options, _ = WAYS[way]
+    system.image("flood", assemble(folder, "flood.S", ROUNDS=400))
+    system.vm("flood", kernel="flood", memory=4 * MIB)
+    extra = [*options, *disk(folder, way, "one", 10 * MIB), *disk(folder, way, "two", 3 * MIB),
+             "-device", f"virtio-rng-{kind}"]
+    with Machine(folder, "hext", system.build(), memory="256M", icount=True, limit=120,
+                 kernel=checking_disks, extra=extra) as m:
+        m.expect("disks have been checked", unless="not ok")
+        assert m.wait_exit() == 0
+    check_interrupts_off(m)
