@@ -352,12 +352,13 @@ static bool start_some(struct host_disk *disk)
 
 static int step(struct job *job);
 
-/* Queues the job if it is needed; with the lock held, which is released. */
+/* Has the job done, once more if it is at it; with the lock held, which is released. */
 static void leave(struct host_disk *disk, bool more)
 {
 	bool queue = more && !disk->job_queued;
 
-	disk->job_queued |= more;
+	if (more)
+		disk->again = disk->job_queued = true;
 	spin_unlock(&disk->lock);
 	if (queue)
 		schedule_job(&disk->job, step);
@@ -410,6 +411,7 @@ static bool exchange(struct host_disk *disk)
 	bool more = false, worked = !disk->failed;
 
 	spin_lock(&disk->lock);
+	disk->again = false;
 	if (!disk->failed)
 		disk->failed = disk->driver->take(disk, &more) != 0;
 	if (disk->failed)
@@ -449,7 +451,6 @@ static bool do_round(struct host_disk *disk, unsigned count)
 	bool more;
 
 	disk->in_round = true;
-	disk->again = false;
 	more = exchange(disk);
 	while (count-- > 0 && deliver(disk))
 		;

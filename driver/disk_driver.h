@@ -48,7 +48,8 @@ struct host_disk {
 	struct host_disk_counts counts;
 	struct job job;
 	bool job_queued;
-	bool in_round, again; /* the boot hart's */
+	bool again;    /* there is more to do than the round that goes on knows of */
+	bool in_round; /* the boot hart's */
 };
 
 /* Makes a disk known: all that the driver sets is set. At boot. */
