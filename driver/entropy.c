@@ -17,7 +17,7 @@
 
 /* Only the first device is: one is as good as several. */
 static struct {
-	struct spinlock lock; /* guards the rest, but for `virtio` and `bytes` */
+	struct spinlock lock; /* guards the rest, but for `virtio`, `users` and `bytes` */
 	struct host_virtio *virtio;
 	struct virtqueue queue;
 	struct virtqueue_slot slots[QUEUE_SIZE];
@@ -27,7 +27,8 @@ static struct {
 	bool failed; /* or it has not been found */
 	bool job_queued;
 	struct job job;
-	uint8_t bytes[ENTROPY_BYTES_MAX]; /* the boot hart's: what is handed over */
+	unsigned users;                   /* the boot hart's, as the next */
+	uint8_t bytes[ENTROPY_BYTES_MAX]; /* what is handed over */
 } source = {.lock = SPINLOCK_INIT, .waiting = LIST_INIT(source.waiting), .failed = true};
 
 static struct entropy_request own; /* for the hypervisor's own generator */
@@ -35,6 +36,19 @@ static struct entropy_request own; /* for the hypervisor's own generator */
 bool host_entropy_available(void)
 {
 	return !__atomic_load_n(&source.failed, __ATOMIC_RELAXED);
+}
+
+bool host_entropy_attach(void)
+{
+	if (!host_entropy_available())
+		return false;
+	source.users++;
+	return true;
+}
+
+void host_entropy_detach(void)
+{
+	source.users--;
 }
 
 /* Gives the device the buffer, if somebody waits and it has not got it. The lock is held. */
@@ -194,8 +208,24 @@ static int bind(struct host_virtio *virtio)
 	return 0;
 }
 
+/* What is asked for Pilae's own use is not missed. The page stays with the queue. */
+static int unbind(struct host_virtio *virtio)
+{
+	if (virtio != source.virtio)
+		return 0;
+	if (source.users > 0)
+		return ERR_EXIST;
+	host_entropy_cancel(&own);
+	spin_lock(&source.lock);
+	source.failed = true;
+	spin_unlock(&source.lock);
+	return 0;
+}
+
 const struct host_virtio_driver host_entropy_driver = {
     .id = VIRTIO_ID_ENTROPY,
     .name = "entropy",
+    .in_use = "VMs have randomness from it",
     .bind = bind,
+    .unbind = unbind,
 };

@@ -30,6 +30,13 @@ struct entropy_request {
 /* Whether there is one that works. Any hart. */
 bool host_entropy_available(void);
 
+/*
+ * A VM is going to ask for bytes, again and again: until it detaches the source stays what it is.
+ * false: there is none. Boot hart, in a job or at boot.
+ */
+bool host_entropy_attach(void);
+void host_entropy_detach(void);
+
 /* Asks for bytes; the request is not one that waits. Any hart, no lock held; takes its lock. */
 void host_entropy_read(struct entropy_request *request);
 

@@ -477,6 +477,7 @@ static int unbind(struct host_virtio *virtio)
 const struct host_virtio_driver host_blk_driver = {
     .id = VIRTIO_ID_BLOCK,
     .name = "disk",
+    .in_use = "VMs have it, or parts of it, as their disks",
     .bind = bind,
     .unbind = unbind,
 };

@@ -536,6 +536,7 @@ static int bind(struct host_virtio *virtio)
 const struct host_virtio_driver host_console_driver = {
     .id = VIRTIO_ID_CONSOLE,
     .name = "ports",
+    .in_use = "its ports are consoles, which Pilae drives",
     .bind = bind,
 };
 

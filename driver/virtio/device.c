@@ -77,6 +77,16 @@ int host_virtio_fail(struct host_virtio *device)
 	return error;
 }
 
+static bool is_listened_to(uint32_t interrupt)
+{
+	for (const struct host_virtio *device = listening; device;
+	     device = device->next_listening) {
+		if (device->interrupt == interrupt)
+			return true;
+	}
+	return false;
+}
+
 static void stop_listening(struct host_virtio *device)
 {
 	struct host_virtio **link = &listening;
@@ -88,6 +98,8 @@ static void stop_listening(struct host_virtio *device)
 	*link = device->next_listening;
 	if (device->poll.expired)
 		timer_cancel(&device->poll);
+	else if (!is_listened_to(device->interrupt))
+		host_plic_release(device->interrupt);
 }
 
 int host_virtio_reset(struct host_virtio *device)

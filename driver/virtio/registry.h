@@ -15,6 +15,7 @@
 struct host_virtio_driver {
 	uint32_t id; /* VIRTIO_ID_… */
 	const char *name;
+	const char *in_use; /* why nobody else can have it when unbind() says so, in words */
 	/* Gets the device going; at boot. Any error: it is not used, and has failed. */
 	int (*bind)(struct host_virtio *device);
 	/*

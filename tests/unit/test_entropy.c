@@ -51,6 +51,12 @@ static void run_jobs(void)
 	}
 }
 
+void host_plic_release(uint32_t source)
+{
+	assert_ptr_equal(plic_argument, (void *)(uintptr_t)source);
+	plic_handler = NULL;
+}
+
 int host_plic_enable(uint32_t source, void (*handler)(void *argument), void *argument)
 {
 	(void)source;

@@ -31,9 +31,10 @@ static int unbind(struct host_virtio *device)
 	return unbind_error;
 }
 
-const struct host_virtio_driver host_blk_driver = {VIRTIO_ID_BLOCK, "disk", bind, unbind};
-const struct host_virtio_driver host_console_driver = {VIRTIO_ID_CONSOLE, "ports", bind, NULL};
-const struct host_virtio_driver host_entropy_driver = {VIRTIO_ID_ENTROPY, "entropy", bind, NULL};
+const struct host_virtio_driver host_blk_driver = {VIRTIO_ID_BLOCK, "disk", "", bind, unbind};
+const struct host_virtio_driver host_console_driver = {VIRTIO_ID_CONSOLE, "ports", "", bind, NULL};
+const struct host_virtio_driver host_entropy_driver = {VIRTIO_ID_ENTROPY, "entropy", "", bind,
+						       NULL};
 
 volatile void *mmu_map_registers(hpa_t address, uint64_t size)
 {
@@ -69,6 +70,11 @@ int host_virtio_pci_probe(struct host_virtio *device, struct host_pci_function *
 	    .id = functions_there[function - functions],
 	};
 	return device->id == 99 ? ERR_NOSYS : device->id ? 0 : ERR_NOENT;
+}
+
+void host_plic_release(uint32_t source)
+{
+	(void)source;
 }
 
 int host_plic_enable(uint32_t source, void (*handler)(void *argument), void *argument)
