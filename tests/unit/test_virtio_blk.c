@@ -1,564 +1,708 @@
 /* SPDX-License-Identifier: MIT */
-/* unit: driver/virtio/blk.c driver/virtio/device.c driver/virtio/queue.c driver/virtio/packed.c driver/disk.c kernel/heap.c */
-#include "tests/unit/fake_virtio_device.h"
+/* unit: device/virtio/blk.c device/virtio/blk_image.c device/virtio/device.c device/virtio/mmio.c device/virtio/vring.c vmm/copy.c */
+#include "tests/unit/virtio_fixture.h"
 
-#include "driver/disk_driver.h"
-#include "driver/plic.h"
-#include "driver/virtio/registry.h"
+#include "device/virtio/blk_image.h"
+#include "kernel/arena.h"
 #include "kernel/page.h"
+#include "kernel/pool.h"
 
-#define SECTORS 512
-#define EACH    300
+#include <stdlib.h>
 
-static struct host_virtio virtio;
-static uint8_t medium[SECTORS * DISK_SECTOR];
-static struct disk_client client;
-static struct disk_request requests[EACH];
-static unsigned back_count;
-static int last_error;
-static uint8_t answer; /* status that the device gives */
-static bool out_of_memory;
-static unsigned left_out; /* blocks of memory that were allocated */
+#define RING    (RAM_BASE + 0x1000)
+#define HEADER  (RAM_BASE + 0x3000)
+#define STATUS  (RAM_BASE + 0x3100)
+#define BUFFERS (RAM_BASE + 0x10000)
+#define SIZE    64
+
+#define T_IN           0
+#define T_OUT          1
+#define T_FLUSH        4
+#define T_GET_ID       8
+#define T_DISCARD      11
+#define T_WRITE_ZEROES 13
+
+#define S_OK     0
+#define S_IOERR  1
+#define S_UNSUPP 2
+
+#define F_RO           BIT(5)
+#define F_FLUSH        BIT(9)
+#define F_DISCARD      BIT(13)
+#define F_WRITE_ZEROES BIT(14)
+
+#define IMAGE_SIZE (5 * PAGE_SIZE + 700) /* the last sector is not whole */
+#define SECTORS    42
+
+static uint8_t data[IMAGE_SIZE], model[SECTORS * BLK_SECTOR];
+static struct arena arena;
+static struct blk blk;
+static struct blk_image image;
+static struct ring_driver driver;
+static unsigned pages_left, pages_taken;
+
+/*
+ * Memory.
+ */
+
 static void *blocks[64];
+static unsigned block_count;
 
-void *page_alloc_zeroed(unsigned order)
+static void *take_block(size_t size)
 {
-	void *block;
+	assert_in_range(block_count, 0, ARRAY_SIZE(blocks) - 1);
+	return blocks[block_count++] = aligned_alloc(PAGE_SIZE, align_up(size, PAGE_SIZE));
+}
 
-	if (out_of_memory)
-		return NULL;
-	block = aligned_alloc(PAGE_SIZE, PAGE_SIZE << order);
-	assert_non_null(block);
-	memset(block, 0, PAGE_SIZE << order);
-	assert_true(left_out < ARRAY_SIZE(blocks));
-	blocks[left_out++] = block;
+void *arena_alloc(struct arena *from, size_t size)
+{
+	void *block = take_block(size);
+
+	assert_ptr_equal(from, &arena);
+	memset(block, 0, size);
 	return block;
 }
 
-static struct job *queued_job;
-
-void schedule_job(struct job *job, int (*step)(struct job *job))
+void *page_alloc(unsigned order)
 {
-	assert_null(queued_job);
-	job->step = step;
-	queued_job = job;
+	void *page;
+
+	assert_int_equal(order, 0);
+	if (pages_left == 0)
+		return NULL;
+	pages_left--;
+	page = take_block(PAGE_SIZE);
+	/* Somebody else's secrets. */
+	memset(page, 0xdb, PAGE_SIZE);
+	return page;
 }
 
-static void run_jobs(void)
+bool pool_reclaim(void)
 {
-	while (queued_job) {
-		struct job *job = queued_job;
+	return false;
+}
 
-		queued_job = NULL;
-		if (job->step(job) == ERR_AGAIN)
-			queued_job = job;
+void arena_adopt_pages(struct arena *by, void *block, unsigned order, enum arena_use use)
+{
+	assert_ptr_equal(by, &arena);
+	assert_non_null(block);
+	assert_int_equal(order, 0);
+	assert_int_equal(use, ARENA_OBJECTS);
+	pages_taken++;
+}
+
+/*
+ * The disk's driver.
+ */
+
+static void begin(bool legacy)
+{
+	slot.device = &blk.device;
+	plug(&blk.device);
+	blk.device.irq = test_line();
+	if (legacy) {
+		wr(R_PAGE_SIZE, 16);
+		wr(R_QUEUE_SIZE, SIZE);
+		wr(R_QUEUE_ALIGN, 64);
+		wr(R_QUEUE_PFN, RING >> 4);
+		driver = driver_init(RING, SIZE);
+		finish_setup();
+	} else {
+		begin_setup(blk.device.features);
+		driver = set_queue(0, RING, SIZE);
+		finish_setup();
 	}
 }
 
-static void (*plic_handler)(void *argument);
-static void *plic_argument;
-
-void host_plic_release(uint32_t source)
+static void make_disk(bool read_only)
 {
-	assert_int_equal(source, 9);
-	plic_handler = NULL;
-}
-
-int host_plic_enable(uint32_t source, void (*handler)(void *argument), void *argument)
-{
-	assert_int_equal(source, 9);
-	plic_handler = handler;
-	plic_argument = argument;
-	return 0;
-}
-
-static void interrupt(void)
-{
-	plic_handler(plic_argument);
-	run_jobs();
-}
-
-uint64_t time_now(void)
-{
-	return 0;
-}
-
-void timer_init(struct timer *timer, void (*expired)(struct timer *timer))
-{
-	(void)timer;
-	(void)expired;
-}
-
-void timer_set(struct timer *timer, uint64_t deadline)
-{
-	(void)timer;
-	(void)deadline;
-}
-
-void timer_cancel(struct timer *timer)
-{
-	(void)timer;
-}
-
-static void config(unsigned offset, unsigned size, uint64_t value)
-{
-	memcpy(fake_device.config + offset, &value, size);
+	guest_reset();
+	pages_left = 16;
+	pages_taken = 0;
+	for (unsigned i = 0; i < IMAGE_SIZE; i++)
+		data[i] = (uint8_t)(i * 7 + i / 509);
+	memset(model, 0, sizeof(model));
+	memcpy(model, data, IMAGE_SIZE);
+	assert_int_equal(blk_image_init(&image, data, IMAGE_SIZE, read_only, &arena), 0);
+	assert_int_equal(
+	    blk_init(&blk, &image.backend, "system", &ring_vm, (struct irq_line){0}, false, &arena),
+	    0);
+	begin(false);
 }
 
 static int setup(void **state)
 {
 	(void)state;
-	fake_reset();
-	fake_device_reset();
-	platform.timebase = 10000000;
-	memset(&virtio, 0, sizeof(virtio));
-	virtio.transport = &fake_transport;
-	virtio.id = VIRTIO_ID_BLOCK;
-	virtio.interrupt = 9;
-	strcpy(virtio.name, "virtio-blk0");
-	queued_job = NULL;
-	back_count = 0;
-	answer = 0;
-	out_of_memory = false;
-	for (unsigned i = 0; i < sizeof(medium); i++)
-		medium[i] = (uint8_t)(i * 7 + i / 512);
-	config(0, 8, SECTORS);
+	make_disk(false);
 	return 0;
 }
 
 static int teardown(void **state)
 {
 	(void)state;
-	host_virtio_reset(&virtio);
-	while (host_disk_count()) {
-		list_init(&host_disk_by_index(0)->clients);
-		host_disk_remove(host_disk_by_index(0));
-	}
-	while (left_out)
-		free(blocks[--left_out]);
+	while (block_count)
+		free(blocks[--block_count]);
 	return 0;
 }
 
-/* The bytes of the pieces in a row; the last of the writable ones is the status. */
-static void transfer(const struct fake_chain *chain, unsigned first, unsigned count, uint8_t *bytes,
-		     bool to_driver)
+static void put_header(uint32_t type, uint64_t sector)
 {
-	for (unsigned i = first; i < first + count; i++) {
-		void *memory = (void *)chain->pieces[i].address.v;
-
-		memcpy(to_driver ? memory : bytes, to_driver ? bytes : memory,
-		       chain->pieces[i].length);
-		bytes += chain->pieces[i].length;
-	}
+	guest_put(HEADER, type, 4);
+	guest_put(HEADER + 4, 0, 4);
+	guest_put(HEADER + 8, sector, 8);
+	guest_put(STATUS, 0xee, 1);
 }
 
-/* Virtio 1.3, 5.2.6: what a device does with a request. Returns how much it has written. */
-static uint32_t carry_out(const struct fake_chain *chain)
+/* Performs the chain that begins with descriptor 0; gives the status and what was written. */
+static unsigned perform(uint32_t *written)
 {
-	struct {
-		uint32_t type, reserved;
-		uint64_t sector;
-	} header;
-	struct {
-		uint64_t sector;
-		uint32_t sectors, flags;
-	} range;
-	unsigned count = chain->readable + chain->writable;
-	uint8_t *status = (uint8_t *)chain->pieces[count - 1].address.v;
+	uint32_t head;
 
-	assert_int_equal(chain->pieces[0].length, 16);
-	assert_int_equal(chain->pieces[count - 1].length, 1);
-	assert_true(chain->readable >= 1 && chain->writable >= 1);
-	memcpy(&header, (void *)chain->pieces[0].address.v, sizeof(header));
-	assert_int_equal(header.reserved, 0);
-	switch (header.type) {
-	case 0:
-		assert_int_equal(chain->readable, 1);
-		transfer(chain, 1, count - 2, medium + header.sector * DISK_SECTOR, true);
-		break;
-	case 1:
-		assert_int_equal(chain->writable, 1);
-		transfer(chain, 1, count - 2, medium + header.sector * DISK_SECTOR, false);
-		break;
-	case 4:
-		assert_int_equal(count, 2);
-		break;
-	case 8:
-		assert_int_equal(count, 3);
-		assert_int_equal(chain->pieces[1].length, 20);
-		memcpy((void *)chain->pieces[1].address.v, "serial \x01number\0garbage", 20);
-		break;
-	case 11:
-	case 13:
-		assert_int_equal(count, 3);
-		assert_int_equal(chain->pieces[1].length, 16);
-		memcpy(&range, (void *)chain->pieces[1].address.v, sizeof(range));
-		memset(medium + range.sector * DISK_SECTOR, header.type == 13 ? 0 : 0xdd,
-		       range.sectors * DISK_SECTOR);
-		assert_true(header.type == 13 || range.flags == 0);
-		break;
-	default:
-		assert_true(false);
-	}
-	*status = answer;
-	return 1;
+	driver_offer(&driver, 0);
+	wr(R_NOTIFY, 0);
+	run_all();
+	assert_true(driver_take(&driver, &head, written));
+	assert_int_equal(head, 0);
+	assert_int_equal(rd(R_STATUS) & S_NEEDS_RESET, 0);
+	return (unsigned)guest_get(STATUS, 1);
 }
 
-/* Carries out all that was given to it, the last first if so. */
-static unsigned work(bool backwards)
+/* Header, one buffer (if it has a size) and the status. */
+static unsigned request(uint32_t type, uint64_t sector, uint32_t size, uint32_t *written)
 {
-	static struct fake_chain chains[EACH];
-	unsigned count = 0;
+	unsigned flags = type == T_OUT || type == T_DISCARD || type == T_WRITE_ZEROES ? 0 : D_WRITE;
 
-	for (unsigned i = 0; i < FAKE_QUEUES; i++) {
-		while (fake_pop(i, &chains[count]))
-			count++;
-	}
-	for (unsigned i = 0; i < count; i++) {
-		const struct fake_chain *chain = &chains[backwards ? count - 1 - i : i];
-
-		fake_push(chain, carry_out(chain));
-	}
-	interrupt();
-	return count;
+	put_header(type, sector);
+	driver_describe(&driver, 0, HEADER, 16, D_NEXT, size ? 1 : 2);
+	driver_describe(&driver, 1, BUFFERS, size, flags | D_NEXT, 2);
+	driver_describe(&driver, 2, STATUS, 1, D_WRITE, 0);
+	return perform(written);
 }
 
-static struct host_disk *begin(uint64_t features)
+static void expect(uint32_t type, uint64_t sector, uint32_t size, unsigned status)
 {
-	const char *other;
-	struct host_disk *disk;
+	uint32_t written;
 
-	fake_device.offered |= features;
-	assert_int_equal(host_blk_driver.bind(&virtio), 0);
-	assert_true(fake_device.status & 4);
-	disk = host_disk_by_index(0);
-	client = (struct disk_client){.disk = disk, .name = "web", .weight = 100};
-	assert_int_equal(disk_client_init(&client, &other), 0);
-	return disk;
+	assert_int_equal(request(type, sector, size, &written), status);
 }
 
-static void done(struct disk_request *request, int error)
+static void assert_reads(uint64_t sector, unsigned count)
 {
-	(void)request;
-	back_count++;
-	last_error = error;
+	uint32_t written;
+
+	memset(ram + (BUFFERS - RAM_BASE), 0x55, count * BLK_SECTOR + 1);
+	assert_int_equal(request(T_IN, sector, count * BLK_SECTOR, &written), S_OK);
+	assert_int_equal(written, count * BLK_SECTOR + 1);
+	assert_memory_equal(ram + (BUFFERS - RAM_BASE), model + sector * BLK_SECTOR,
+			    count * BLK_SECTOR);
+	assert_int_equal(guest_get(BUFFERS + count * BLK_SECTOR, 1), 0x55);
 }
 
-static void submit(unsigned i, enum disk_operation operation, uint64_t sector, uint32_t sectors,
-		   const struct virtqueue_buffer *pieces, unsigned count)
+static void write_sectors(uint64_t sector, unsigned count, uint8_t with)
 {
-	requests[i] = (struct disk_request){.operation = operation,
-					    .sector = sector,
-					    .sectors = sectors,
-					    .pieces = pieces,
-					    .piece_count = count,
-					    .done = done};
-	disk_submit(&client, &requests[i]);
+	uint32_t written;
+
+	memset(ram + (BUFFERS - RAM_BASE), with, count * BLK_SECTOR);
+	memset(model + sector * BLK_SECTOR, with, count * BLK_SECTOR);
+	assert_int_equal(request(T_OUT, sector, count * BLK_SECTOR, &written), S_OK);
+	assert_int_equal(written, 1);
 }
 
-static struct virtqueue_buffer piece_of(void *start, uint32_t length)
+static void put_range(unsigned n, uint64_t sector, uint32_t count, uint32_t flags)
 {
-	return (struct virtqueue_buffer){HPA((uint64_t)start), length};
+	guest_put(BUFFERS + 16 * n, sector, 8);
+	guest_put(BUFFERS + 16 * n + 8, count, 4);
+	guest_put(BUFFERS + 16 * n + 12, flags, 4);
 }
 
-static void test_info(void **state)
+static void test_config(void **state)
 {
-	const struct host_disk_info *info;
+	const uint64_t transport = VIRTIO_F_VERSION_1 | VRING_F_INDIRECT_DESC | VRING_F_EVENT_IDX;
 
 	(void)state;
-	config(8, 4, 4096);
-	config(12, 4, 30);
-	config(20, 4, 2048);
-	config(36, 4, 99);
-	config(44, 4, 8);
-	config(48, 4, 77);
-	config(0, 8, SECTORS + 3);
-	info = host_disk_info(begin(BIT(1) | BIT(2) | BIT(6) | BIT(9) | BIT(13) | BIT(14)));
-	assert_int_equal(info->sectors, SECTORS);
-	assert_int_equal(info->block_size, 2048);
-	assert_int_equal(info->piece_max, 4096);
-	assert_int_equal(info->segments_max, 30);
-	assert_true(info->can_flush && info->can_discard && info->can_write_zeroes);
-	assert_false(info->read_only);
-	assert_int_equal(info->discard_max, 99);
-	assert_int_equal(info->discard_alignment, 8);
-	assert_int_equal(info->write_zeroes_max, 77);
-	assert_string_equal(info->serial, "");
-	assert_int_equal(work(false), 1);
-	assert_string_equal(info->serial, "serialnumber");
-	assert_int_equal(client.sectors, SECTORS);
+	assert_int_equal(rd(R_DEVICE_ID), 2);
+	assert_int_equal(rd_sized(R_CONFIG, 8), SECTORS);
+	assert_int_equal(rd(R_CONFIG + 12), 254);
+	assert_int_equal(rd(R_CONFIG + 20), 512);
+	assert_int_equal(rd_sized(R_CONFIG + 24, 1), 3);
+	assert_int_equal(rd_sized(R_CONFIG + 34, 2), 1);
+	assert_int_equal(rd(R_CONFIG + 40), BLK_RANGES_MAX);
+	assert_int_equal(rd(R_CONFIG + 44), 1);
+	assert_int_equal(rd(R_CONFIG + 52), BLK_RANGES_MAX);
+	assert_int_equal(rd(R_CONFIG + 60), UINT32_MAX);
+	assert_int_equal(blk.device.features, transport | 0x6444);
+	make_disk(true);
+	assert_int_equal(blk.device.features, transport | 0x464);
+	assert_int_equal(rd(R_CONFIG + 36), 0);
 }
 
-/* One that says nothing of itself can be given a piece at a time. */
-static void test_plain(void **state)
+static void test_read(void **state)
 {
-	const struct host_disk_info *info;
+	(void)state;
+	assert_reads(0, 1);
+	assert_reads(1, 1);
+	assert_reads(7, 2);
+	assert_reads(0, SECTORS);
+	/* Behind the image's end there are zeroes. */
+	assert_reads(SECTORS - 1, 1);
+	assert_int_equal(pages_taken, 0);
+	assert_true(line);
+}
+
+static void test_ends(void **state)
+{
+	uint32_t written;
 
 	(void)state;
-	fake_device.legacy = virtio.legacy = true;
-	fake_device.offered = 0;
-	fake_device.queue_max = 8;
-	info = host_disk_info(begin(0));
-	assert_int_equal(info->block_size, 512);
-	assert_int_equal(info->segments_max, 1);
-	assert_false(info->can_flush || info->can_discard || info->can_write_zeroes);
-	assert_int_equal(fake_device.queues[0].size, 8);
+	expect(T_IN, SECTORS, 512, S_IOERR);
+	expect(T_IN, SECTORS - 1, 1024, S_IOERR);
+	expect(T_IN, UINT64_MAX, 512, S_IOERR);
+	expect(T_IN, UINT64_MAX / 512, 1024, S_IOERR);
+	expect(T_OUT, SECTORS, 512, S_IOERR);
+	expect(T_OUT, SECTORS - 1, 1024, S_IOERR);
+	expect(T_IN, 0, 511, S_IOERR);
+	expect(T_IN, 0, 513, S_IOERR);
+	expect(T_OUT, 0, 100, S_IOERR);
+	assert_int_equal(request(T_IN, SECTORS, 512, &written), S_IOERR);
+	/* 2.7.8: no byte of the buffer before the status has been written. */
+	assert_int_equal(written, 0);
+	assert_int_equal(request(T_OUT, SECTORS, 512, &written), S_IOERR);
+	assert_int_equal(written, 1);
+	expect(T_IN, 0, 0, S_OK);
+	expect(T_OUT, SECTORS, 0, S_OK);
+	expect(T_OUT, SECTORS + 1, 0, S_IOERR);
+	assert_int_equal(pages_taken, 0);
 }
 
-/* Writes and reads pieces of any alignment, many at a time, in any order of completion. */
-static void read_and_write(uint64_t features)
+static void test_write(void **state)
 {
-	static uint8_t buffer[100][4096 + 8], expected[4096];
-	static struct virtqueue_buffer pieces[100][3];
-	struct host_disk *disk;
-
-	config(12, 4, 62);
-	disk = begin(features | BIT(2) | BIT(9));
-	client.first = 50;
-	client.sectors = 400;
-	for (unsigned i = 0; i < 50; i++) {
-		memset(buffer[i], (int)i, sizeof(buffer[i]));
-		pieces[i][0] = piece_of(buffer[i] + i % 8, 1000 + i);
-		pieces[i][1] = piece_of(buffer[i] + i % 8 + 1000 + i, 1);
-		pieces[i][2] = piece_of(buffer[i] + i % 8 + 1001 + i, 4096 - 1001 - i);
-		submit(i, DISK_WRITE, i * 8, 8, pieces[i], 3);
-	}
-	submit(50, DISK_FLUSH, 0, 0, NULL, 0);
-	while (work(true))
-		;
-	assert_int_equal(back_count, 51);
-	assert_int_equal(last_error, 0);
-	for (unsigned i = 0; i < 50; i++) {
-		memset(expected, (int)i, sizeof(expected));
-		assert_memory_equal(medium + 50 * DISK_SECTOR + i * 4096, expected, 4096);
-	}
-	for (unsigned i = 0; i < 50; i++) {
-		pieces[50 + i][0] = piece_of(buffer[50 + i] + 3, 4096);
-		submit(i, DISK_READ, i * 8, 8, pieces[50 + i], 1);
-	}
-	while (work(false))
-		;
-	assert_int_equal(back_count, 101);
-	for (unsigned i = 0; i < 50; i++) {
-		memset(expected, (int)i, sizeof(expected));
-		assert_memory_equal(buffer[50 + i] + 3, expected, 4096);
-	}
-	assert_int_equal(disk_client_in_flight(&client), 0);
-	assert_int_equal(disk->started, 0);
+	(void)state;
+	write_sectors(3, 1, 0x11);
+	assert_int_equal(pages_taken, 1);
+	assert_reads(0, SECTORS);
+	write_sectors(7, 2, 0x22);
+	assert_int_equal(pages_taken, 2);
+	write_sectors(8, 9, 0x33);
+	assert_int_equal(pages_taken, 3);
+	/* The last page, part of which is behind the image. */
+	write_sectors(SECTORS - 1, 1, 0x44);
+	assert_reads(0, SECTORS);
+	/* The image itself is as it was: others use it, too. */
+	assert_int_equal(data[3 * 512], (uint8_t)(3 * 512 * 7 + 3 * 512 / 509));
 }
 
-static void test_read_and_write(void **state)
+static void test_read_only(void **state)
 {
-	static const uint64_t features[] = {VIRTIO_F_INDIRECT_DESC, VIRTIO_F_EVENT_IDX,
-					    VIRTIO_F_RING_PACKED};
-
-	for (unsigned set = 0; set < 8; set++) {
-		uint64_t all = 0;
-
-		for (unsigned i = 0; i < 3; i++)
-			all |= set & BIT(i) ? features[i] : 0;
-		read_and_write(all);
-		teardown(state);
-		setup(state);
-	}
+	(void)state;
+	make_disk(true);
+	assert_reads(0, SECTORS);
+	expect(T_OUT, 0, 512, S_IOERR);
+	expect(T_OUT, 0, 0, S_IOERR);
+	put_range(0, 0, 1, 0);
+	expect(T_DISCARD, 0, 16, S_UNSUPP);
+	expect(T_WRITE_ZEROES, 0, 16, S_UNSUPP);
+	assert_reads(0, SECTORS);
 }
 
 static void test_others(void **state)
 {
-	struct disk_request *request = &requests[0];
+	static const uint32_t types[] = {2, 3, T_FLUSH, 5, 9, 10, 12, 14, 0x80000000, UINT32_MAX};
+	uint32_t written;
 
 	(void)state;
-	config(36, 4, 100);
-	config(48, 4, 100);
-	begin(BIT(13) | BIT(14));
-	client.first = 16;
-	client.sectors = 100;
-	submit(0, DISK_WRITE_ZEROES, 8, 8, NULL, 0);
-	work(false);
-	for (unsigned i = 0; i < 8 * 512; i++)
-		assert_int_equal(medium[24 * 512 + i], 0);
-	assert_int_not_equal(medium[23 * 512 + 1] | medium[32 * 512 + 1], 0);
-	request->unmap = true;
-	disk_submit(&client, request);
-	work(false);
-	submit(0, DISK_DISCARD, 0, 1, NULL, 0);
-	work(false);
-	assert_int_equal(medium[16 * 512], 0xdd);
-	assert_int_equal(back_count, 3);
-	assert_int_equal(last_error, 0);
-}
-
-static void test_errors(void **state)
-{
-	static uint8_t buffer[512];
-	struct virtqueue_buffer piece = piece_of(buffer, 512);
-
-	(void)state;
-	begin(0);
-	work(false);
-	answer = 1;
-	submit(0, DISK_READ, 0, 1, &piece, 1);
-	work(false);
-	assert_int_equal(last_error, ERR_IO);
-	answer = 2;
-	submit(0, DISK_READ, 0, 1, &piece, 1);
-	work(false);
-	assert_int_equal(last_error, ERR_NOSYS);
-	answer = 0;
-	submit(0, DISK_READ, 0, 1, &piece, 1);
-	work(false);
-	assert_int_equal(last_error, 0);
-	assert_int_equal(back_count, 3);
-}
-
-static void assert_given_up(unsigned count)
-{
-	struct virtqueue_buffer piece = piece_of(medium, 512);
-	unsigned resets = fake_device.resets;
-
-	assert_int_equal(back_count, count);
-	assert_int_equal(last_error, ERR_IO);
-	assert_int_equal(fake_device.status, 128);
-	assert_int_equal(disk_client_in_flight(&client), 0);
-	submit(0, DISK_READ, 0, 1, &piece, 1);
-	run_jobs();
-	assert_int_equal(back_count, count + 1);
-	assert_int_equal(last_error, ERR_IO);
-	assert_int_equal(fake_device.resets, resets);
-}
-
-/* A status that there is not, or none at all. */
-static void test_nonsense(void **state)
-{
-	static uint8_t buffer[100][512];
-	static struct virtqueue_buffer pieces[100];
-
-	(void)state;
-	for (unsigned i = 0; i < 100; i++)
-		pieces[i] = piece_of(buffer[i], 512);
-	begin(VIRTIO_F_INDIRECT_DESC);
-	work(false);
-	for (unsigned i = 0; i < 100; i++)
-		submit(i, DISK_READ, i, 1, &pieces[i], 1);
-	answer = 3;
-	work(false);
-	assert_given_up(100);
-}
-
-static void test_broken_ring(void **state)
-{
-	struct virtqueue_buffer piece = piece_of(medium, 512);
-	struct fake_chain chain;
-
-	for (unsigned packed = 0; packed < 2; packed++) {
-		begin(packed ? VIRTIO_F_RING_PACKED : 0);
-		work(false);
-		for (unsigned i = 0; i < 10; i++)
-			submit(i, DISK_READ, i, 1, &piece, 1);
-		assert_true(fake_pop(0, &chain));
-		fake_push(&chain, carry_out(&chain));
-		fake_push(&chain, 1);
-		interrupt();
-		assert_given_up(10);
-		teardown(state);
-		setup(state);
+	for (unsigned i = 0; i < ARRAY_SIZE(types); i++) {
+		assert_int_equal(request(types[i], 0, 0, &written), S_UNSUPP);
+		assert_int_equal(written, 1);
 	}
 }
 
-/* Each hart has its queue. */
-static void test_queues(void **state)
+static void test_get_id(void **state)
 {
-	struct virtqueue_buffer piece = piece_of(medium, 512);
-	struct fake_chain chain;
+	uint32_t written;
 
 	(void)state;
-	fake_device.queue_count = 3;
-	config(34, 2, 4);
-	begin(BIT(12));
-	work(false);
-	for (unsigned i = 0; i < FAKE_HARTS; i++) {
-		present_hart = &harts[i];
-		submit(i, DISK_READ, i, 1, &piece, 1);
-	}
-	present_hart = &harts[0];
-	assert_true(fake_pop(0, &chain));
-	fake_push(&chain, carry_out(&chain));
-	assert_true(fake_pop(0, &chain));
-	fake_push(&chain, carry_out(&chain));
-	assert_false(fake_pop(0, &chain));
-	for (unsigned i = 1; i < 3; i++) {
-		assert_int_equal(fake_device.queues[i].notices, 1);
-		assert_true(fake_pop(i, &chain));
-		fake_push(&chain, carry_out(&chain));
-		assert_false(fake_pop(i, &chain));
-	}
-	interrupt();
-	assert_int_equal(back_count, FAKE_HARTS);
-	assert_int_equal(last_error, 0);
+	memset(ram + (BUFFERS - RAM_BASE), 0x55, 32);
+	assert_int_equal(request(T_GET_ID, 77, 20, &written), S_OK);
+	assert_int_equal(written, 21);
+	assert_memory_equal(ram + (BUFFERS - RAM_BASE), "system\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 20);
+	assert_int_equal(guest_get(BUFFERS + 20, 1), 0x55);
+	assert_int_equal(request(T_GET_ID, 0, 3, &written), S_OK);
+	assert_int_equal(written, 4);
+	assert_int_equal(request(T_GET_ID, 0, 30, &written), S_OK);
+	assert_int_equal(written, 20);
 }
 
-static void assert_unusable(int error)
-{
-	assert_int_equal(host_blk_driver.bind(&virtio), error);
-	assert_int_equal(host_disk_count(), 0);
-	assert_false(fake_device.status & 4);
-	teardown(NULL);
-	setup(NULL);
-}
-
-static void test_unusable(void **state)
+static void test_zeroes(void **state)
 {
 	(void)state;
-	fake_device.refuses_features = true;
-	assert_unusable(ERR_IO);
-	fake_device.offered = 0;
-	assert_unusable(ERR_IO);
-	out_of_memory = true;
-	assert_unusable(ERR_NOMEM);
-	fake_device.refuses_queues = true;
-	assert_unusable(ERR_EXIST);
-	fake_device.queue_count = 0;
-	assert_unusable(ERR_NOENT);
-	fake_device.queue_max = 2;
-	assert_unusable(ERR_NOENT);
-	config(0, 8, UINT64_MAX);
-	assert_unusable(ERR_INVAL);
-	for (unsigned i = 0; i < 4; i++) {
-		static const uint32_t sizes[] = {0, 256, 1000, 1U << 31};
-
-		fake_device.offered |= BIT(6);
-		config(20, 4, sizes[i]);
-		assert_unusable(ERR_INVAL);
-	}
-	fake_device.offered |= BIT(1);
-	config(8, 4, 511);
-	assert_unusable(ERR_INVAL);
+	write_sectors(8, 8, 0x11);
+	/* Parts of pages, a page that is the VM's own, and one that is not. */
+	put_range(0, 6, 20, 0);
+	expect(T_WRITE_ZEROES, 0, 16, S_OK);
+	memset(model + 6 * 512, 0, 20 * 512);
+	assert_reads(0, SECTORS);
+	assert_int_equal(pages_taken, 3);
+	put_range(0, 0, 1, 1);
+	put_range(1, SECTORS - 1, 1, 0);
+	put_range(2, 5, 0, 0);
+	expect(T_WRITE_ZEROES, 0, 48, S_OK);
+	memset(model, 0, 512);
+	memset(model + (SECTORS - 1) * 512, 0, 512);
+	assert_reads(0, SECTORS);
+	put_range(0, 16, 2, 0);
+	expect(T_DISCARD, 0, 16, S_OK);
+	memset(model + 16 * 512, 0, 1024);
+	assert_reads(0, SECTORS);
+	/* A page that was cleared without memory of its own is written to. */
+	write_sectors(18, 1, 0x77);
+	assert_reads(0, SECTORS);
 }
 
-static void test_unbind(void **state)
+static void test_bad_ranges(void **state)
 {
 	(void)state;
-	begin(0);
-	assert_int_equal(host_blk_driver.unbind(&virtio), ERR_EXIST);
-	disk_client_quit(&client);
-	assert_int_equal(host_blk_driver.unbind(&virtio), 0);
-	assert_int_equal(host_disk_count(), 0);
+	expect(T_WRITE_ZEROES, 0, 0, S_IOERR);
+	expect(T_WRITE_ZEROES, 0, 15, S_IOERR);
+	expect(T_WRITE_ZEROES, 0, 17, S_IOERR);
+	for (unsigned i = 0; i <= BLK_RANGES_MAX; i++)
+		put_range(i, 0, 1, 0);
+	expect(T_WRITE_ZEROES, 0, 16 * (BLK_RANGES_MAX + 1), S_IOERR);
+	put_range(0, 0, 1, 2);
+	expect(T_WRITE_ZEROES, 0, 16, S_UNSUPP);
+	put_range(0, 0, 1, 0x80000001);
+	expect(T_WRITE_ZEROES, 0, 16, S_UNSUPP);
+	/* 5.2.6.2: discarding takes no flag at all. */
+	put_range(0, 0, 1, 1);
+	expect(T_DISCARD, 0, 16, S_UNSUPP);
+	put_range(0, SECTORS, 1, 0);
+	expect(T_DISCARD, 0, 16, S_IOERR);
+	put_range(0, UINT64_MAX, 2, 0);
+	expect(T_DISCARD, 0, 16, S_IOERR);
+	put_range(0, 0, UINT32_MAX, 0);
+	expect(T_DISCARD, 0, 16, S_IOERR);
+	/* All are looked at before the first is done. */
+	put_range(0, 0, 1, 0);
+	put_range(1, 0, SECTORS + 1, 0);
+	expect(T_WRITE_ZEROES, 0, 32, S_IOERR);
+	assert_reads(0, SECTORS);
+	assert_int_equal(pages_taken, 0);
+}
+
+/* 2.7.4: buffers may be cut anywhere. */
+static void test_framing(void **state)
+{
+	uint32_t written;
+
+	(void)state;
+	put_header(T_IN, 1);
+	driver_describe(&driver, 0, HEADER, 3, D_NEXT, 1);
+	driver_describe(&driver, 1, HEADER + 3, 13, D_NEXT, 2);
+	driver_describe(&driver, 2, BUFFERS, 1, D_NEXT | D_WRITE, 3);
+	driver_describe(&driver, 3, BUFFERS + 1, 600, D_NEXT | D_WRITE, 4);
+	driver_describe(&driver, 4, BUFFERS + 601, 424, D_WRITE, 0);
+	driver_offer(&driver, 0);
+	wr(R_NOTIFY, 0);
+	run_all();
+	assert_true(driver_take(&driver, &(uint32_t){0}, &written));
+	assert_int_equal(written, 1025);
+	assert_memory_equal(ram + (BUFFERS - RAM_BASE), model + 512, 1024);
+	assert_int_equal(guest_get(BUFFERS + 1024, 1), S_OK);
+
+	put_header(T_OUT, 1);
+	memset(ram + (HEADER - RAM_BASE) + 16, 0x99, 512);
+	driver_describe(&driver, 0, HEADER, 200, D_NEXT, 1);
+	driver_describe(&driver, 1, HEADER + 200, 328, D_NEXT, 2);
+	driver_describe(&driver, 2, BUFFERS, 1, D_WRITE, 0);
+	perform(&written);
+	memset(model + 512, 0x99, 512);
+	assert_int_equal(written, 1);
+	assert_reads(0, SECTORS);
+}
+
+static void expect_needs_reset(void)
+{
+	driver_offer(&driver, 0);
+	wr(R_NOTIFY, 0);
+	run_all();
+	assert_true(rd(R_STATUS) & S_NEEDS_RESET);
+	assert_int_equal(driver_used_index(&driver), 0);
+}
+
+static void test_no_room_for_header_or_status(void **state)
+{
+	(void)state;
+	put_header(T_IN, 0);
+	driver_describe(&driver, 0, HEADER, 15, D_NEXT, 1);
+	driver_describe(&driver, 1, STATUS, 1, D_WRITE, 0);
+	expect_needs_reset();
+	make_disk(false);
+	put_header(T_OUT, 0);
+	driver_describe(&driver, 0, HEADER, 16, D_NEXT, 1);
+	driver_describe(&driver, 1, BUFFERS, 512, 0, 0);
+	expect_needs_reset();
+	/* It is of use again after a reset. */
+	memset(ram, 0, 0x3000);
+	begin(false);
+	assert_reads(0, 1);
+}
+
+static void test_no_memory(void **state)
+{
+	(void)state;
+	pages_left = 1;
+	write_sectors(0, 1, 0x11);
+	expect(T_OUT, 8, 512, S_IOERR);
+	write_sectors(1, 1, 0x22);
+	assert_reads(0, SECTORS);
+}
+
+/* Written pages outlive a reset, by the guest or of the machine. */
+static void test_resets(void **state)
+{
+	(void)state;
+	write_sectors(5, 3, 0x66);
+	memset(ram, 0, 0x3000);
+	begin(false);
+	assert_reads(0, SECTORS);
+	virtio_device_power_up(&blk.device);
+	memset(ram, 0, 0x3000);
+	begin(false);
+	assert_reads(0, SECTORS);
+	assert_int_equal(pages_taken, 1);
+}
+
+static void test_legacy(void **state)
+{
+	(void)state;
+	assert_int_equal(
+	    blk_init(&blk, &image.backend, "old", &ring_vm, (struct irq_line){0}, true, &arena), 0);
+	begin(true);
+	write_sectors(4, 2, 0x12);
+	assert_reads(0, SECTORS);
+}
+
+/* A request is cut up, and one that is half done is forgotten by a reset. */
+static void test_reset_in_the_midst(void **state)
+{
+	(void)state;
+	put_header(T_IN, 0);
+	driver_describe(&driver, 0, HEADER, 16, D_NEXT, 1);
+	driver_describe(&driver, 1, BUFFERS, SECTORS * 512, D_NEXT | D_WRITE, 2);
+	driver_describe(&driver, 2, STATUS, 1, D_WRITE, 0);
+	driver_offer(&driver, 0);
+	hart.reschedule = 1;
+	wr(R_NOTIFY, 0);
+	vcpu_work = 0;
+	virtio_device_work(&blk.device);
+	hart.reschedule = 0;
+	assert_non_null(blk.current);
+	assert_int_equal(driver_used_index(&driver), 0);
+	wr(R_STATUS, 0);
+	assert_null(blk.current);
+	run_all();
+	assert_int_equal(driver_used_index(&driver), 0);
+	memset(ram, 0, 0x3000);
+	begin(false);
+	assert_reads(0, SECTORS);
+}
+
+/* Random requests in random pieces, against a model. */
+static void test_random(void **state)
+{
+	(void)state;
+	srand(7);
+	for (unsigned round = 0; round < 3000; round++) {
+		uint64_t sector = (unsigned)rand() % SECTORS;
+		unsigned count = 1 + (unsigned)rand() % (SECTORS - (unsigned)sector);
+
+		switch (rand() % 4) {
+		case 0:
+			write_sectors(sector, count, (uint8_t)rand());
+			break;
+		case 1:
+			put_range(0, sector, count, 0);
+			expect(T_WRITE_ZEROES, 0, 16, S_OK);
+			memset(model + sector * 512, 0, count * 512);
+			break;
+		case 2:
+			memset(ram, 0, 0x3000);
+			begin(false);
+			break;
+		default:
+			assert_reads(sector, count);
+			break;
+		}
+	}
+	assert_reads(0, SECTORS);
+	assert_in_range(pages_taken, 1, 6);
+}
+
+/*
+ * A backend whose requests a driver of the host's has.
+ */
+
+static struct blk_request *begun[4];
+static unsigned begun_count;
+
+static int begin_request(struct blk_backend *backend, struct blk_request *of)
+{
+	(void)backend;
+	blk_request_begin(of);
+	assert_in_range(begun_count, 0, 3);
+	begun[begun_count++] = of;
+	return BLK_BEGUN;
+}
+
+static const struct blk_backend_ops slow_ops = {begin_request};
+static struct blk_backend slow = {
+    .ops = &slow_ops,
+    .sectors = 100,
+    .block_size = 4096,
+    .can_flush = true,
+    .can_write_zeroes = true,
+    .range_sectors = 50,
+    .depth = 4,
+};
+
+static void end(unsigned n, int result)
+{
+	struct blk_request *of = begun[n];
+
+	begun_count--;
+	for (; n < begun_count; n++)
+		begun[n] = begun[n + 1];
+	blk_request_end(of, result);
+}
+
+static void set_up_slow(void)
+{
+	begun_count = 0;
+	assert_int_equal(
+	    blk_init(&blk, &slow, "slow", &ring_vm, (struct irq_line){0}, false, &arena), 0);
+	memset(ram, 0, 0x3000);
+	begin(false);
+}
+
+/* Offers one of 8 flushes; each has a status of its own. */
+static void offer_flush(unsigned n)
+{
+	put_header(T_FLUSH, 0);
+	guest_put(STATUS + n, 0xee, 1);
+	driver_describe(&driver, 2 * n, HEADER, 16, D_NEXT, 2 * n + 1);
+	driver_describe(&driver, 2 * n + 1, STATUS + n, 1, D_WRITE, 0);
+	driver_offer(&driver, 2 * n);
+	wr(R_NOTIFY, 0);
+	run_all();
+}
+
+static void test_slow_backend(void **state)
+{
+	uint32_t head, written;
+
+	(void)state;
+	set_up_slow();
+	for (unsigned n = 0; n < 6; n++)
+		offer_flush(n);
+	/* As many as it takes; none has ended. */
+	assert_int_equal(begun_count, 4);
+	assert_int_equal(driver_used_index(&driver), 0);
+	/* They end in any order, and each makes room for one more. */
+	end(2, 0);
+	end(0, ERR_IO);
+	run_all();
+	assert_int_equal(begun_count, 4);
+	assert_true(driver_take(&driver, &head, &written));
+	assert_true(driver_take(&driver, &head, &written));
+	assert_false(driver_take(&driver, &head, &written));
+	assert_int_equal(guest_get(STATUS + 2, 1), S_OK);
+	assert_int_equal(guest_get(STATUS, 1), S_IOERR);
+	assert_int_equal(guest_get(STATUS + 1, 1), 0xee);
+	while (begun_count)
+		end(begun_count - 1, ERR_NOSYS);
+	run_all();
+	for (unsigned n = 0; n < 4; n++)
+		assert_true(driver_take(&driver, &head, &written));
+	assert_int_equal(guest_get(STATUS + 5, 1), S_UNSUPP);
+}
+
+/* Ranges are one request of the backend's each, one after the other, up to one that fails. */
+static void test_slow_ranges(void **state)
+{
+	uint32_t head, written;
+
+	(void)state;
+	for (unsigned failing = 0; failing < 4; failing++) {
+		set_up_slow();
+		put_header(T_WRITE_ZEROES, 0);
+		for (unsigned i = 0; i < 3; i++)
+			put_range(i, 10 * i, 5 + i, 0);
+		driver_describe(&driver, 0, HEADER, 16, D_NEXT, 1);
+		driver_describe(&driver, 1, BUFFERS, 48, D_NEXT, 2);
+		driver_describe(&driver, 2, STATUS, 1, D_WRITE, 0);
+		driver_offer(&driver, 0);
+		wr(R_NOTIFY, 0);
+		run_all();
+		for (unsigned i = 0; i < 3 && i <= failing; i++) {
+			assert_int_equal(begun_count, 1);
+			assert_int_equal(begun[0]->sector, 10 * i);
+			assert_int_equal(begun[0]->size, (5 + i) * 512);
+			end(0, i == failing ? ERR_IO : 0);
+			run_all();
+		}
+		assert_int_equal(begun_count, 0);
+		assert_true(driver_take(&driver, &head, &written));
+		assert_int_equal(guest_get(STATUS, 1), failing < 3 ? S_IOERR : S_OK);
+	}
+	/* And more than the backend takes at once is refused. */
+	put_range(0, 0, 51, 0);
+	expect(T_WRITE_ZEROES, 0, 16, S_IOERR);
+}
+
+static void test_slow_reset(void **state)
+{
+	(void)state;
+	set_up_slow();
+	offer_flush(0);
+	offer_flush(1);
+	end(1, 0);
+	/* One has ended, and is not told of any more; one has not. */
+	assert_int_equal(try_wr(R_STATUS, 4, 0), ERR_AGAIN);
+	run_all();
+	end(0, 0);
+	wr(R_STATUS, 0);
+	run_all();
+	assert_int_equal(driver_used_index(&driver), 0);
+	assert_null(blk.ended);
+	memset(ram, 0, 0x3000);
+	begin(false);
+	for (unsigned n = 0; n < 4; n++)
+		offer_flush(n);
+	assert_int_equal(begun_count, 4);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test_setup_teardown(test_info, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_plain, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_read_and_write, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_config, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_read, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_ends, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_write, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_read_only, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_others, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_errors, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_nonsense, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_broken_ring, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_queues, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_unusable, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_unbind, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_get_id, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_zeroes, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_bad_ranges, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_framing, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_no_room_for_header_or_status, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_no_memory, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_resets, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_legacy, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_reset_in_the_midst, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_random, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_slow_backend, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_slow_ranges, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_slow_reset, setup, teardown),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests_name("virtio_blk", tests, NULL, NULL);
 }
