@@ -6,6 +6,7 @@
 #include "kernel/mmu.h"
 #include "kernel/page.h"
 #include "kernel/pool.h"
+#include "kernel/trap.h"
 #include "vmm/copy.h"
 #include "vmm/vm.h"
 
@@ -142,8 +143,11 @@ int gmem_back(struct vm *vm, gpa_t gpa, bool cleared)
 
 	if (!block)
 		return back_small(vm, gpa);
-	if (cleared)
+	if (cleared) {
 		page_clear(block, PAGE_ORDER_2M);
+		/* Its last part takes as long as what the caller is going to do there. */
+		preempt_point();
+	}
 	return map_block(vm, gpa, block, LEVEL_2M);
 }
 
