@@ -3,6 +3,8 @@
 
 #include "kernel/arena.h"
 #include "kernel/error.h"
+#include "kernel/trap.h"
+#include "vmm/gmem.h"
 
 #include <string.h>
 
@@ -246,7 +248,27 @@ static int begin_next(struct blk *blk, struct virtio_queue *queue)
 		release(blk, request);
 		return error;
 	}
-	return status == BLK_S_PENDING ? perform(blk, request) : finish(blk, request, status);
+	if (status != BLK_S_PENDING)
+		return finish(blk, request, status);
+	/* A step of its own, as taking a long chain is one, too. */
+	blk->current = request;
+	return ERR_AGAIN;
+}
+
+/* A driver of the host's has read into the guest's memory: what was made of its old contents goes.
+ */
+static void note_written(const struct blk *blk, const struct blk_request *request)
+{
+	uint64_t done = 0;
+
+	while (request->operation == BLK_READ && done < request->size) {
+		struct vring_segment piece = vring_piece(&request->chain, true, done,
+							 min_u64(request->size - done, KIB(64)));
+
+		gmem_note_written(blk->device.vm, piece.gpa, piece.length);
+		done += piece.length;
+		preempt_point();
+	}
 }
 
 static int blk_work(struct virtio_device *device, struct virtio_queue *queue)
@@ -254,8 +276,10 @@ static int blk_work(struct virtio_device *device, struct virtio_queue *queue)
 	struct blk *blk = blk_of(device);
 	struct blk_request *request = take_ended(blk);
 
-	if (request)
+	if (request) {
+		note_written(blk, request);
 		return proceed(blk, request, request->result);
+	}
 	request = blk->current;
 	blk->current = NULL;
 	return request ? perform(blk, request) : begin_next(blk, queue);

@@ -44,8 +44,8 @@ struct blk_backend_ops {
 	 * Performs a request, or a part of it, in less than 20,000 instructions or with preemption
 	 * points. 0: it is done; ERR_AGAIN: call this again; BLK_BEGUN: a driver of the host's has
 	 * it, before which blk_request_begin() was called, and blk_request_end() will be; another
-	 * error: it failed, ERR_NOSYS if it never could be done. On any hart, no lock held, one
-	 * request of a device at a time.
+	 * error: it failed, ERR_NOSYS if it never could be done. `done` counts what was read or
+	 * written. On any hart, no lock held, one request of a device at a time.
 	 */
 	int (*perform)(struct blk_backend *backend, struct blk_request *request);
 };
@@ -98,7 +98,10 @@ int blk_init(struct blk *blk, struct blk_backend *backend, const char *serial, s
 /* For backends, of a request that a driver of the host's gets: see `perform`. */
 void blk_request_begin(struct blk_request *request);
 
-/* It is done, with 0 or an error. Boot hart, once, no lock held. */
+/*
+ * It is done, with 0 or an error, and `done` tells how much of it. Boot hart, once, no lock held.
+ * The disk sees to it that guest memory which was read into is known to have changed.
+ */
 void blk_request_end(struct blk_request *request, int result);
 
 #endif

@@ -9,7 +9,7 @@
 
 #define PHYSICAL_SHIFT 3 /* pages of 8 sectors */
 #define TRANSFER_STEP  KIB(8)
-#define ZERO_STEP      KIB(64)
+#define ZERO_STEP      KIB(32)
 #define RANGE_SECTORS  ((uint32_t)(GIB(1) / BLK_SECTOR))
 
 /* In place of a page that has been cleared, and after the image's end. */

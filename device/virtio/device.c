@@ -248,6 +248,7 @@ int virtio_queue_reset(struct virtio_queue *queue)
 	return 0;
 }
 
+/* But not the page size: Linux's driver of legacy devices sets it before it resets them. */
 static void clear_locked(struct virtio_device *device)
 {
 	for (unsigned i = 0; i < device->type.queues; i++)
@@ -255,7 +256,6 @@ static void clear_locked(struct virtio_device *device)
 	device->status = device->interrupts = 0;
 	device->driver_features = 0;
 	device->device_select = device->driver_select = device->queue_select = 0;
-	device->page_shift = 0;
 	device->broken = false;
 	update_irq_locked(device);
 }
@@ -307,6 +307,7 @@ void virtio_device_power_up(struct virtio_device *device)
 	}
 	virtio_device_reset(device);
 	device->generation = 0;
+	device->page_shift = 0;
 }
 
 void virtio_device_init(struct virtio_device *device, const struct virtio_type *type, struct vm *vm,

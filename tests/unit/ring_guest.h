@@ -84,6 +84,15 @@ int gmem_store_u16(struct vm *vm, gpa_t gpa, uint16_t value)
 	return gmem_write(vm, gpa, &value, sizeof(value));
 }
 
+static uint64_t noted_bytes; /* that a device of the host's has written */
+
+void gmem_note_written(struct vm *vm, gpa_t gpa, uint64_t size)
+{
+	assert_int_equal(check_access(gpa, size), 0);
+	assert_ptr_equal(vm, &ring_vm);
+	noted_bytes += size;
+}
+
 static inline void guest_put(uint64_t gpa, uint64_t value, unsigned size)
 {
 	memcpy(ram + (gpa - RAM_BASE), &value, size);
@@ -103,6 +112,7 @@ static inline void guest_reset(void)
 	ring_vm.ram_base = RAM_BASE;
 	ring_vm.ram_size = RAM_SIZE;
 	short_of_memory = false;
+	noted_bytes = 0;
 	access_hook = NULL;
 	unlocked[0] = unlocked[1] = NULL;
 }

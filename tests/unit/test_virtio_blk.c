@@ -658,6 +658,32 @@ static void test_slow_ranges(void **state)
 	expect(T_WRITE_ZEROES, 0, 16, S_IOERR);
 }
 
+static void test_slow_read(void **state)
+{
+	uint32_t head, written;
+
+	(void)state;
+	set_up_slow();
+	put_header(T_IN, 9);
+	driver_describe(&driver, 0, HEADER, 16, D_NEXT, 1);
+	driver_describe(&driver, 1, BUFFERS, 1000, D_NEXT | D_WRITE, 2);
+	driver_describe(&driver, 2, BUFFERS + 0x1000, 25, D_WRITE, 0);
+	driver_offer(&driver, 0);
+	wr(R_NOTIFY, 0);
+	run_all();
+	assert_int_equal(begun_count, 1);
+	assert_int_equal(begun[0]->sector, 9);
+	assert_int_equal(begun[0]->size, 1024);
+	begun[0]->done = 1024;
+	end(0, 0);
+	assert_int_equal(noted_bytes, 0);
+	run_all();
+	assert_int_equal(noted_bytes, 1024);
+	assert_true(driver_take(&driver, &head, &written));
+	assert_int_equal(written, 1025);
+	assert_int_equal(guest_get(BUFFERS + 0x1018, 1), S_OK);
+}
+
 static void test_slow_reset(void **state)
 {
 	(void)state;
@@ -701,6 +727,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_random, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_slow_backend, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_slow_ranges, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_slow_read, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_slow_reset, setup, teardown),
 	};
 

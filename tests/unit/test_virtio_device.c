@@ -326,6 +326,20 @@ static void test_legacy_queue(void **state)
 	assert_false(driver_take(&a, &head, &written));
 }
 
+/* As Linux's driver begins: it sets the page size, then resets the device. */
+static void test_legacy_page_size_stays(void **state)
+{
+	(void)state;
+	init(true);
+	wr(R_PAGE_SIZE, 4096);
+	wr(R_STATUS, 0);
+	wr(R_QUEUE_PFN, RING_A >> 12);
+	assert_int_equal(device.queues[0].place.descriptors, RING_A);
+	virtio_device_power_up(&device);
+	wr(R_QUEUE_PFN, 0x1234);
+	assert_int_equal(device.queues[0].place.descriptors, 0x1234);
+}
+
 static void test_legacy_features(void **state)
 {
 	(void)state;
@@ -698,6 +712,7 @@ int main(void)
 	    cmocka_unit_test_setup(test_queue_registers, setup),
 	    cmocka_unit_test_setup(test_queue_stays, setup),
 	    cmocka_unit_test_setup(test_legacy_queue, setup),
+	    cmocka_unit_test_setup(test_legacy_page_size_stays, setup),
 	    cmocka_unit_test_setup(test_legacy_features, setup),
 	    cmocka_unit_test_setup(test_notify, setup),
 	    cmocka_unit_test_setup(test_not_before_driver_ok, setup),
