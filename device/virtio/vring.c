@@ -143,7 +143,7 @@ static int find_available(struct vring *ring)
 struct table {
 	gpa_t gpa;
 	uint32_t entries;
-	uint32_t limit; /* descriptors that a chain may have in it */
+	uint32_t limit; /* descriptors that the chain may still have in it */
 };
 
 static int add_segment(const struct vring *ring, struct vring_chain *chain,
@@ -159,6 +159,8 @@ static int add_segment(const struct vring *ring, struct vring_chain *chain,
 		return 0;
 	if (!vm_is_ram(ring->vm, GPA(descriptor->gpa), descriptor->length))
 		return ERR_RANGE;
+	if (chain->count == VRING_SIZE_MAX)
+		return ERR_TOO_LARGE;
 	*bytes += descriptor->length;
 	if (chain->readable_bytes + chain->writable_bytes > CHAIN_BYTES_MAX)
 		return ERR_TOO_LARGE;
@@ -201,10 +203,10 @@ static int follow(const struct vring *ring, struct vring_chain *chain)
 	bool inside = false;
 	uint32_t index = chain->head;
 
-	for (unsigned length = 0; length < table.limit; length++) {
+	while (table.limit > 0) {
 		int error = copy_descriptor(ring, &table, index, &descriptor);
 
-		pause_now_and_then(length + 1);
+		pause_now_and_then(table.limit--);
 		if (error)
 			return error;
 		if (descriptor.flags & DESCRIPTOR_INDIRECT) {

@@ -284,19 +284,28 @@ static void test_indirect_not_negotiated(void **state)
 	assert_int_equal(pop(0), ERR_INVAL);
 }
 
-/* As many as a chain may have, and one more. */
+/* As many as a chain may have, the one that names the table not counted; and one more. */
 static void test_longest_indirect(void **state)
 {
+	const unsigned last = VRING_SIZE_MAX - 1;
+
 	(void)state;
-	for (unsigned i = 0; i < VRING_SIZE_MAX; i++)
-		put_descriptor(TABLE, i, BUFFERS + i, 1, D_NEXT, i + 1);
-	put_descriptor(TABLE, VRING_SIZE_MAX - 2, BUFFERS, 1, 0, 0);
+	for (unsigned i = 0; i <= last; i++)
+		put_descriptor(TABLE, i, BUFFERS + i, 1, i < last ? D_NEXT : 0, i + 1);
 	driver_describe(&driver, 0, TABLE, 16 * (VRING_SIZE_MAX + 1), D_INDIRECT, 0);
 	assert_int_equal(pop(0), 0);
-	assert_int_equal(chain.count, VRING_SIZE_MAX - 1);
-	put_descriptor(TABLE, VRING_SIZE_MAX - 2, BUFFERS, 1, D_NEXT, VRING_SIZE_MAX - 1);
-	put_descriptor(TABLE, VRING_SIZE_MAX - 1, BUFFERS, 1, D_NEXT, VRING_SIZE_MAX);
-	put_descriptor(TABLE, VRING_SIZE_MAX, BUFFERS, 1, 0, 0);
+	assert_int_equal(chain.count, VRING_SIZE_MAX);
+	/* With normal ones before, too, it has no more buffers than that. */
+	driver_describe(&driver, 1, BUFFERS, 0, D_NEXT, 0);
+	assert_int_equal(pop(1), 0);
+	assert_int_equal(chain.count, VRING_SIZE_MAX);
+	driver_describe(&driver, 1, BUFFERS, 1, D_NEXT, 0);
+	assert_int_equal(pop(1), ERR_TOO_LARGE);
+	put_descriptor(TABLE, last, BUFFERS, 1, D_NEXT, last + 1);
+	put_descriptor(TABLE, last + 1, BUFFERS, 1, 0, 0);
+	assert_int_equal(pop(0), ERR_TOO_LARGE);
+	/* Nor may it be made longer by empty ones. */
+	put_descriptor(TABLE, 3, BUFFERS, 0, D_NEXT, 3);
 	assert_int_equal(pop(0), ERR_TOO_LARGE);
 }
 
