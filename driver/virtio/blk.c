@@ -74,7 +74,7 @@ struct wire {
 #define BLOCK_SIZE_MAX      KIB(64)
 #define TAKEN_A_STEP        16
 
-struct blk_queue {
+struct host_blk_queue {
 	struct virtqueue queue;
 	struct virtqueue_slot slots[VIRTQUEUE_SIZE_MAX];
 	struct wire *wires;                                /* one for each request */
@@ -84,19 +84,19 @@ struct blk_queue {
 	bool untold;
 };
 
-struct blk {
+struct host_blk {
 	struct host_disk disk;
 	struct host_virtio *virtio;
 	unsigned queue_count;
 	struct disk_request identify;
 	bool failed;                                          /* it has been reset */
 	struct virtqueue_buffer chain[DISK_SEGMENTS_MAX + 2]; /* under the disk's lock */
-	struct blk_queue queues[];
+	struct host_blk_queue queues[];
 };
 
-static struct blk *blk_of(struct host_disk *disk)
+static struct host_blk *blk_of(struct host_disk *disk)
 {
-	return container_of(disk, struct blk, disk);
+	return container_of(disk, struct host_blk, disk);
 }
 
 /*
@@ -130,7 +130,7 @@ static struct virtqueue_buffer piece_of(const void *start, uint32_t length)
  * Fills in the header and what follows it, and returns how many pieces there are between it and
  * the status.
  */
-static unsigned fill(struct blk *blk, struct wire *wire, const struct disk_request *request)
+static unsigned fill(struct host_blk *blk, struct wire *wire, const struct disk_request *request)
 {
 	struct virtqueue_buffer *data = &blk->chain[1];
 
@@ -158,8 +158,8 @@ static unsigned fill(struct blk *blk, struct wire *wire, const struct disk_reque
 
 static int start(struct host_disk *disk, struct disk_request *request)
 {
-	struct blk *blk = blk_of(disk);
-	struct blk_queue *queue = &blk->queues[request->hart % blk->queue_count];
+	struct host_blk *blk = blk_of(disk);
+	struct host_blk_queue *queue = &blk->queues[request->hart % blk->queue_count];
 	bool reads = request->operation == DISK_READ || request == &blk->identify;
 	unsigned index, count;
 	struct wire *wire;
@@ -184,10 +184,10 @@ static int start(struct host_disk *disk, struct disk_request *request)
 
 static void tell(struct host_disk *disk)
 {
-	struct blk *blk = blk_of(disk);
+	struct host_blk *blk = blk_of(disk);
 
 	for (unsigned i = 0; i < blk->queue_count; i++) {
-		struct blk_queue *queue = &blk->queues[i];
+		struct host_blk_queue *queue = &blk->queues[i];
 
 		if (queue->untold && virtqueue_wants_notice(&queue->queue))
 			host_virtio_notify(blk->virtio, &queue->queue);
@@ -196,7 +196,7 @@ static void tell(struct host_disk *disk)
 }
 
 /* A serial number need not end with a zero; what cannot be shown is left out. */
-static void take_serial(struct blk *blk, const struct wire *wire)
+static void take_serial(struct host_blk *blk, const struct wire *wire)
 {
 	char *serial = blk->disk.info.serial;
 	unsigned length = 0;
@@ -211,7 +211,7 @@ static void take_serial(struct blk *blk, const struct wire *wire)
 	}
 }
 
-static void finish(struct blk *blk, struct blk_queue *queue, unsigned index, int error)
+static void finish(struct host_blk *blk, struct host_blk_queue *queue, unsigned index, int error)
 {
 	struct disk_request *request = queue->requests[index];
 
@@ -224,7 +224,7 @@ static void finish(struct blk *blk, struct blk_queue *queue, unsigned index, int
 }
 
 /* ERR_IO: the device says what it cannot say. */
-static int complete(struct blk *blk, struct blk_queue *queue, struct wire *wire)
+static int complete(struct host_blk *blk, struct host_blk_queue *queue, struct wire *wire)
 {
 	unsigned index = (unsigned)(wire - queue->wires);
 
@@ -244,7 +244,8 @@ static int complete(struct blk *blk, struct blk_queue *queue, struct wire *wire)
 }
 
 /* Only when nothing is left the device is asked to interrupt again; one may come just before. */
-static int take_queue(struct blk *blk, struct blk_queue *queue, unsigned *count, bool *more)
+static int take_queue(struct host_blk *blk, struct host_blk_queue *queue, unsigned *count,
+		      bool *more)
 {
 	struct wire *wire;
 	uint32_t written;
@@ -264,7 +265,7 @@ static int take_queue(struct blk *blk, struct blk_queue *queue, unsigned *count,
 
 static int take(struct host_disk *disk, bool *more)
 {
-	struct blk *blk = blk_of(disk);
+	struct host_blk *blk = blk_of(disk);
 	unsigned count = TAKEN_A_STEP;
 
 	for (unsigned i = 0; i < blk->queue_count; i++) {
@@ -278,14 +279,14 @@ static int take(struct host_disk *disk, bool *more)
 
 static bool fail(struct host_disk *disk)
 {
-	struct blk *blk = blk_of(disk);
+	struct host_blk *blk = blk_of(disk);
 	unsigned count = 0;
 
 	if (!blk->failed)
 		host_virtio_fail(blk->virtio);
 	blk->failed = true;
 	for (unsigned i = 0; i < blk->queue_count; i++) {
-		struct blk_queue *queue = &blk->queues[i];
+		struct host_blk_queue *queue = &blk->queues[i];
 
 		for (unsigned n = 0; n < queue->queue.size; n++) {
 			if (!queue->requests[n])
@@ -307,7 +308,7 @@ static const struct host_disk_driver driver = {
 
 static void handle_events(void *context, uint32_t events)
 {
-	struct blk *blk = context;
+	struct host_blk *blk = context;
 
 	if (events & HOST_VIRTIO_EVENT_QUEUE)
 		host_disk_interrupted(&blk->disk);
@@ -363,7 +364,7 @@ static unsigned count_queues(struct host_virtio *virtio)
 }
 
 /* A power of two; 0: there is no such queue, or it is too small. */
-static unsigned queue_size(struct blk *blk, unsigned index)
+static unsigned queue_size(struct host_blk *blk, unsigned index)
 {
 	unsigned most = host_virtio_queue_max(blk->virtio, index);
 	unsigned size = blk->virtio->features & VIRTIO_F_INDIRECT_DESC ? QUEUE_SIZE_INDIRECT
@@ -374,9 +375,9 @@ static unsigned queue_size(struct blk *blk, unsigned index)
 	return size > 2 ? size : 0;
 }
 
-static int queue_init(struct blk *blk, unsigned index)
+static int queue_init(struct host_blk *blk, unsigned index)
 {
-	struct blk_queue *queue = &blk->queues[index];
+	struct host_blk_queue *queue = &blk->queues[index];
 	unsigned size = queue_size(blk, index);
 	struct virtqueue_kind kind = {
 	    .size = size, .table_size = size, .features = blk->virtio->features};
@@ -397,7 +398,7 @@ static int queue_init(struct blk *blk, unsigned index)
 }
 
 /* What all its queues can take: a chain of one can never be longer than the shortest. */
-static int queues_init(struct blk *blk)
+static int queues_init(struct host_blk *blk)
 {
 	struct host_disk_info *info = &blk->disk.info;
 
@@ -419,11 +420,11 @@ static int queues_init(struct blk *blk)
 	return 0;
 }
 
-static struct blk *new_blk(struct host_virtio *virtio)
+static struct host_blk *new_blk(struct host_virtio *virtio)
 {
 	unsigned queues = count_queues(virtio);
-	struct blk *blk =
-	    page_alloc_zeroed(page_order(sizeof(struct blk) + queues * sizeof(struct blk_queue)));
+	struct host_blk *blk = page_alloc_zeroed(
+	    page_order(sizeof(struct host_blk) + queues * sizeof(struct host_blk_queue)));
 
 	if (blk) {
 		blk->virtio = virtio;
@@ -433,7 +434,7 @@ static struct blk *new_blk(struct host_virtio *virtio)
 	return blk;
 }
 
-static void identify(struct blk *blk)
+static void identify(struct host_blk *blk)
 {
 	spin_lock(&blk->disk.lock);
 	if (start(&blk->disk, &blk->identify) == 0)
@@ -444,7 +445,7 @@ static void identify(struct blk *blk)
 static int bind(struct host_virtio *virtio)
 {
 	int error = host_virtio_negotiate(virtio, WANTED);
-	struct blk *blk;
+	struct host_blk *blk;
 
 	if (error)
 		return error;
@@ -469,7 +470,7 @@ static int bind(struct host_virtio *virtio)
 
 static int unbind(struct host_virtio *virtio)
 {
-	struct blk *blk = virtio->data;
+	struct host_blk *blk = virtio->data;
 
 	return host_disk_remove(&blk->disk);
 }
