@@ -4,11 +4,11 @@
 
 #include "vmm/machine.h"
 #include "device/finisher.h"
+#include "device/machine_virtio.h"
 #include "device/passthrough.h"
 #include "device/plic.h"
 #include "device/rtc.h"
 #include "device/uart.h"
-#include "device/virtio/slot.h"
 #include "driver/rtc.h"
 #include "kernel/error.h"
 #include "kernel/log.h"
@@ -20,7 +20,7 @@ struct machine {
 	struct uart uart;
 	struct rtc rtc;
 	struct finisher finisher;
-	struct virtio_slot slots[MACHINE_VIRTIO_SLOTS];
+	struct machine_virtio virtio;
 	struct passthrough passthrough;
 };
 
@@ -43,7 +43,11 @@ static void finisher_event(void *context, enum finisher_event event, unsigned co
 
 static void uart_output(void *context, const uint8_t *bytes, unsigned count)
 {
-	console_output(context, bytes, count);
+	struct vm *vm = context;
+
+	/* What is typed goes here from now on. */
+	__atomic_store_n(&vm->machine->virtio.input, NULL, __ATOMIC_RELAXED);
+	console_output(vm, bytes, count);
 }
 
 static void uart_drained(void *context)
@@ -51,11 +55,17 @@ static void uart_drained(void *context)
 	console_drained(context);
 }
 
-/* What the host's devices that the VM has leave of a virtio slot, and of the RTC. */
-static bool has_slot(const struct machine *machine, unsigned slot)
+/* The virtio slots that the host's devices take which the VM has, a bit each; and the RTC. */
+static unsigned taken_slots(const struct machine *machine)
 {
-	return !passthrough_takes(&machine->passthrough, MACHINE_VIRTIO_BASE((uint64_t)slot),
-				  MACHINE_VIRTIO_SIZE, MACHINE_VIRTIO_IRQ(slot));
+	unsigned taken = 0;
+
+	for (unsigned i = 0; i < MACHINE_VIRTIO_SLOTS; i++) {
+		if (passthrough_takes(&machine->passthrough, MACHINE_VIRTIO_BASE((uint64_t)i),
+				      MACHINE_VIRTIO_SIZE, MACHINE_VIRTIO_IRQ(i)))
+			taken |= 1U << i;
+	}
+	return taken;
 }
 
 static bool has_rtc(const struct machine *machine)
@@ -73,13 +83,10 @@ static int add_devices(struct vm *vm, struct machine *machine)
 		error = bus_add(&vm->bus, &machine->rtc.device);
 	if (!error)
 		error = bus_add(&vm->bus, &machine->finisher.device);
-	for (unsigned i = 0; i < MACHINE_VIRTIO_SLOTS && !error; i++) {
-		if (!has_slot(machine, i))
-			continue;
-		virtio_slot_init(&machine->slots[i], i);
-		error = bus_add(&vm->bus, &machine->slots[i].device);
-	}
-	return error;
+	/* There is no driver of an entropy source. */
+	return error ? error
+		     : machine_virtio_build(&machine->virtio, vm, &machine->plic,
+					    taken_slots(machine), NULL);
 }
 
 int machine_build(struct vm *vm)
@@ -113,12 +120,28 @@ const struct guest_fdt_device *machine_host_devices(const struct vm *vm, unsigne
 	return vm->machine->passthrough.described;
 }
 
+uint64_t machine_overhead(const struct vmconfig *config)
+{
+	return machine_virtio_overhead(config);
+}
+
+void machine_work(struct vm *vm)
+{
+	machine_virtio_work(&vm->machine->virtio);
+}
+
+int machine_quiesce(struct vm *vm)
+{
+	return machine_virtio_quiesce(&vm->machine->virtio);
+}
+
 void machine_reset(struct vm *vm)
 {
 	passthrough_quiet(&vm->machine->passthrough);
 	/* Devices first: the PLIC takes over what their lines are at then. */
 	uart_reset(&vm->machine->uart);
 	rtc_reset(&vm->machine->rtc);
+	machine_virtio_reset(&vm->machine->virtio);
 	plic_reset(&vm->machine->plic);
 	passthrough_open(&vm->machine->passthrough);
 }
@@ -135,10 +158,18 @@ bool machine_request_shutdown(struct vm *vm)
 
 bool machine_console_input(struct vm *vm, uint8_t byte, bool more)
 {
-	return uart_receive(&vm->machine->uart, byte, more);
+	struct virtio_console *console =
+	    __atomic_load_n(&vm->machine->virtio.input, __ATOMIC_RELAXED);
+
+	return console ? virtio_console_receive(console, byte, more)
+		       : uart_receive(&vm->machine->uart, byte, more);
 }
 
 bool machine_console_take(struct vm *vm, uint8_t *byte)
 {
-	return uart_take(&vm->machine->uart, byte);
+	struct virtio_console *console =
+	    __atomic_load_n(&vm->machine->virtio.input, __ATOMIC_RELAXED);
+
+	return uart_take(&vm->machine->uart, byte) ||
+	       (console && virtio_console_take(console, byte));
 }

@@ -2,7 +2,7 @@
 
 #include "driver/host_device.h"
 
-#include "driver/virtio/mmio.h"
+#include "driver/virtio/registry.h"
 #include "kernel/error.h"
 #include "kernel/fdt.h"
 #include "kernel/log.h"
@@ -10,16 +10,10 @@
 #include "kernel/panic.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-
-#define VIRTIO_SIZE 0x100 /* bytes of registers, less the configuration */
 
 #define CLAIMS_MAX 128
 #define PIECES_MAX 64
-
-/* What is in each place for a virtio device: version 0 if it is no such place, id 0 if none. */
-static struct virtio_device places[PLATFORM_VIRTIO_MAX];
 
 /* Who has registers: of a VM its name, else a reason in words. */
 static struct claim {
@@ -34,102 +28,60 @@ static struct {
 } pieces[PIECES_MAX];
 static unsigned piece_count;
 
-static void look_at(unsigned place)
-{
-	const struct range *range = &platform.virtio[place].registers;
-
-	if (range->size < VIRTIO_SIZE || !is_aligned(range->base, sizeof(uint32_t)))
-		return;
-	virtio_probe(&places[place], mmu_map_registers(HPA(range->base), range->size));
-}
-
 void host_device_init(void)
 {
 	host_device_keep(platform.uart.registers, "it is Pilae's console");
 	host_device_keep(platform.plic, "it is the interrupt controller, which Pilae needs");
 	host_device_keep(platform.finisher, "Pilae ends the machine by it");
-	for (unsigned i = 0; i < platform.virtio_count; i++)
-		look_at(i);
 }
 
 /*
  * Names.
  */
 
-static const struct {
-	const char *prefix;
-	uint32_t id;
-} kinds[] = {
-    {"virtio-blk", VIRTIO_ID_BLOCK},
-    {"virtio-net", VIRTIO_ID_NET},
-};
-
-static int find_place(uint32_t id, unsigned long number, unsigned *place)
+static int refuse(char *why, int error, const char *text)
 {
-	for (unsigned i = 0; i < platform.virtio_count; i++) {
-		if (places[i].id == id && number-- == 0) {
-			*place = i;
-			return 0;
-		}
-	}
-	return ERR_NOENT;
+	snprintf(why, HOST_DEVICE_WHY_MAX, "%s", text);
+	return error;
 }
 
-static unsigned count_kind(uint32_t id)
+/* How many there are whose names begin like that and go on with a number. */
+static unsigned count_named(const char *name)
 {
+	size_t length = strcspn(name, "0123456789");
 	unsigned count = 0;
 
-	for (unsigned i = 0; i < platform.virtio_count; i++)
-		count += places[i].id == id;
+	for (const struct host_virtio *v = host_virtio_next(NULL); v; v = host_virtio_next(v))
+		count +=
+		    strcspn(v->name, "0123456789") == length && strncmp(v->name, name, length) == 0;
 	return count;
 }
 
-static int node_of_place(unsigned place)
+static int find_virtio(const char *name, int *node, char *why)
 {
-	const void *fdt = platform.fdt;
-	int node = -1;
-	uint64_t base, size;
+	const struct host_virtio *virtio = host_virtio_by_name(name);
 
-	while ((node = fdt_node_offset_by_compatible(fdt, node, "virtio,mmio")) >= 0) {
-		if (fdt_node_reg(fdt, node, 0, &base, &size) == 0 &&
-		    base == platform.virtio[place].registers.base)
-			return node;
-	}
-	return -1;
-}
-
-static int find_counted(const char *name, unsigned kind, int *node, char *why)
-{
-	const char *digits = name + strlen(kinds[kind].prefix);
-	unsigned count = count_kind(kinds[kind].id);
-	unsigned place;
-
-	if (find_place(kinds[kind].id, strtoul(digits, NULL, 10), &place) != 0) {
+	if (!virtio && name[0] != 'p') {
 		snprintf(why, HOST_DEVICE_WHY_MAX,
-			 "there is no such device; this machine has %u of the kind, from %s0 up",
-			 count, kinds[kind].prefix);
+			 "there is no such device; this machine has %u of the kind, from %.*s0 up",
+			 count_named(name), (int)strcspn(name, "0123456789"), name);
 		return ERR_NOENT;
 	}
-	*node = node_of_place(place);
-	return 0;
+	if (!virtio || virtio->path[0] != '/')
+		return refuse(why, ERR_NOSYS, "PCI devices cannot be given to VMs");
+	*node = fdt_path_offset(platform.fdt, virtio->path);
+	return *node >= 0 ? 0 : refuse(why, ERR_NOENT, "it is not in the device tree any more");
 }
 
 static int find_node(const char *name, int *node, char *why)
 {
-	for (unsigned kind = 0; kind < ARRAY_SIZE(kinds); kind++) {
-		if (strncmp(name, kinds[kind].prefix, strlen(kinds[kind].prefix)) == 0)
-			return find_counted(name, kind, node, why);
-	}
-	if (name[0] != '/') {
-		snprintf(why, HOST_DEVICE_WHY_MAX, "PCI devices cannot be given to VMs");
-		return ERR_NOSYS;
-	}
+	if (name[0] != '/')
+		return find_virtio(name, node, why);
 	*node = fdt_path_offset(platform.fdt, name);
-	if (*node >= 0)
-		return 0;
-	snprintf(why, HOST_DEVICE_WHY_MAX,
-		 "there is no such node in this machine's device tree; the shell's dt shows it");
-	return ERR_NOENT;
+	return *node >= 0 ? 0
+			  : refuse(why, ERR_NOENT,
+				   "there is no such node in this machine's device tree; the "
+				   "shell's dt shows it");
 }
 
 /*
@@ -246,13 +198,15 @@ static int read_interrupts(struct host_device *device, char *why)
 	return 0;
 }
 
-static struct virtio_device *virtio_at(const struct host_device *device)
+/* The virtio device there, if there is one: not in an empty place. */
+static struct host_virtio *virtio_at(int node)
 {
-	for (unsigned i = 0; i < platform.virtio_count; i++) {
-		if (platform.virtio[i].registers.base == device->ranges[0].base)
-			return places[i].version ? &places[i] : NULL;
-	}
-	return NULL;
+	char path[HOST_VIRTIO_PATH_MAX];
+
+	if (fdt_node_check_compatible(platform.fdt, node, "virtio,mmio") != 0 ||
+	    fdt_get_path(platform.fdt, node, path, sizeof(path)) != 0)
+		return NULL;
+	return host_virtio_by_name(path);
 }
 
 static const struct claim *find_claim(const struct range *range);
@@ -296,7 +250,7 @@ int host_device_find(const char *name, struct host_device *device, char why[HOST
 	if (error)
 		return error;
 	device->dma = dma_of(device->node);
-	device->virtio = virtio_at(device);
+	device->virtio = virtio_at(device->node);
 	return 0;
 }
 
@@ -393,22 +347,18 @@ static bool is_free(const struct host_device *device, const char *vm, char *why)
 	return true;
 }
 
-int host_device_claim(const struct host_device *device, const char *vm,
-		      char why[HOST_DEVICE_WHY_MAX])
+static int note_all(const struct host_device *device, const char *vm)
 {
-	if (!is_free(device, vm, why))
-		return ERR_EXIST;
 	for (unsigned i = 0; i < device->range_count; i++) {
-		if (note(device->ranges[i], vm, NULL) == 0)
-			continue;
-		host_device_release(device);
-		snprintf(why, HOST_DEVICE_WHY_MAX, "too many devices are given to VMs");
-		return ERR_NOMEM;
+		int error = note(device->ranges[i], vm, NULL);
+
+		if (error)
+			return error;
 	}
 	return 0;
 }
 
-void host_device_release(const struct host_device *device)
+static void forget_all(const struct host_device *device)
 {
 	for (unsigned i = 0; i < CLAIMS_MAX; i++) {
 		for (unsigned j = 0; j < device->range_count && claims[i].vm; j++) {
@@ -418,24 +368,57 @@ void host_device_release(const struct host_device *device)
 	}
 }
 
+/* From the driver that it has, if that is not using it. */
+static int take_virtio(struct host_virtio *virtio, const char *vm, char *why)
+{
+	const struct host_virtio_driver *driver = virtio->driver;
+	int error = host_virtio_take(virtio, vm);
+
+	if (error)
+		refuse(why, error,
+		       error == ERR_EXIST && driver ? driver->in_use
+						    : "it does not stop when it is reset");
+	return error;
+}
+
+int host_device_claim(const struct host_device *device, const char *vm,
+		      char why[HOST_DEVICE_WHY_MAX])
+{
+	int error = 0;
+
+	if (!is_free(device, vm, why))
+		return ERR_EXIST;
+	if (device->virtio)
+		error = take_virtio(device->virtio, vm, why);
+	if (error)
+		return error;
+	if (note_all(device, vm) == 0)
+		return 0;
+	host_device_release(device);
+	return refuse(why, ERR_NOMEM, "too many devices are given to VMs");
+}
+
+void host_device_release(const struct host_device *device)
+{
+	forget_all(device);
+	if (device->virtio && device->virtio->owner && !device->virtio->driver)
+		host_virtio_give_back(device->virtio);
+}
+
 /* Nobody gets it any more. */
 static void give_up(const struct host_device *device)
 {
-	const char *why = "it did not stop when it was reset";
-	const struct claim *claim = find_claim(&device->ranges[0]);
-
-	if (claim && claim->why == why)
-		return;
-	host_device_release(device);
+	forget_all(device);
 	for (unsigned i = 0; i < device->range_count; i++)
-		host_device_keep(device->ranges[i], why);
+		host_device_keep(device->ranges[i], "it did not stop when it was reset");
 }
 
 int host_device_reset(const struct host_device *device)
 {
-	int error = device->virtio ? virtio_reset(device->virtio) : 0;
+	const struct claim *claim = find_claim(&device->ranges[0]);
+	int error = device->virtio ? host_virtio_reset(device->virtio) : 0;
 
-	if (error)
+	if (error && claim && claim->vm)
 		give_up(device);
 	return error;
 }

@@ -16,7 +16,7 @@
 
 enum host_dma { HOST_DMA_NONE, HOST_DMA_UNKNOWN, HOST_DMA_DOES };
 
-struct virtio_device;
+struct host_virtio;
 
 struct host_device {
 	int node; /* of the host's tree */
@@ -24,10 +24,10 @@ struct host_device {
 	unsigned range_count, interrupt_count;
 	struct range ranges[HOST_DEVICE_RANGES];     /* registers, in the order of reg */
 	uint32_t interrupts[HOST_DEVICE_INTERRUPTS]; /* PLIC sources */
-	struct virtio_device *virtio;                /* a place for one, maybe empty, or NULL */
+	struct host_virtio *virtio;                  /* the virtio device that it is, or NULL */
 };
 
-/* Looks what is in the places for virtio devices, and notes what is Pilae's own. At boot, once. */
+/* Notes what is Pilae's own. At boot, once; the virtio devices have been found. */
 void host_device_init(void);
 
 /*
@@ -52,8 +52,9 @@ volatile void *host_device_register(uint64_t address, uint64_t size);
 void host_device_keep(struct range registers, const char *why);
 
 /*
- * Gives a device to the VM of this name, which stays until host_device_release(). ERR_EXIST:
- * `why` says who has it; ERR_NOMEM: more than can be noted are given.
+ * Gives a device to the VM of this name, which stays until host_device_release(); a virtio device
+ * is taken from its driver, and has been reset. ERR_EXIST: `why` says who has it; ERR_IO: it does
+ * not stop; ERR_NOMEM: more than can be noted are given.
  */
 int host_device_claim(const struct host_device *device, const char *vm,
 		      char why[HOST_DEVICE_WHY_MAX]);

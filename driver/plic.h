@@ -27,7 +27,8 @@ void host_plic_complete(uint32_t source);
 
 /*
  * Masks a forwarded source, after it has completed what is claimed; lets it interrupt again; and
- * takes the handler away, masked. Boot hart, in a job; what guests complete has been completed.
+ * takes the handler away, of one that was enabled as well, masked. Boot hart, in a job; what guests
+ * complete has been completed.
  */
 void host_plic_mask(uint32_t source);
 void host_plic_unmask(uint32_t source);

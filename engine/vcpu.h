@@ -41,6 +41,8 @@ enum vcpu_request {
 	VCPU_SUSPENDED = 1 << 4, /* it waits for an interrupt, and then resumes */
 	/* Set by the scheduler. */
 	VCPU_WAITING = 1 << 7, /* it waited for an interrupt when it was put aside */
+	/* Set by itself, when it notifies a device. */
+	VCPU_DEVICES = 1 << 8, /* there is work for its VM's devices to do */
 };
 
 /* An sfence.vma that another vCPU asked for. */

@@ -69,6 +69,17 @@ int fdt_node_cells(const void *fdt, int node, unsigned index, uint64_t *address,
 	return 0;
 }
 
+int fdt_translate(const void *fdt, int bus, uint64_t *address)
+{
+	for (int parent; (parent = fdt_parent_offset(fdt, bus)) >= 0; bus = parent) {
+		int error = translate_through(fdt, bus, parent, address);
+
+		if (error)
+			return error;
+	}
+	return 0;
+}
+
 int fdt_node_reg(const void *fdt, int node, unsigned index, uint64_t *address, uint64_t *size)
 {
 	int parent = fdt_parent_offset(fdt, node);
@@ -77,12 +88,7 @@ int fdt_node_reg(const void *fdt, int node, unsigned index, uint64_t *address, u
 	/* Without sizes it is a number, such as a hart id, and no address. */
 	if (error || fdt_size_cells(fdt, parent) == 0)
 		return error;
-	for (int bus = parent; (parent = fdt_parent_offset(fdt, bus)) >= 0; bus = parent) {
-		error = translate_through(fdt, bus, parent, address);
-		if (error)
-			return error;
-	}
-	return 0;
+	return fdt_translate(fdt, parent, address);
 }
 
 uint64_t fdt_node_u64(const void *fdt, int node, const char *name, uint64_t otherwise)

@@ -17,6 +17,9 @@ int fdt_node_reg(const void *fdt, int node, unsigned index, uint64_t *address, u
 /* The same as it stands there, not translated. */
 int fdt_node_cells(const void *fdt, int node, unsigned index, uint64_t *address, uint64_t *size);
 
+/* Translates an address of the bus's children to the root's; ERR_INVAL if that cannot be done. */
+int fdt_translate(const void *fdt, int bus, uint64_t *address);
+
 /* A property of one or two cells as a number, or `otherwise`. */
 uint64_t fdt_node_u64(const void *fdt, int node, const char *name, uint64_t otherwise);
 

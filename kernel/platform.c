@@ -183,7 +183,7 @@ static void read_virtio(const void *fdt)
 	int node = -1;
 
 	while ((node = fdt_node_offset_by_compatible(fdt, node, "virtio,mmio")) >= 0) {
-		struct platform_virtio place = {{0, 0}, 0};
+		struct platform_virtio place = {{0, 0}, 0, node};
 
 		if (!fdt_node_enabled(fdt, node) ||
 		    fdt_node_reg(fdt, node, 0, &place.registers.base, &place.registers.size) != 0)

@@ -24,6 +24,7 @@ struct platform_uart {
 struct platform_virtio {
 	struct range registers;
 	uint32_t interrupt; /* PLIC source; 0: none, poll */
+	int node;           /* in the device tree */
 };
 
 struct platform {

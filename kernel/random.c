@@ -71,19 +71,33 @@ static void replace_key(void)
 	memcpy(generator.key, out, sizeof(generator.key));
 }
 
-void random_init(const void *seed, size_t size, uint64_t time)
+/* Absorbed 32 bytes at a time, the cipher between, so that every byte counts. */
+static void absorb(const void *seed, size_t size)
 {
 	const uint8_t *bytes = seed;
 	uint8_t *key = (uint8_t *)generator.key;
 
-	/* Absorbed 32 bytes at a time, the cipher between, so that every byte counts. */
 	for (size_t i = 0; i < size; i++) {
 		key[i % sizeof(generator.key)] ^= bytes[i];
 		if (i % sizeof(generator.key) == sizeof(generator.key) - 1)
 			replace_key();
 	}
+}
+
+void random_init(const void *seed, size_t size, uint64_t time)
+{
+	absorb(seed, size);
 	generator.requests = time;
 	replace_key();
+}
+
+void random_mix(const void *bytes, size_t size)
+{
+	spin_lock(&generator.lock);
+	absorb(bytes, size);
+	generator.requests++;
+	replace_key();
+	spin_unlock(&generator.lock);
 }
 
 void random_bytes(void *bytes, size_t size)

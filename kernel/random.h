@@ -12,6 +12,9 @@
 
 void random_init(const void *seed, size_t size, uint64_t time);
 
+/* Adds what nobody knows to the key. Any hart; takes a lock of its own. */
+void random_mix(const void *bytes, size_t size);
+
 /* Fills `size` bytes. Any hart; takes a lock of its own. */
 void random_bytes(void *bytes, size_t size);
 

@@ -30,8 +30,15 @@ $(linux_initrd): tools/mkinitrd $(wildcard $(initrd_dir)/*) $(CACHE)/busybox $(C
 		-D init=$(initrd_dir) -D linux=$(CACHE)/linux \
 		$(initrd_dir)/contents $(INITRD_FILES)
 
+# What tests of disks append to it.
+linux_ext4 := $(B)/linux/ext4.gz
+
+$(linux_ext4): tools/mkinitrd $(initrd_dir)/ext4-contents $(CACHE)/linux/Image
+	@mkdir -p $(@D)
+	$(call say,INITRD,$@)tools/mkinitrd -o $@ -D linux=$(CACHE)/linux $(initrd_dir)/ext4-contents
+
 .PHONY: guests
-guests: $(GUESTS) $(linux_image) $(linux_initrd)
+guests: $(GUESTS) $(linux_image) $(linux_initrd) $(linux_ext4)
 
 # Systems: what an .its includes by /incbin/ is looked for beside it, then in build/, where it is
 # made when there is a rule for it.

@@ -3,8 +3,10 @@
 /* The hypervisor put together: what runs once the kernel is up. */
 
 #include "device/passthrough.h"
+#include "driver/disk_check.h"
 #include "driver/plic.h"
 #include "driver/rtc.h"
+#include "driver/virtio/registry.h"
 #include "engine/engine.h"
 #include "engine/statistics.h"
 #include "kernel/hart.h"
@@ -73,11 +75,13 @@ void __noreturn hypervisor_main(void)
 
 	schedule_init();
 	port_init();
+	host_virtio_init();
 	passthrough_init();
 	hart_start_all(prepare_hart, schedule_run);
 	log_info("%u hart%s, %llu MiB of memory", hart_count(), hart_count() == 1 ? "" : "s",
 		 (unsigned long long)((page_total_bytes() + identity_total_bytes()) >> 20));
 
+	disk_check_begin();
 	start_system();
 	console_begin();
 	schedule_run();

@@ -9,7 +9,7 @@
 
 #include "vmm/vm_console.h"
 
-/* Finds the host's ports. On the boot hart, once there are jobs. */
+/* Gets ready for the host's ports. On the boot hart, before host_virtio_init() finds them. */
 void port_init(void);
 
 /* A VM is new, and is given the port of its name; or it goes. Boot hart, no lock held. */

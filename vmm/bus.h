@@ -17,7 +17,9 @@ struct mmio_device;
 /*
  * `offset` is from the device's base, aligned to `size`, and offset + size does not exceed
  * the device's size; a value has no bits above `size`. Both return 0, or ERR_FAULT where the
- * machine gives an access fault. Called on any hart, several at once: a device locks its own state.
+ * machine gives an access fault, or ERR_AGAIN: the vCPU is to perform the instruction once more, as
+ * the device has to finish something first that it does not wait for here. Called on any hart,
+ * several at once: a device locks its own state.
  */
 struct mmio_ops {
 	int (*read)(struct mmio_device *device, uint64_t offset, unsigned size, uint64_t *value);

@@ -6,6 +6,7 @@
 #include "kernel/mmu.h"
 #include "kernel/page.h"
 #include "kernel/pool.h"
+#include "kernel/trap.h"
 #include "vmm/copy.h"
 #include "vmm/vm.h"
 
@@ -142,8 +143,11 @@ int gmem_back(struct vm *vm, gpa_t gpa, bool cleared)
 
 	if (!block)
 		return back_small(vm, gpa);
-	if (cleared)
+	if (cleared) {
 		page_clear(block, PAGE_ORDER_2M);
+		/* Its last part takes as long as what the caller is going to do there. */
+		preempt_point();
+	}
 	return map_block(vm, gpa, block, LEVEL_2M);
 }
 
@@ -274,4 +278,53 @@ int gmem_clear(struct vm *vm, gpa_t gpa, uint64_t size)
 	error = for_pieces(vm, gpa, size, clear_piece, NULL);
 	end_write(vm);
 	return error;
+}
+
+int gmem_load_u16(struct vm *vm, gpa_t gpa, uint16_t *value)
+{
+	char *guest;
+	uint64_t piece;
+	int error;
+
+	if (!is_aligned(gpa.v, sizeof(*value)) || !vm_is_ram(vm, gpa, sizeof(*value)))
+		return ERR_RANGE;
+	error = find(vm, gpa, sizeof(*value), &guest, &piece);
+	if (!error)
+		*value = __atomic_load_n((uint16_t *)guest, __ATOMIC_ACQUIRE);
+	return error;
+}
+
+int gmem_store_u16(struct vm *vm, gpa_t gpa, uint16_t value)
+{
+	char *guest;
+	uint64_t piece;
+	int error;
+
+	if (!is_aligned(gpa.v, sizeof(value)) || !vm_is_ram(vm, gpa, sizeof(value)))
+		return ERR_RANGE;
+	begin_write(vm, gpa, sizeof(value));
+	error = find(vm, gpa, sizeof(value), &guest, &piece);
+	if (!error)
+		__atomic_store_n((uint16_t *)guest, value, __ATOMIC_RELEASE);
+	end_write(vm);
+	return error;
+}
+
+int gmem_find(struct vm *vm, gpa_t gpa, uint64_t size, hpa_t *hpa, uint64_t *piece)
+{
+	char *guest;
+	int error;
+
+	if (size == 0 || !vm_is_ram(vm, gpa, size))
+		return ERR_RANGE;
+	error = find(vm, gpa, size, &guest, piece);
+	if (!error)
+		*hpa = pointer_to_hpa(guest);
+	return error;
+}
+
+void gmem_note_written(struct vm *vm, gpa_t gpa, uint64_t size)
+{
+	begin_write(vm, gpa, size);
+	end_write(vm);
 }

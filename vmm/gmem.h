@@ -43,6 +43,30 @@ int gmem_write(struct vm *vm, gpa_t gpa, const void *from, uint64_t size);
 int gmem_clear(struct vm *vm, gpa_t gpa, uint64_t size);
 
 /*
+ * Reads or writes two bytes, which `gpa` is aligned to (else ERR_RANGE), in one access: for what
+ * the guest's vCPUs read and write at the same moment. What the guest wrote before it wrote the
+ * value is there after the load; what was written here before the store is there when the guest
+ * sees that.
+ */
+int gmem_load_u16(struct vm *vm, gpa_t gpa, uint16_t *value);
+int gmem_store_u16(struct vm *vm, gpa_t gpa, uint16_t value);
+
+/*
+ * For DMA by a host's device: what backs the range's beginning, in one piece of the host's memory
+ * of
+ * `*piece` bytes, `size` at most. It is backed, as above, and stays so until the VM ends: who lets
+ * a device write there sees to it that it is done before (machine_quiesce() in vmm/hooks.h). Errors
+ * as above; `size` is not 0.
+ */
+int gmem_find(struct vm *vm, gpa_t gpa, uint64_t size, hpa_t *hpa, uint64_t *piece);
+
+/*
+ * Tells that a host's device has written to the range, which lies in RAM, before the guest is told:
+ * what was derived from its old contents goes. No lock held; at most 64 KiB at a time.
+ */
+void gmem_note_written(struct vm *vm, gpa_t gpa, uint64_t size);
+
+/*
  * Copies from the guest's RAM as far as it is backed, and backs nothing. ERR_RANGE if not all of
  * it lies in RAM, ERR_NOENT where it is not backed; then a part may have been copied. Any hart,
  * as long as the VM is not taken down meanwhile; vCPUs may run.

@@ -12,6 +12,7 @@
 struct guest_fdt_device;
 struct vcpu;
 struct vm;
+struct vmconfig;
 
 /* sbi/sbi.c: answers the ECALL that the vCPU is at, as the specification says. */
 void sbi_handle(struct vcpu *vcpu);
@@ -24,8 +25,8 @@ void vcpu_resume(struct vcpu *vcpu);
 
 /*
  * device/machine.c: builds the devices of the guest's machine on vm->bus, from vm->arena.
- * ERR_NOMEM; ERR_INVAL: what is wrong has been reported. And brings them back to their state at
- * reset; no vCPU of the VM runs.
+ * ERR_NOMEM; any other error: what is wrong has been reported. And brings them back to their state
+ * at reset; no vCPU of the VM runs, and they are quiescent.
  */
 int machine_build(struct vm *vm);
 void machine_reset(struct vm *vm);
@@ -36,6 +37,24 @@ void machine_reset(struct vm *vm);
  */
 void machine_unbuild(struct vm *vm);
 const struct guest_fdt_device *machine_host_devices(const struct vm *vm, unsigned *count);
+
+/*
+ * device/machine.c: bytes that the devices of such a machine may take, besides what every VM takes.
+ */
+uint64_t machine_overhead(const struct vmconfig *config);
+
+/*
+ * device/machine.c: does what vCPUs have notified devices of. On a vCPU's hart, out of the guest,
+ * no lock held; passes preemption points.
+ */
+void machine_work(struct vm *vm);
+
+/*
+ * device/machine.c: no vCPU of the VM is active any more, and its memory is about to be reused: its
+ * devices begin nothing more. ERR_AGAIN if a device of the host still works for one of them; then
+ * vm_quiesced() is called when that may have ended. Boot hart, in a job.
+ */
+int machine_quiesce(struct vm *vm);
 
 /*
  * device/machine.c: presses the machine's power button, if it has one that the guest listens to;

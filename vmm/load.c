@@ -55,15 +55,35 @@ static int verify_image(struct vm *vm, const struct fit_image *next_image,
 	return proceed(vm, next);
 }
 
+/* The images that devices are made from, one after the other. */
+static int verify_devices(struct vm *vm)
+{
+	struct loader *loader = &vm->loader;
+	const struct vmconfig *config = &vm->config;
+	int error = loader->verifying ? fit_verify_step(&loader->verify) : 0;
+
+	if (error)
+		return error;
+	while (loader->segment < config->device_count &&
+	       !config->devices[loader->segment].image_name)
+		loader->segment++;
+	if (loader->segment == config->device_count)
+		return proceed(vm, plan_images);
+	fit_verify_begin(&loader->verify, loader->verify.fit,
+			 &config->devices[loader->segment++].image);
+	loader->verifying = true;
+	return ERR_AGAIN;
+}
+
 static int verify_fdt(struct vm *vm)
 {
-	return verify_image(vm, NULL, plan_images);
+	return verify_image(vm, NULL, verify_devices);
 }
 
 static int verify_ramdisk(struct vm *vm)
 {
 	return vm->config.fdt_name ? verify_image(vm, &vm->config.fdt, verify_fdt)
-				   : verify_image(vm, NULL, plan_images);
+				   : verify_image(vm, NULL, verify_devices);
 }
 
 static int verify_kernel(struct vm *vm)
@@ -71,7 +91,7 @@ static int verify_kernel(struct vm *vm)
 	if (vm->config.ramdisk_name)
 		return verify_image(vm, &vm->config.ramdisk, verify_ramdisk);
 	return vm->config.fdt_name ? verify_image(vm, &vm->config.fdt, verify_fdt)
-				   : verify_image(vm, NULL, plan_images);
+				   : verify_image(vm, NULL, verify_devices);
 }
 
 static int prepare_ram(struct vm *vm)

@@ -144,6 +144,9 @@ void mmio_emulate(struct vcpu *vcpu, const struct exit_access *access)
 		vcpu->pc += insn.length;
 		return;
 	}
+	/* The device is not that far: the guest does it once more. */
+	if (error == ERR_AGAIN)
+		return;
 	fault.gva.v += done;
 	exit_access_fault(vcpu, &fault);
 }

@@ -73,6 +73,15 @@ void schedule_job(struct job *job, int (*step)(struct job *job))
 	hart_notify(hart_of(schedule));
 }
 
+void schedule_cancel_job(struct job *job)
+{
+	struct hart_schedule *schedule = &hart_schedules[0];
+
+	spin_lock(&schedule->lock);
+	list_remove(&job->link);
+	spin_unlock(&schedule->lock);
+}
+
 /* The queue of the hart that a vCPU is on, which may change until it is locked. */
 static struct hart_schedule *lock_schedule_of(struct vcpu *vcpu)
 {
@@ -154,6 +163,11 @@ void schedule_suspend(struct vcpu *vcpu)
 void schedule_park(struct vcpu *vcpu)
 {
 	__atomic_fetch_or(&vcpu->requests, VCPU_PARK, __ATOMIC_SEQ_CST);
+}
+
+void schedule_devices(void)
+{
+	__atomic_fetch_or(&schedule_current()->requests, VCPU_DEVICES, __ATOMIC_SEQ_CST);
 }
 
 static void unload(struct hart_schedule *schedule)
@@ -249,6 +263,12 @@ static bool prepare(struct vcpu *vcpu)
 		vcpu->guest->engine->flush(vcpu);
 	if (leaves(vcpu))
 		return false;
+	if (requests & VCPU_DEVICES) {
+		/* More requests may have come when it is done: they are looked at once more. */
+		__atomic_fetch_and(&vcpu->requests, ~(uint32_t)VCPU_DEVICES, __ATOMIC_SEQ_CST);
+		machine_work(vm_of(vcpu));
+		return true;
+	}
 	if (requests & VCPU_SUSPENDED)
 		return resume(vcpu);
 	return !(requests & VCPU_WAITING) || wait_again(vcpu);

@@ -40,6 +40,18 @@ void schedule_trap_wfi(void);
 void schedule_job(struct job *job, int (*step)(struct job *job));
 
 /*
+ * Takes a job out of the queue, if it is in it. On the boot hart, in another job, so that it is not
+ * being done; its link was readied by list_init() before it was queued first.
+ */
+void schedule_cancel_job(struct job *job);
+
+/*
+ * The vCPU whose turn it is on this hart has notified a device: machine_work() is called before it
+ * enters its guest again.
+ */
+void schedule_devices(void);
+
+/*
  * Places a new vCPU, which is parked, on the hart of those its VM may use that has the least to
  * do, and with a reservation only where that fits. On the boot hart, in a job or at boot; memory
  * comes from the VM's arena. ERR_NOMEM; ERR_TOO_LARGE: there is no hart that could keep to its

@@ -73,6 +73,8 @@ struct vm {
 	struct identity *identity; /* what is reserved for it, or NULL; vmm/identity.c */
 	uint32_t backing;          /* pages that are being cleared for its vCPUs; atomic */
 
+	bool quiescing; /* it is STOPPING, and a device still works for it; the boot hart's */
+
 	struct loader loader;    /* while it is LOADING */
 	struct job job;          /* of loading it and of taking it down */
 	struct timer stop_timer; /* ends it by force; the boot hart's */
@@ -193,6 +195,12 @@ int vm_resume(struct vm *vm);
  * gone when this returns. Boot hart, in a job.
  */
 void vm_destroy(struct vm *vm);
+
+/*
+ * For devices: nothing that was begun for the VM is under way any more, in one of them. The VM goes
+ * on to its end, if that is what it waits for. Boot hart, any context, no lock held.
+ */
+void vm_quiesced(struct vm *vm);
 
 /*
  * For the run loop, when a vCPU was parked (as HSM or the end of its VM wants), or put aside as

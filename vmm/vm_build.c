@@ -161,7 +161,7 @@ uint64_t vm_commitment(const struct vm *vm)
 	uint64_t ram = config->identity_map ? 0 : config->memory + backing;
 
 	return ram + vm->guest.engine->overhead(config->memory, config->vcpus) +
-	       KIB(4) * config->vcpus + KIB(256);
+	       KIB(4) * config->vcpus + KIB(256) + machine_overhead(config);
 }
 
 static bool has_room(struct vm *vm, uint64_t committed)

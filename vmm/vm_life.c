@@ -175,6 +175,11 @@ static int stopped_step(struct job *job)
 {
 	struct vm *vm = container_of(job, struct vm, job);
 
+	/* A device of the host may be writing to its memory. Who ends that queues this job again.
+	 */
+	vm->quiescing = machine_quiesce(vm) == ERR_AGAIN;
+	if (vm->quiescing)
+		return 0;
 	report_stopped(vm);
 	if (take_restart(vm)) {
 		log_info("%s: restarts", vm->config.name);
@@ -186,6 +191,14 @@ static int stopped_step(struct job *job)
 		begin_destroy(vm);
 	}
 	return 0;
+}
+
+void vm_quiesced(struct vm *vm)
+{
+	if (!vm->quiescing)
+		return;
+	vm->quiescing = false;
+	schedule_job(&vm->job, stopped_step);
 }
 
 static void stop_expired(struct timer *timer)

@@ -358,12 +358,26 @@ int vmconfig_check_system(const struct fit *fit)
 	return error ? error : root_error;
 }
 
+static bool is_supported(const struct vmconfig_device *device)
+{
+	switch (device->kind) {
+	case VMCONFIG_VIRTIO_BLK:
+		return device->image_name != NULL;
+	case VMCONFIG_PASSTHROUGH:
+	case VMCONFIG_VIRTIO_CONSOLE:
+	case VMCONFIG_VIRTIO_RNG:
+		return true;
+	default:
+		return false;
+	}
+}
+
 int vmconfig_check_supported(const struct vmconfig *config)
 {
 	int error = 0;
 
 	for (unsigned i = 0; i < config->device_count; i++) {
-		if (config->devices[i].kind == VMCONFIG_PASSTHROUGH)
+		if (is_supported(&config->devices[i]))
 			continue;
 		log_error("%s/%s: %s: not supported by this build", config->path,
 			  config->devices[i].name,

@@ -2,16 +2,11 @@
 
 #include "driver/virtio/console.h"
 
-#include "driver/host_device.h"
-#include "driver/plic.h"
-#include "driver/virtio/mmio.h"
+#include "driver/virtio/registry.h"
 #include "kernel/error.h"
 #include "kernel/lock.h"
-#include "kernel/log.h"
 #include "kernel/mmu.h"
 #include "kernel/page.h"
-#include "kernel/platform.h"
-#include "kernel/timer.h"
 #include "vmm/copy.h"
 #include "vmm/schedule.h"
 
@@ -52,11 +47,8 @@ struct control {
 #define PORTS_MAX    128 /* of a device */
 #define PORTS_A_STEP 16
 
-#define POLLS_PER_SECOND 100
-
 struct channel {
 	struct virtqueue queue;
-	unsigned index;                /* of the queue */
 	unsigned buffers, buffer_size; /* how many, and of how many bytes */
 	uint8_t *page;                 /* the queue, and at the page's end the buffers */
 	uint64_t idle;                 /* buffers that the device does not have, a bit each */
@@ -84,11 +76,10 @@ struct host_port {
 
 struct console_device {
 	struct console_device *following;
-	struct virtio_device virtio;
+	struct host_virtio *virtio;
 	struct channel control_in, control_out;
 	struct virtqueue_slot slots[2][CONTROL_QUEUE];
 	struct job job;
-	struct timer poll;
 	bool busy;     /* the job is queued, or runs */
 	bool again;    /* an interrupt came meanwhile */
 	unsigned next; /* port that the job looks at next */
@@ -135,7 +126,7 @@ static void give(struct channel *channel, uint8_t *buffer, uint32_t length, bool
 static void notify(struct console_device *device, struct channel *channel)
 {
 	if (virtqueue_wants_notice(&channel->queue))
-		virtio_notify(&device->virtio, channel->index);
+		host_virtio_notify(device->virtio, &channel->queue);
 }
 
 /* Gives the device all buffers to write to. */
@@ -443,21 +434,10 @@ static void look(struct console_device *device)
 	schedule_job(&device->job, step);
 }
 
-static void handle_interrupt(void *context)
+static void handle_events(void *context, uint32_t what)
 {
-	struct console_device *device = context;
-
-	if (virtio_take_events(&device->virtio) & VIRTIO_EVENT_QUEUE)
-		look(device);
-}
-
-static void poll(struct timer *timer)
-{
-	struct console_device *device = container_of(timer, struct console_device, poll);
-
-	virtio_take_events(&device->virtio);
-	look(device);
-	timer_set(timer, time_now() + platform.timebase / POLLS_PER_SECOND);
+	if (what & HOST_VIRTIO_EVENT_QUEUE)
+		look(context);
 }
 
 /*
@@ -475,16 +455,16 @@ static const struct channel_kind control_channel = {CONTROL_QUEUE, CONTROL_BUFFE
 static int channel_init(struct console_device *device, struct channel *channel, unsigned index,
 			const struct channel_kind *kind, struct virtqueue_slot *slots)
 {
-	channel->index = index;
+	const struct virtqueue_kind made = {.size = kind->queue_size};
+
 	channel->buffers = kind->buffers;
 	channel->buffer_size = kind->buffer_size;
 	channel->idle = BIT(channel->buffers) - 1;
 	channel->page = page_alloc_zeroed(0);
 	if (!channel->page)
 		return ERR_NOMEM;
-	virtqueue_init(&channel->queue, channel->page, kind->queue_size, slots);
-	return virtio_set_queue(&device->virtio, index, &channel->queue,
-				pointer_to_hpa(channel->page));
+	virtqueue_init(&channel->queue, &made, channel->page, pointer_to_hpa(channel->page), slots);
+	return host_virtio_set_queue(device->virtio, index, &channel->queue);
 }
 
 /* 5.3.2: port 0 has the queues before the control queues, the others those behind them. */
@@ -514,40 +494,29 @@ static int queues_init(struct console_device *device)
 	return error;
 }
 
-static struct console_device *new_device(const struct virtio_device *virtio, unsigned ports)
+static struct console_device *new_device(struct host_virtio *virtio, unsigned ports)
 {
 	uint64_t size = sizeof(struct console_device) + ports * sizeof(struct host_port);
 	struct console_device *device = page_alloc_zeroed(page_order(size));
 
 	if (device) {
-		device->virtio = *virtio;
+		device->virtio = virtio;
 		device->port_count = ports;
 	}
 	return device;
 }
 
-static void begin(struct console_device *device, uint32_t interrupt)
-{
-	virtio_ready(&device->virtio);
-	fill(device, &device->control_in);
-	if (!interrupt || host_plic_enable(interrupt, handle_interrupt, device) != 0) {
-		timer_init(&device->poll, poll);
-		timer_set(&device->poll, time_now());
-	}
-	tell(device, 0, DEVICE_READY);
-}
-
-static int device_init(struct virtio_device *virtio, uint32_t interrupt)
+static int bind(struct host_virtio *virtio)
 {
 	struct console_device *device;
-	int error = virtio_negotiate(virtio, F_MULTIPORT);
+	int error = host_virtio_negotiate(virtio, F_MULTIPORT);
 	unsigned ports;
 
 	if (error)
 		return error;
 	if (!(virtio->features & F_MULTIPORT))
 		return ERR_NOSYS;
-	ports = virtio_config(virtio, CONFIG_MAX_PORTS);
+	ports = host_virtio_config32(virtio, CONFIG_MAX_PORTS);
 	device = new_device(virtio, ports < PORTS_MAX ? ports : PORTS_MAX);
 	if (!device)
 		return ERR_NOMEM;
@@ -557,30 +526,21 @@ static int device_init(struct virtio_device *virtio, uint32_t interrupt)
 		return error;
 	device->following = devices;
 	devices = device;
-	begin(device, interrupt);
+	host_virtio_ready(virtio);
+	fill(device, &device->control_in);
+	host_virtio_listen(virtio, handle_events, device);
+	tell(device, 0, DEVICE_READY);
 	return 0;
 }
+
+const struct host_virtio_driver host_console_driver = {
+    .id = VIRTIO_ID_CONSOLE,
+    .name = "ports",
+    .in_use = "its ports are consoles, which Pilae drives",
+    .bind = bind,
+};
 
 void host_ports_init(const struct host_port_events *its_events)
 {
 	events = its_events;
-	for (unsigned i = 0; i < platform.virtio_count; i++) {
-		const struct platform_virtio *place = &platform.virtio[i];
-		struct virtio_device virtio;
-		int error;
-
-		if (place->registers.size < VIRTIO_MMIO_SIZE ||
-		    virtio_probe(&virtio, mmu_map_registers(HPA(place->registers.base),
-							    place->registers.size)) != 0 ||
-		    virtio.id != VIRTIO_ID_CONSOLE)
-			continue;
-		error = device_init(&virtio, place->interrupt);
-		if (error) {
-			virtio_fail(&virtio);
-			log_warn("virtio console at 0x%llx: not used: %s",
-				 (unsigned long long)place->registers.base, error_string(error));
-			continue;
-		}
-		host_device_keep(place->registers, "its ports are consoles, which Pilae drives");
-	}
 }

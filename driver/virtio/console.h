@@ -25,8 +25,8 @@ struct host_port_events {
 };
 
 /*
- * Finds the host's consoles and gets them going; `its_events` stays. On the boot hart, at boot,
- * once there are jobs. What is wrong with one is logged, and it is not used.
+ * Says who is told; `its_events` stays. At boot, before host_virtio_init() finds the devices, with
+ * which this goes on.
  */
 void host_ports_init(const struct host_port_events *its_events);
 

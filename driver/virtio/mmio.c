@@ -1,10 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 
-#include "driver/virtio/mmio.h"
-
+#include "driver/register.h"
+#include "driver/virtio/transport.h"
 #include "kernel/error.h"
 
-/* Virtio 1.3, 4.2.2, and 4.2.4 for those of the legacy interface. */
+/*
+ * Virtio devices behind memory-mapped registers (Virtio 1.3, 4.2): version 2, and version 1, the
+ * legacy one (4.2.4), which differs in how queues are placed.
+ */
+
+/* 4.2.2, and 4.2.4 for those of the legacy interface. */
 #define MAGIC_VALUE         0x000
 #define VERSION             0x004
 #define DEVICE_ID           0x008
@@ -26,180 +31,149 @@
 #define QUEUE_DESC          0x080
 #define QUEUE_DRIVER        0x090
 #define QUEUE_DEVICE        0x0a0
+#define CONFIG_GENERATION   0x0fc
 #define CONFIG              0x100
 
-#define MAGIC 0x74726976 /* "virt" */
+#define MAGIC    0x74726976 /* "virt" */
+#define SIZE_MIN 0x200      /* bytes of registers, the first of the configuration with them */
 
-#define STATUS_ACKNOWLEDGE 1
-#define STATUS_DRIVER      2
-#define STATUS_DRIVER_OK   4
-#define STATUS_FEATURES_OK 8
-#define STATUS_FAILED      128
-
-#define RESET_TRIES 1000
-
-static uint32_t get(struct virtio_device *device, unsigned offset)
+static uint32_t get(struct host_virtio *device, unsigned offset)
 {
-	return virtio_register_read(device, offset);
+	return register_read(device->registers + offset, 4);
 }
 
-static void set(struct virtio_device *device, unsigned offset, uint32_t value)
+static void set(struct host_virtio *device, unsigned offset, uint32_t value)
 {
-	virtio_register_write(device, offset, value);
+	register_write(device->registers + offset, 4, value);
 }
 
-static void set_pair(struct virtio_device *device, unsigned offset, uint64_t value)
+static void set_pair(struct host_virtio *device, unsigned offset, uint64_t value)
 {
 	set(device, offset, (uint32_t)value);
 	set(device, offset + 4, (uint32_t)(value >> 32));
 }
 
-static void add_status(struct virtio_device *device, uint32_t bits)
-{
-	set(device, STATUS, get(device, STATUS) | bits);
-}
-
-int virtio_probe(struct virtio_device *device, volatile void *registers)
-{
-	*device = (struct virtio_device){.registers = registers};
-	if (get(device, MAGIC_VALUE) != MAGIC)
-		return ERR_NOENT;
-	device->version = get(device, VERSION);
-	if (device->version != 1 && device->version != 2)
-		return ERR_NOSYS;
-	/* 4.2.3.1.1: where it is 0 no other register may be touched. */
-	device->id = get(device, DEVICE_ID);
-	return device->id ? 0 : ERR_NOENT;
-}
-
-int virtio_reset(struct virtio_device *device)
-{
-	set(device, STATUS, 0);
-	for (unsigned i = 0; i < RESET_TRIES; i++) {
-		if (get(device, STATUS) == 0)
-			return 0;
-	}
-	return ERR_IO;
-}
-
-static uint32_t device_features(struct virtio_device *device, uint32_t word)
+static uint32_t offered_word(struct host_virtio *device, uint32_t word)
 {
 	set(device, DEVICE_FEATURES_SEL, word);
 	return get(device, DEVICE_FEATURES);
 }
 
-static void set_driver_features(struct virtio_device *device, uint32_t word, uint32_t features)
+/* 3.1.2: a legacy device has 32 features. */
+static uint64_t offered(struct host_virtio *device)
 {
-	set(device, DRIVER_FEATURES_SEL, word);
-	set(device, DRIVER_FEATURES, features);
+	uint64_t features = offered_word(device, 0);
+
+	return device->legacy ? features : features | (uint64_t)offered_word(device, 1) << 32;
 }
 
-/* 3.1.2: a legacy device has 32 features, and no FEATURES_OK. */
-static int negotiate_legacy(struct virtio_device *device, uint64_t wanted)
+static void accept(struct host_virtio *device)
 {
-	device->features = device_features(device, 0) & wanted;
-	set_driver_features(device, 0, (uint32_t)device->features);
-	set(device, LEGACY_PAGE_SIZE, PAGE_SIZE);
-	return 0;
+	set(device, DRIVER_FEATURES_SEL, 0);
+	set(device, DRIVER_FEATURES, (uint32_t)device->features);
+	if (device->legacy) {
+		set(device, LEGACY_PAGE_SIZE, PAGE_SIZE);
+		return;
+	}
+	set(device, DRIVER_FEATURES_SEL, 1);
+	set(device, DRIVER_FEATURES, (uint32_t)(device->features >> 32));
 }
 
-static int negotiate_modern(struct virtio_device *device, uint64_t wanted)
+static uint32_t status(struct host_virtio *device)
 {
-	uint64_t offered = device_features(device, 0);
-
-	offered |= (uint64_t)device_features(device, 1) << 32;
-	/* 6.1: a driver must accept it where it is offered, and may fail where it is not. */
-	if (!(offered & VIRTIO_F_VERSION_1))
-		return ERR_IO;
-	device->features = offered & (wanted | VIRTIO_F_VERSION_1);
-	set_driver_features(device, 0, (uint32_t)device->features);
-	set_driver_features(device, 1, (uint32_t)(device->features >> 32));
-	add_status(device, STATUS_FEATURES_OK);
-	return get(device, STATUS) & STATUS_FEATURES_OK ? 0 : ERR_IO;
+	return get(device, STATUS);
 }
 
-int virtio_negotiate(struct virtio_device *device, uint64_t wanted)
+static void set_status(struct host_virtio *device, uint32_t value)
 {
-	int error = virtio_reset(device);
-
-	if (error)
-		return error;
-	add_status(device, STATUS_ACKNOWLEDGE);
-	add_status(device, STATUS_DRIVER);
-	return device->version == 1 ? negotiate_legacy(device, wanted)
-				    : negotiate_modern(device, wanted);
+	set(device, STATUS, value);
 }
 
-void virtio_fail(struct virtio_device *device)
-{
-	virtio_reset(device);
-	add_status(device, STATUS_FAILED);
-}
-
-unsigned virtio_queue_max(struct virtio_device *device, unsigned index)
+static unsigned queue_max(struct host_virtio *device, unsigned index)
 {
 	set(device, QUEUE_SEL, index);
 	return get(device, QUEUE_SIZE_MAX);
 }
 
-static int set_queue_legacy(struct virtio_device *device, hpa_t memory)
+static int set_queue_legacy(struct host_virtio *device, const struct virtqueue *queue)
 {
-	uint64_t page = memory.v >> PAGE_SHIFT;
+	uint64_t page = queue->memory.v >> PAGE_SHIFT;
 
 	if (page > UINT32_MAX)
 		return ERR_RANGE;
 	if (get(device, LEGACY_QUEUE_PFN) != 0)
 		return ERR_EXIST;
+	set(device, QUEUE_SIZE, queue->size);
 	set(device, LEGACY_QUEUE_ALIGN, VIRTQUEUE_ALIGN);
 	set(device, LEGACY_QUEUE_PFN, (uint32_t)page);
 	return 0;
 }
 
-static int set_queue_modern(struct virtio_device *device, const struct virtqueue *queue,
-			    hpa_t memory)
+static int set_queue(struct host_virtio *device, struct virtqueue *queue)
 {
-	uint64_t base = (uint64_t)(uintptr_t)queue->desc;
-
+	set(device, QUEUE_SEL, queue->index);
+	if (device->legacy)
+		return set_queue_legacy(device, queue);
 	if (get(device, QUEUE_READY) != 0)
 		return ERR_EXIST;
-	set_pair(device, QUEUE_DESC, memory.v);
-	set_pair(device, QUEUE_DRIVER, memory.v + ((uint64_t)(uintptr_t)queue->avail - base));
-	set_pair(device, QUEUE_DEVICE, memory.v + ((uint64_t)(uintptr_t)queue->used - base));
+	set(device, QUEUE_SIZE, queue->size);
+	set_pair(device, QUEUE_DESC, virtqueue_desc(queue).v);
+	set_pair(device, QUEUE_DRIVER, virtqueue_driver_area(queue).v);
+	set_pair(device, QUEUE_DEVICE, virtqueue_device_area(queue).v);
 	set(device, QUEUE_READY, 1);
 	return 0;
 }
 
-int virtio_set_queue(struct virtio_device *device, unsigned index, const struct virtqueue *queue,
-		     hpa_t memory)
+static void notify(struct host_virtio *device, const struct virtqueue *queue)
 {
-	if (virtio_queue_max(device, index) < queue->size)
-		return ERR_NOENT;
-	set(device, QUEUE_SIZE, queue->size);
-	return device->version == 1 ? set_queue_legacy(device, memory)
-				    : set_queue_modern(device, queue, memory);
+	set(device, QUEUE_NOTIFY, queue->index);
 }
 
-void virtio_ready(struct virtio_device *device)
-{
-	add_status(device, STATUS_DRIVER_OK);
-}
-
-void virtio_notify(struct virtio_device *device, unsigned index)
-{
-	set(device, QUEUE_NOTIFY, index);
-}
-
-uint32_t virtio_take_events(struct virtio_device *device)
+static uint32_t take_events(struct host_virtio *device)
 {
 	uint32_t events =
-	    get(device, INTERRUPT_STATUS) & (VIRTIO_EVENT_QUEUE | VIRTIO_EVENT_CONFIG);
+	    get(device, INTERRUPT_STATUS) & (HOST_VIRTIO_EVENT_QUEUE | HOST_VIRTIO_EVENT_CONFIG);
 
 	if (events)
 		set(device, INTERRUPT_ACK, events);
 	return events;
 }
 
-uint32_t virtio_config(struct virtio_device *device, unsigned offset)
+static uint32_t config(struct host_virtio *device, unsigned offset, unsigned size)
 {
-	return get(device, CONFIG + offset);
+	return register_read(device->registers + CONFIG + offset, size);
+}
+
+static uint32_t generation(struct host_virtio *device)
+{
+	return device->legacy ? 0 : get(device, CONFIG_GENERATION);
+}
+
+static const struct host_virtio_transport mmio = {
+    .offered = offered,
+    .accept = accept,
+    .status = status,
+    .set_status = set_status,
+    .queue_max = queue_max,
+    .set_queue = set_queue,
+    .notify = notify,
+    .take_events = take_events,
+    .config = config,
+    .generation = generation,
+};
+
+int host_virtio_mmio_probe(struct host_virtio *device, volatile void *registers, uint64_t size)
+{
+	uint32_t version;
+
+	*device = (struct host_virtio){.transport = &mmio, .registers = registers};
+	if (size < SIZE_MIN || get(device, MAGIC_VALUE) != MAGIC)
+		return ERR_NOENT;
+	version = get(device, VERSION);
+	if (version != 1 && version != 2)
+		return ERR_NOSYS;
+	device->legacy = version == 1;
+	/* 4.2.3.1.1: where it is 0 no other register may be touched. */
+	device->id = get(device, DEVICE_ID);
+	return device->id ? 0 : ERR_NOENT;
 }

@@ -56,6 +56,13 @@ def measuring():
     return pilae.build_variant("irqoff", "PILAE_MEASURE_IRQOFF")
 
 
+@pytest.fixture(scope="session")
+def checking_disks():
+    """Pilae built so that it checks the host's disks at boot, and overwrites them. It measures
+    itself as well."""
+    return pilae.build_variant("disks", "PILAE_CHECK_DISKS -DPILAE_MEASURE_IRQOFF")
+
+
 @pytest.fixture
 def repeats(request):
     return request.config.getoption("--repeats")

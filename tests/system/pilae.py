@@ -30,6 +30,7 @@ PILAE_BIN = BUILD / "pilae.bin"
 PILAE_ELF = BUILD / "pilae.elf"
 LINUX = BUILD / "linux/Image"
 INITRD = BUILD / "linux/initrd.gz"
+EXT4_MODULES = BUILD / "linux/ext4.gz"
 MINIKERNEL = BUILD / "guests/minikernel.bin"
 SELFTEST = BUILD / "guests/selftest.elf"
 UBOOT = Path("/usr/lib/u-boot/qemu-riscv64_smode/u-boot.bin")
@@ -59,7 +60,7 @@ SOFT_BY_DEFAULT = {
     "test_random_moments", "test_pause_keeps_everything", "test_shares_follow_weights",
     "test_reservation", "test_alone", "test_eight_linuxes", "test_ports", "test_flood",
     "test_disk_and_rng", "test_rtc_and_fw_cfg", "test_ends_at_work", "test_linux_with_devices",
-    "test_interrupts_off_with_devices",
+    "test_interrupts_off_with_devices", "test_disks", "test_files",
 }
 
 

@@ -80,8 +80,8 @@ def test_editing(folder, engine, keys):
                  r"define  console  regs  dump  mem  \r+\n")
         m.expect(r"pilae> vm \x1b\[K")
         m.send("\x15nonsense\r")
-        m.expect("nonsense: no such command; have: help, version, vm, hart, top, irq, trace, mem, "
-                 "dt, log, poweroff, reboot")
+        m.expect("nonsense: no such command; have: help, version, vm, hart, top, irq, trace, "
+                 "disk, mem, dt, log, poweroff, reboot")
         m.expect(PROMPT)
         # The escape character is the guest's again when the shell has been left.
         m.send("\x04")

@@ -312,6 +312,97 @@ static void test_no_memory(void **state)
 		page_free(taken[--count], 0);
 }
 
+/* What the soft engine is told of writes. */
+static struct {
+	unsigned begun, ended;
+	uint64_t gpa, size;
+} writes;
+
+static void note_begin_write(struct guest *guest, gpa_t gpa, uint64_t size)
+{
+	assert_ptr_equal(guest, &vm.guest);
+	assert_int_equal(writes.begun, writes.ended);
+	writes.begun++;
+	writes.gpa = gpa.v;
+	writes.size = size;
+}
+
+static void note_end_write(struct guest *guest)
+{
+	(void)guest;
+	writes.ended++;
+	assert_int_equal(writes.begun, writes.ended);
+}
+
+static const struct engine writing_engine = {
+    .mapped = note_mapped,
+    .begin_write = note_begin_write,
+    .end_write = note_end_write,
+};
+
+static void assert_write_noted(uint64_t gpa, uint64_t size)
+{
+	assert_int_equal(writes.ended, 1);
+	assert_int_equal(writes.gpa, gpa);
+	assert_int_equal(writes.size, size);
+	memset(&writes, 0, sizeof(writes));
+}
+
+static void test_words(void **state)
+{
+	uint64_t last = RAM_BASE + RAM_SIZE - 2;
+	uint16_t value = 0x7777;
+	uint8_t bytes[2];
+
+	(void)state;
+	vm.guest.engine = &writing_engine;
+	memset(&writes, 0, sizeof(writes));
+	assert_int_equal(gmem_load_u16(&vm, GPA(last), &value), 0);
+	assert_int_equal(value, 0);
+	assert_int_equal(writes.begun, 0);
+	assert_int_equal(gmem_store_u16(&vm, GPA(last), 0x1234), 0);
+	assert_write_noted(last, 2);
+	assert_int_equal(gmem_load_u16(&vm, GPA(last), &value), 0);
+	assert_int_equal(value, 0x1234);
+	assert_int_equal(gmem_read(&vm, GPA(last), bytes, 2), 0);
+	assert_int_equal(bytes[0], 0x34);
+
+	assert_int_equal(gmem_load_u16(&vm, GPA(RAM_BASE + 1), &value), ERR_RANGE);
+	assert_int_equal(gmem_store_u16(&vm, GPA(RAM_BASE + 1), 1), ERR_RANGE);
+	assert_int_equal(gmem_load_u16(&vm, GPA(last + 2), &value), ERR_RANGE);
+	assert_int_equal(gmem_store_u16(&vm, GPA(RAM_BASE - 2), 1), ERR_RANGE);
+	assert_int_equal(value, 0x1234);
+	assert_int_equal(writes.begun, 0);
+}
+
+/* Pieces for DMA: they hold what gmem_read() finds there. */
+static void test_find(void **state)
+{
+	uint64_t gpa = RAM_BASE + MEGAPAGE_SIZE - 100;
+	uint64_t piece = 0;
+	hpa_t hpa;
+
+	(void)state;
+	vm.guest.engine = &writing_engine;
+	memset(&writes, 0, sizeof(writes));
+	assert_int_equal(gmem_find(&vm, GPA(gpa), 300, &hpa, &piece), 0);
+	assert_int_equal(piece, 100);
+	memset(hpa_to_pointer(hpa), 0x11, piece);
+	memset(model + MEGAPAGE_SIZE - 100, 0x11, 100);
+	assert_int_equal(gmem_find(&vm, GPA(gpa + piece), 300 - piece, &hpa, &piece), 0);
+	assert_int_equal(piece, 200);
+	memset(hpa_to_pointer(hpa), 0x22, piece);
+	memset(model + MEGAPAGE_SIZE, 0x22, 200);
+	assert_int_equal(writes.begun, 0);
+	gmem_note_written(&vm, GPA(gpa), 300);
+	assert_write_noted(gpa, 300);
+	check_all();
+
+	assert_int_equal(gmem_find(&vm, GPA(RAM_BASE), 0, &hpa, &piece), ERR_RANGE);
+	assert_int_equal(gmem_find(&vm, GPA(RAM_BASE + RAM_SIZE - 1), 2, &hpa, &piece), ERR_RANGE);
+	assert_int_equal(gmem_find(&vm, GPA(RAM_BASE), UINT64_MAX, &hpa, &piece), ERR_RANGE);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -324,6 +415,8 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_race_while_clearing, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_small_pages, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_no_memory, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_words, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_find, setup, teardown),
 	};
 
 	return cmocka_run_group_tests_name("gmem", tests, NULL, NULL);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* unit: driver/host_device.c driver/virtio/mmio.c kernel/fdt.c */
+/* unit: driver/host_device.c kernel/fdt.c */
 /* libs: -lfdt */
 #include "kernel/error.h"
 #include "tests/unit/fit_tree.h"
@@ -7,19 +7,24 @@
 #include <stdlib.h>
 
 #include "driver/host_device.h"
-#include "driver/virtio/mmio.h"
+#include "driver/virtio/registry.h"
 #include "kernel/mmu.h"
 
 #define SLOTS     4
 #define SLOT(n)   (UINT64_C(0x10001000) + 0x1000 * (uint64_t)(n))
 #define PLIC      3
 #define NO_PLIC   4
-#define STATUS    (0x70 / 4)
 #define SLOT_PATH "/soc/virtio_mmio@10003000"
 
 struct platform platform;
 
-static uint32_t slots[SLOTS][0x400]; /* what is in the slots' registers */
+/* A model of the registry: a net device between two disks, from slot 1 up. */
+#define VIRTIOS 3
+static struct host_virtio virtios[VIRTIOS];
+static struct host_virtio_driver driver = {.in_use = "somebody reads it"};
+static int unbind_error, reset_error;
+static unsigned resets;
+
 static unsigned mappings;
 static char shared[64];
 static struct host_device device;
@@ -28,20 +33,57 @@ static char why[HOST_DEVICE_WHY_MAX];
 volatile void *mmu_map_registers(hpa_t address, uint64_t size)
 {
 	mappings++;
-	if (address.v >= SLOT(0) && address.v < SLOT(SLOTS))
-		return slots[(address.v - SLOT(0)) / 0x1000];
+	(void)address;
 	assert_true(size <= sizeof(shared));
 	return shared;
 }
 
-uint32_t virtio_register_read(const struct virtio_device *virtio, unsigned offset)
+struct host_virtio *host_virtio_next(const struct host_virtio *virtio)
 {
-	return ((volatile uint32_t *)virtio->registers)[offset / 4];
+	size_t next = virtio ? (size_t)(virtio - virtios) + 1 : 0;
+
+	return next < VIRTIOS ? &virtios[next] : NULL;
 }
 
-void virtio_register_write(const struct virtio_device *virtio, unsigned offset, uint32_t value)
+struct host_virtio *host_virtio_by_name(const char *name)
 {
-	((volatile uint32_t *)virtio->registers)[offset / 4] = value;
+	for (unsigned i = 0; i < VIRTIOS; i++) {
+		if (strcmp(virtios[i].name, name) == 0 || strcmp(virtios[i].path, name) == 0)
+			return &virtios[i];
+	}
+	return NULL;
+}
+
+int host_virtio_reset(struct host_virtio *virtio)
+{
+	(void)virtio;
+	resets++;
+	return reset_error;
+}
+
+int host_virtio_take(struct host_virtio *virtio, const char *owner)
+{
+	if (virtio->driver && unbind_error)
+		return unbind_error;
+	virtio->driver = NULL;
+	virtio->owner = NULL;
+	if (host_virtio_reset(virtio) != 0)
+		return ERR_IO;
+	virtio->owner = owner;
+	return 0;
+}
+
+void host_virtio_give_back(struct host_virtio *virtio)
+{
+	host_virtio_reset(virtio);
+	virtio->owner = NULL;
+}
+
+static void add_virtio(unsigned n, const char *name)
+{
+	snprintf(virtios[n].name, sizeof(virtios[n].name), "%s", name);
+	snprintf(virtios[n].path, sizeof(virtios[n].path), "/soc/virtio_mmio@%x",
+		 (unsigned)SLOT(n + 1));
 }
 
 void panic(const char *format, ...)
@@ -70,18 +112,19 @@ static void add_slots(void)
 
 		snprintf(name, sizeof(name), "virtio_mmio@%x", (unsigned)SLOT(i));
 		add_device(name, "virtio,mmio", SLOT(i), 0x1000);
-		platform.virtio[i].registers = (struct range){SLOT(i), 0x1000};
-		slots[i][0] = 0x74726976;
-		slots[i][1] = 1;
 	}
-	platform.virtio_count = SLOTS;
 }
 
 static int setup(void **state)
 {
 	(void)state;
 	tree_clear();
-	memset(slots, 0, sizeof(slots));
+	memset(virtios, 0, sizeof(virtios));
+	add_virtio(0, "virtio-blk0");
+	add_virtio(1, "virtio-net0");
+	add_virtio(2, "virtio-blk1");
+	unbind_error = reset_error = 0;
+	resets = 0;
 	platform = (struct platform){
 	    .fdt = tree,
 	    .memory_count = 1,
@@ -105,9 +148,6 @@ static int setup(void **state)
 	add_device("test@100000", "sifive,test1", 0x100000, 0x1000);
 	add_device("rtc@101000", "google,goldfish-rtc", 0x101000, 0x1000);
 	add_device("thing@20000100", "vendor,thing", 0x20000100, 0x2000);
-	slots[1][2] = 2;
-	slots[2][2] = 1;
-	slots[3][2] = 2;
 	host_device_init();
 	return 0;
 }
@@ -141,9 +181,10 @@ static void test_paths(void **state)
 	assert_null(device.virtio);
 	assert_int_equal(find(SLOT_PATH), 0);
 	assert_int_equal(device.dma, HOST_DMA_DOES);
-	assert_ptr_equal(device.virtio->registers, slots[2]);
+	assert_ptr_equal(device.virtio, &virtios[1]);
 	/* An empty slot is as good. */
 	assert_int_equal(find("/soc/virtio_mmio@10001000"), 0);
+	assert_null(device.virtio);
 	assert_int_equal(device.dma, HOST_DMA_DOES);
 	assert_int_equal(find("/soc/thing@20000100"), 0);
 	assert_int_equal(device.dma, HOST_DMA_UNKNOWN);
@@ -165,6 +206,9 @@ static void test_counted(void **state)
 	expect_refused("virtio-net1", ERR_NOENT, "has 1 of the kind");
 	expect_refused("virtio-net99999999999999999999", ERR_NOENT, "has 1 of the kind");
 	expect_refused("pci:00:02.0", ERR_NOSYS, "PCI");
+	snprintf(virtios[1].path, sizeof(virtios[1].path), "pci:00:02.0");
+	expect_refused("pci:00:02.0", ERR_NOSYS, "PCI");
+	expect_refused("virtio-net0", ERR_NOSYS, "PCI");
 }
 
 static void test_refused(void **state)
@@ -302,12 +346,52 @@ static void test_reset(void **state)
 	(void)state;
 	assert_int_equal(find("virtio-blk1"), 0);
 	assert_int_equal(claim("a"), 0);
-	slots[3][STATUS] = 15;
+	assert_int_equal(resets, 1);
 	assert_int_equal(host_device_reset(&device), 0);
-	assert_int_equal(slots[3][STATUS], 0);
+	assert_int_equal(resets, 2);
 	host_device_release(&device);
+	assert_int_equal(resets, 3);
 	assert_int_equal(find("/soc/rtc@101000"), 0);
 	assert_int_equal(host_device_reset(&device), 0);
+	assert_int_equal(resets, 3);
+}
+
+/* From a driver, if that is not using it. */
+static void test_driven(void **state)
+{
+	(void)state;
+	virtios[0].driver = &driver;
+	virtios[0].owner = "disk";
+	assert_int_equal(find("virtio-blk0"), 0);
+	unbind_error = ERR_EXIST;
+	assert_int_equal(claim("a"), ERR_EXIST);
+	assert_string_equal(why, "somebody reads it");
+	unbind_error = 0;
+	assert_int_equal(claim("a"), 0);
+	assert_string_equal(virtios[0].owner, "a");
+	host_device_release(&device);
+	assert_null(virtios[0].owner);
+	assert_int_equal(claim("b"), 0);
+	host_device_release(&device);
+}
+
+/* Nobody gets it any more, once it has not stopped in the end. */
+static void test_does_not_stop(void **state)
+{
+	(void)state;
+	assert_int_equal(find("virtio-blk0"), 0);
+	reset_error = ERR_IO;
+	assert_int_equal(claim("a"), ERR_IO);
+	assert_string_equal(why, "it does not stop when it is reset");
+	reset_error = 0;
+	assert_int_equal(claim("a"), 0);
+	reset_error = ERR_IO;
+	assert_int_equal(host_device_reset(&device), ERR_IO);
+	assert_int_equal(host_device_reset(&device), ERR_IO);
+	reset_error = 0;
+	host_device_release(&device);
+	assert_int_equal(claim("b"), ERR_EXIST);
+	assert_string_equal(why, "it did not stop when it was reset");
 }
 
 int main(void)
@@ -321,6 +405,9 @@ int main(void)
 	    cmocka_unit_test_setup(test_claims, setup),
 	    cmocka_unit_test_setup(test_kept, setup),
 	    cmocka_unit_test_setup(test_reset, setup),
+	    cmocka_unit_test_setup(test_driven, setup),
+	    /* The last one, as what is kept stays so. */
+	    cmocka_unit_test_setup(test_does_not_stop, setup),
 	};
 
 	return cmocka_run_group_tests_name("host_device", tests, NULL, NULL);

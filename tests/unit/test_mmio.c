@@ -32,6 +32,8 @@ static struct {
 	unsigned reads, writes;
 } ram;
 
+static bool ram_busy; /* it has to finish something first */
+
 static struct vm vm;
 static struct vcpu vcpu, *vcpus[1] = {&vcpu};
 static struct exit_access exit_access;
@@ -53,6 +55,8 @@ static int ram_read(struct mmio_device *device, uint64_t offset, unsigned size, 
 static int ram_write(struct mmio_device *device, uint64_t offset, unsigned size, uint64_t value)
 {
 	(void)device;
+	if (ram_busy)
+		return ERR_AGAIN;
 	if (offset >= sizeof(ram.bytes) / 2)
 		return ERR_FAULT;
 	memcpy(&ram.bytes[offset], &value, size);
@@ -471,6 +475,22 @@ static void test_quick_access(void **state)
 	assert_int_equal(faults, 0);
 }
 
+/* The device is not that far: nothing has happened, and the guest does it once more. */
+static void test_busy_device(void **state)
+{
+	(void)state;
+	ram_busy = true;
+	emulate(STORE(W, 9U), BASE + 4);
+	assert_false(vcpu_quick_access(&vcpu, GPA(BASE + 4), STORE(W, 9U)));
+	assert_int_equal(vcpu.pc, PC);
+	assert_int_equal(faults, 0);
+	assert_int_equal(flushes, 0);
+	assert_int_equal(memory(4, 4), 0x87868584);
+	ram_busy = false;
+	execute(STORE(W, 9U), 4);
+	assert_int_equal(memory(4, 4), FRESH & BITS(31, 0));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -487,6 +507,7 @@ int main(void)
 	    cmocka_unit_test_setup(test_compressed, setup),
 	    cmocka_unit_test_setup(test_transformed, setup),
 	    cmocka_unit_test_setup(test_quick_access, setup),
+	    cmocka_unit_test_setup(test_busy_device, setup),
 	};
 
 	return cmocka_run_group_tests_name("mmio", tests, NULL, NULL);

@@ -116,25 +116,6 @@ volatile void *host_device_register(uint64_t address, uint64_t size)
 	return (char *)registers + address % 16;
 }
 
-int host_device_claim(const struct host_device *device, const char *name,
-		      char why[HOST_DEVICE_WHY_MAX])
-{
-	for (unsigned i = 0; i < ARRAY_SIZE(known); i++) {
-		if (owners[i] && known[i].device.ranges[0].base == device->ranges[0].base) {
-			snprintf(why, HOST_DEVICE_WHY_MAX, "VM %s has it", owners[i]);
-			return ERR_EXIST;
-		}
-	}
-	owners[device->node] = name;
-	return 0;
-}
-
-void host_device_release(const struct host_device *device)
-{
-	assert_non_null(owners[device->node]);
-	owners[device->node] = NULL;
-}
-
 int host_device_reset(const struct host_device *device)
 {
 	/* It can neither interrupt nor be waited for. */
@@ -146,6 +127,29 @@ int host_device_reset(const struct host_device *device)
 	}
 	resets++;
 	return stuck ? ERR_IO : 0;
+}
+
+int host_device_claim(const struct host_device *device, const char *name,
+		      char why[HOST_DEVICE_WHY_MAX])
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(known); i++) {
+		if (owners[i] && known[i].device.ranges[0].base == device->ranges[0].base) {
+			snprintf(why, HOST_DEVICE_WHY_MAX, "VM %s has it", owners[i]);
+			return ERR_EXIST;
+		}
+	}
+	if (host_device_reset(device) != 0) {
+		snprintf(why, HOST_DEVICE_WHY_MAX, "it does not stop when it is reset");
+		return ERR_IO;
+	}
+	owners[device->node] = name;
+	return 0;
+}
+
+void host_device_release(const struct host_device *device)
+{
+	assert_non_null(owners[device->node]);
+	owners[device->node] = NULL;
 }
 
 int host_register_read(volatile void *at, unsigned size, uint64_t *value)

@@ -119,7 +119,8 @@ static void test_seed_counts(void **state)
 }
 
 /* In a process of its own, the generator's state is what it is at the start. */
-static void from_start(const uint8_t *seed, size_t size, uint64_t time, uint8_t out[16])
+static void from_start_mixed(const uint8_t *seed, size_t size, uint64_t time, const uint8_t *more,
+			     size_t more_size, uint8_t out[16])
 {
 	int ends[2];
 	pid_t child;
@@ -128,6 +129,8 @@ static void from_start(const uint8_t *seed, size_t size, uint64_t time, uint8_t 
 	child = fork();
 	if (child == 0) {
 		random_init(seed, size, time);
+		if (more)
+			random_mix(more, more_size);
 		random_bytes(out, 16);
 		_exit(write(ends[1], out, 16) == 16 ? 0 : 1);
 	}
@@ -135,6 +138,34 @@ static void from_start(const uint8_t *seed, size_t size, uint64_t time, uint8_t 
 	waitpid(child, NULL, 0);
 	close(ends[0]);
 	close(ends[1]);
+}
+
+static void from_start(const uint8_t *seed, size_t size, uint64_t time, uint8_t out[16])
+{
+	from_start_mixed(seed, size, time, NULL, 0, out);
+}
+
+/* What is added later counts, too: all of it, and together with the seed. */
+static void test_mix(void **state)
+{
+	uint8_t seed[32] = {0}, more[40] = {0}, out[42][16], same[16];
+
+	(void)state;
+	from_start(seed, sizeof(seed), 5, out[40]);
+	from_start_mixed(seed, sizeof(seed), 5, more, sizeof(more), out[41]);
+	from_start_mixed(seed, sizeof(seed), 5, more, sizeof(more), same);
+	assert_memory_equal(out[41], same, 16);
+	assert_memory_not_equal(out[40], out[41], 16);
+	from_start_mixed(seed, sizeof(seed), 6, more, sizeof(more), same);
+	assert_memory_not_equal(out[41], same, 16);
+	for (unsigned i = 0; i < sizeof(more); i++) {
+		more[i] = 1;
+		from_start_mixed(seed, sizeof(seed), 5, more, sizeof(more), out[i]);
+		more[i] = 0;
+		for (unsigned n = 0; n < i; n++)
+			assert_memory_not_equal(out[i], out[n], 16);
+		assert_memory_not_equal(out[i], out[41], 16);
+	}
 }
 
 static void test_every_seed_byte(void **state)
@@ -199,7 +230,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_every_seed_byte), cmocka_unit_test(test_vectors),
 	    cmocka_unit_test(test_seed_counts),     cmocka_unit_test(test_lengths),
-	    cmocka_unit_test(test_blocks_differ),
+	    cmocka_unit_test(test_blocks_differ),   cmocka_unit_test(test_mix),
 	};
 
 	return cmocka_run_group_tests_name("random", tests, NULL, NULL);

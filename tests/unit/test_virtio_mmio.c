@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* unit: driver/virtio/mmio.c driver/virtio/queue.c */
+/* unit: driver/virtio/mmio.c driver/virtio/device.c driver/virtio/queue.c driver/virtio/packed.c */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,8 +8,11 @@
 
 #include <cmocka.h>
 
-#include "driver/virtio/mmio.h"
+#include "driver/plic.h"
+#include "driver/register.h"
+#include "driver/virtio/transport.h"
 #include "kernel/error.h"
+#include "kernel/platform.h"
 
 #define SIZE 8
 
@@ -23,17 +26,26 @@ static struct {
 	uint32_t size, align, pfn, ready, page_size;
 	uint64_t desc, driver, device;
 	uint32_t events, acknowledged, notified;
-	unsigned wrong; /* accesses that may not be */
+	uint32_t generation, capacity[2];
+	unsigned changes; /* of the configuration that are to come, a read each */
+	unsigned wrong;   /* accesses that may not be */
 } fake;
 
-static struct virtio_device device;
+static struct host_virtio device, other;
+static char registers[2][0x200];
+struct platform platform;
 static _Alignas(4096) uint8_t memory[4096];
 static struct virtqueue_slot slots[SIZE];
 static struct virtqueue queue;
 
-uint32_t virtio_register_read(const struct virtio_device *read_device, unsigned offset)
+uint32_t register_read(const volatile void *address, unsigned size)
 {
-	(void)read_device;
+	unsigned offset = (unsigned)((uintptr_t)address - (uintptr_t)registers) % 0x200;
+
+	assert_in_range(address, registers, registers + 2);
+	if (offset >= 0x108)
+		return size;
+	fake.wrong += size != 4;
 	/* 4.2.3.1.1 */
 	fake.wrong += offset > 0x008 && fake.id == 0;
 	switch (offset) {
@@ -57,12 +69,65 @@ uint32_t virtio_register_read(const struct virtio_device *read_device, unsigned 
 		return fake.events;
 	case 0x070:
 		return fake.status;
+	case 0x0fc:
+		fake.wrong += fake.version == 1;
+		return fake.generation;
+	case 0x100:
+		if (fake.changes) {
+			fake.changes--;
+			fake.generation++;
+			fake.capacity[0]++;
+			fake.capacity[1]++;
+		}
+		return fake.capacity[0];
 	case 0x104:
-		return 31;
+		return fake.capacity[1];
 	default:
 		fake.wrong++;
 		return 0;
 	}
+}
+
+/* The PLIC and timers. */
+static void (*interrupt)(void *argument);
+static void *interrupt_argument;
+static struct timer *polled;
+
+void host_plic_release(uint32_t source)
+{
+	assert_true(source != 0 && source <= 50);
+	interrupt = NULL;
+}
+
+int host_plic_enable(uint32_t source, void (*handler)(void *argument), void *argument)
+{
+	if (source == 0 || source > 50)
+		return ERR_NOENT;
+	interrupt = handler;
+	interrupt_argument = argument;
+	return 0;
+}
+
+uint64_t time_now(void)
+{
+	return 1000;
+}
+
+void timer_init(struct timer *timer, void (*expired)(struct timer *timer))
+{
+	timer->expired = expired;
+}
+
+void timer_set(struct timer *timer, uint64_t deadline)
+{
+	assert_true(deadline >= 1000);
+	polled = timer;
+}
+
+void timer_cancel(struct timer *timer)
+{
+	if (polled == timer)
+		polled = NULL;
 }
 
 static void write_half(uint64_t *value, unsigned half, uint32_t bits)
@@ -103,10 +168,12 @@ static void write_queue(unsigned offset, uint32_t value)
 		write_half(&fake.device, offset >> 2 & 1, value);
 }
 
-void virtio_register_write(const struct virtio_device *written_device, unsigned offset,
-			   uint32_t value)
+void register_write(volatile void *address, unsigned size, uint32_t value)
 {
-	(void)written_device;
+	unsigned offset = (unsigned)((uintptr_t)address - (uintptr_t)registers) % 0x200;
+
+	assert_in_range(address, registers, registers + 2);
+	fake.wrong += size != 4;
 	switch (offset) {
 	case 0x014:
 		fake.offered_word = value;
@@ -153,6 +220,13 @@ void virtio_register_write(const struct virtio_device *written_device, unsigned 
 	}
 }
 
+static void begin_queue(hpa_t place)
+{
+	const struct virtqueue_kind kind = {.size = SIZE};
+
+	virtqueue_init(&queue, &kind, memory, place, slots);
+}
+
 static int setup(void **state)
 {
 	(void)state;
@@ -164,7 +238,8 @@ static int setup(void **state)
 	fake.status = 0x0f;
 	fake.offered = VIRTIO_F_VERSION_1 | BIT(33) | BIT(0) | BIT(1);
 	fake.queue_max = 64;
-	virtqueue_init(&queue, memory, SIZE, slots);
+	begin_queue(HPA(0x123456789000));
+	polled = NULL;
 	return 0;
 }
 
@@ -178,34 +253,35 @@ static int teardown(void **state)
 static void test_probe(void **state)
 {
 	(void)state;
-	assert_int_equal(virtio_probe(&device, memory), 0);
+	assert_int_equal(host_virtio_mmio_probe(&device, registers[0], 0x200), 0);
 	assert_int_equal(device.id, VIRTIO_ID_CONSOLE);
-	assert_int_equal(device.version, 2);
+	assert_false(device.legacy);
+	assert_int_equal(host_virtio_mmio_probe(&device, registers[0], 0x100), ERR_NOENT);
 	fake.version = 3;
-	assert_int_equal(virtio_probe(&device, memory), ERR_NOSYS);
+	assert_int_equal(host_virtio_mmio_probe(&device, registers[0], 0x200), ERR_NOSYS);
 	fake.version = 1;
 	fake.id = 0;
-	assert_int_equal(virtio_probe(&device, memory), ERR_NOENT);
+	assert_int_equal(host_virtio_mmio_probe(&device, registers[0], 0x200), ERR_NOENT);
 	fake.magic = 0;
-	assert_int_equal(virtio_probe(&device, memory), ERR_NOENT);
+	assert_int_equal(host_virtio_mmio_probe(&device, registers[0], 0x200), ERR_NOENT);
 }
 
 static void test_modern(void **state)
 {
 	(void)state;
-	assert_int_equal(virtio_probe(&device, memory), 0);
-	assert_int_equal(virtio_negotiate(&device, BIT(1) | BIT(5)), 0);
+	assert_int_equal(host_virtio_mmio_probe(&device, registers[0], 0x200), 0);
+	assert_int_equal(host_virtio_negotiate(&device, BIT(1) | BIT(5)), 0);
 	assert_int_equal(device.features, VIRTIO_F_VERSION_1 | BIT(1));
 	assert_int_equal(fake.accepted, device.features);
 	assert_int_equal(fake.status, 1 | 2 | 8);
-	assert_int_equal(virtio_set_queue(&device, 3, &queue, HPA(0x123456789000)), 0);
+	assert_int_equal(host_virtio_set_queue(&device, 3, &queue), 0);
 	assert_int_equal(fake.size, SIZE);
 	assert_int_equal(fake.desc, 0x123456789000);
 	assert_int_equal(fake.driver, 0x123456789000 + 128);
 	assert_int_equal(fake.device, 0x123456789000 + 192);
 	assert_int_equal(fake.ready, 1);
-	assert_int_equal(virtio_set_queue(&device, 3, &queue, HPA(0x1000)), ERR_EXIST);
-	virtio_ready(&device);
+	assert_int_equal(host_virtio_set_queue(&device, 3, &queue), ERR_EXIST);
+	host_virtio_ready(&device);
 	assert_int_equal(fake.status, 1 | 2 | 4 | 8);
 }
 
@@ -213,58 +289,125 @@ static void test_legacy(void **state)
 {
 	(void)state;
 	fake.version = 1;
-	assert_int_equal(virtio_probe(&device, memory), 0);
-	assert_int_equal(virtio_negotiate(&device, BIT(1) | VIRTIO_F_VERSION_1), 0);
+	assert_int_equal(host_virtio_mmio_probe(&device, registers[0], 0x200), 0);
+	assert_int_equal(host_virtio_negotiate(&device, BIT(1) | VIRTIO_F_VERSION_1), 0);
 	assert_int_equal(device.features, BIT(1));
 	assert_int_equal(fake.accepted, BIT(1));
 	assert_int_equal(fake.page_size, 4096);
 	assert_int_equal(fake.status, 1 | 2);
-	assert_int_equal(virtio_set_queue(&device, 0, &queue, HPA(UINT64_C(1) << 44)), ERR_RANGE);
-	assert_int_equal(virtio_set_queue(&device, 0, &queue, HPA(0x87654000)), 0);
+	begin_queue(HPA(UINT64_C(1) << 44));
+	assert_int_equal(host_virtio_set_queue(&device, 0, &queue), ERR_RANGE);
+	begin_queue(HPA(0x87654000));
+	assert_int_equal(host_virtio_set_queue(&device, 0, &queue), 0);
 	assert_int_equal(fake.pfn, 0x87654);
 	assert_int_equal(fake.align, VIRTQUEUE_ALIGN);
-	virtio_ready(&device);
+	host_virtio_ready(&device);
 	assert_int_equal(fake.status, 1 | 2 | 4);
 }
 
 static void test_refused(void **state)
 {
 	(void)state;
-	assert_int_equal(virtio_probe(&device, memory), 0);
+	assert_int_equal(host_virtio_mmio_probe(&device, registers[0], 0x200), 0);
 	fake.refuses_features = true;
-	assert_int_equal(virtio_negotiate(&device, BIT(1)), ERR_IO);
-	virtio_fail(&device);
+	assert_int_equal(host_virtio_negotiate(&device, BIT(1)), ERR_IO);
+	host_virtio_fail(&device);
 	assert_int_equal(fake.status, 128);
 	fake.refuses_features = false;
 	fake.offered = BIT(1);
-	assert_int_equal(virtio_negotiate(&device, BIT(1)), ERR_IO);
+	assert_int_equal(host_virtio_negotiate(&device, BIT(1)), ERR_IO);
 	fake.never_resets = true;
 	fake.status = 1;
-	assert_int_equal(virtio_negotiate(&device, BIT(1)), ERR_IO);
+	assert_int_equal(host_virtio_negotiate(&device, BIT(1)), ERR_IO);
 }
 
 static void test_no_queue(void **state)
 {
 	(void)state;
-	assert_int_equal(virtio_probe(&device, memory), 0);
-	assert_int_equal(virtio_set_queue(&device, 4, &queue, HPA(0x1000)), ERR_NOENT);
+	assert_int_equal(host_virtio_mmio_probe(&device, registers[0], 0x200), 0);
+	assert_int_equal(host_virtio_set_queue(&device, 4, &queue), ERR_NOENT);
 	fake.queue_max = SIZE / 2;
-	assert_int_equal(virtio_set_queue(&device, 0, &queue, HPA(0x1000)), ERR_NOENT);
+	assert_int_equal(host_virtio_set_queue(&device, 0, &queue), ERR_NOENT);
 	assert_int_equal(fake.size, 0);
 }
 
 static void test_events(void **state)
 {
 	(void)state;
-	assert_int_equal(virtio_probe(&device, memory), 0);
-	assert_int_equal(virtio_take_events(&device), 0);
+	assert_int_equal(host_virtio_mmio_probe(&device, registers[0], 0x200), 0);
+	assert_int_equal(host_virtio_take_events(&device), 0);
 	assert_int_equal(fake.acknowledged, 0);
 	fake.events = 0xff;
-	assert_int_equal(virtio_take_events(&device), VIRTIO_EVENT_QUEUE | VIRTIO_EVENT_CONFIG);
+	assert_int_equal(host_virtio_take_events(&device),
+			 HOST_VIRTIO_EVENT_QUEUE | HOST_VIRTIO_EVENT_CONFIG);
 	assert_int_equal(fake.acknowledged, 3);
-	virtio_notify(&device, 2);
+	queue.index = 2;
+	host_virtio_notify(&device, &queue);
 	assert_int_equal(fake.notified, 2);
-	assert_int_equal(virtio_config(&device, 4), 31);
+}
+
+/* 2.5.1: one field may change between the reads of its halves. */
+static void test_configuration(void **state)
+{
+	(void)state;
+	for (fake.version = 1; fake.version <= 2; fake.version++) {
+		assert_int_equal(host_virtio_mmio_probe(&device, registers[0], 0x200), 0);
+		fake.capacity[0] = 0x10;
+		fake.capacity[1] = 0x20;
+		fake.changes = 3;
+		assert_int_equal(host_virtio_config64(&device, 0), 0x2300000013);
+		/* A device that never rests gets no answer that is right, but one. */
+		fake.changes = 1000000;
+		host_virtio_config64(&device, 0);
+		fake.changes = 0;
+		assert_int_equal(host_virtio_config32(&device, 4), fake.capacity[1]);
+		assert_int_equal(host_virtio_config16(&device, 0x10), 2);
+		assert_int_equal(host_virtio_config8(&device, 0x11), 1);
+	}
+}
+
+static uint32_t heard[2];
+
+static void hear(void *context, uint32_t events)
+{
+	*(uint32_t *)context |= events;
+}
+
+/* Two devices on one line, and one that is polled. */
+static void test_listen(void **state)
+{
+	(void)state;
+	assert_int_equal(host_virtio_mmio_probe(&device, registers[0], 0x200), 0);
+	assert_int_equal(host_virtio_mmio_probe(&other, registers[1], 0x200), 0);
+	device.interrupt = other.interrupt = 7;
+	host_virtio_listen(&device, hear, &heard[0]);
+	host_virtio_listen(&other, hear, &heard[1]);
+	assert_null(polled);
+	fake.events = HOST_VIRTIO_EVENT_CONFIG;
+	interrupt(interrupt_argument);
+	assert_int_equal(heard[0], HOST_VIRTIO_EVENT_CONFIG);
+	assert_int_equal(heard[1], HOST_VIRTIO_EVENT_CONFIG);
+
+	fake.events = 0;
+	heard[0] = heard[1] = 0;
+	assert_int_equal(host_virtio_reset(&device), 0);
+	fake.events = HOST_VIRTIO_EVENT_QUEUE;
+	interrupt(interrupt_argument);
+	assert_int_equal(heard[0], 0);
+	assert_int_equal(heard[1], HOST_VIRTIO_EVENT_QUEUE);
+
+	device.interrupt = 0;
+	host_virtio_listen(&device, hear, &heard[0]);
+	assert_ptr_equal(polled, &device.poll);
+	fake.events = 0;
+	polled->expired(polled);
+	assert_int_equal(heard[0], HOST_VIRTIO_EVENT_QUEUE);
+	assert_int_equal(host_virtio_reset(&device), 0);
+	assert_null(polled);
+	/* The line is free when nobody listens to it any more. */
+	assert_non_null(interrupt);
+	assert_int_equal(host_virtio_reset(&other), 0);
+	assert_null(interrupt);
 }
 
 int main(void)
@@ -276,6 +419,8 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_no_queue, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_events, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_configuration, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_listen, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,14 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* unit: device/virtio/slot.c vmm/bus.c */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
-#include "device/virtio/slot.h"
-#include "kernel/error.h"
+/* unit: device/virtio/mmio.c device/virtio/device.c device/virtio/vring.c vmm/bus.c */
+#include "tests/unit/virtio_fixture.h"
 
 #define SLOTS 8
 
@@ -20,13 +12,13 @@ static int setup(void **state)
 	(void)state;
 	bus = (struct bus){0};
 	for (unsigned i = 0; i < SLOTS; i++) {
-		virtio_slot_init(&slots[i], i);
-		assert_int_equal(bus_add(&bus, &slots[i].device), 0);
+		virtio_slot_init(&slots[i], i, NULL);
+		assert_int_equal(bus_add(&bus, &slots[i].mmio), 0);
 	}
 	return 0;
 }
 
-static uint64_t rd(uint64_t address, unsigned size)
+static uint64_t read_slot(uint64_t address, unsigned size)
 {
 	uint64_t value = ~UINT64_C(0);
 
@@ -67,11 +59,11 @@ static void test_answers(void **state)
 	};
 
 	(void)state;
-	for (unsigned slot = 0; slot < SLOTS; slot++) {
+	for (unsigned n = 0; n < SLOTS; n++) {
 		for (unsigned i = 0; i < ARRAY_SIZE(answers); i++) {
-			uint64_t address = 0x10001000 + 0x1000 * (uint64_t)slot;
+			uint64_t address = 0x10001000 + 0x1000 * (uint64_t)n;
 
-			assert_int_equal(rd(address + answers[i].offset, answers[i].size),
+			assert_int_equal(read_slot(address + answers[i].offset, answers[i].size),
 					 answers[i].value);
 		}
 	}
@@ -81,7 +73,7 @@ static void test_the_rest_is_zero(void **state)
 {
 	(void)state;
 	for (uint64_t offset = 0x10; offset < 0x200; offset++)
-		assert_int_equal(rd(0x10003000 + offset, 1), 0);
+		assert_int_equal(read_slot(0x10003000 + offset, 1), 0);
 }
 
 static void test_writes_do_nothing(void **state)
@@ -91,8 +83,8 @@ static void test_writes_do_nothing(void **state)
 		for (uint64_t offset = 0; offset < 0x200; offset += size)
 			assert_int_equal(bus_write(&bus, GPA(0x10001000 + offset), size, ~0U), 0);
 	}
-	assert_int_equal(rd(0x10001000, 4), 0x74726976);
-	assert_int_equal(rd(0x10001070, 4), 0);
+	assert_int_equal(read_slot(0x10001000, 4), 0x74726976);
+	assert_int_equal(read_slot(0x10001070, 4), 0);
 }
 
 static void test_ends(void **state)

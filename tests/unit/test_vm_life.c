@@ -21,6 +21,8 @@ static unsigned queued[VCPUS]; /* by schedule_start() */
 static unsigned alive, forgotten, crashes, loads, asked;
 static bool has_button;
 static int load_result;
+static bool in_flight; /* a device of the host works for the VM */
+static unsigned quiesce_calls;
 
 static void reset_vcpu(struct vcpu *vcpu, uint64_t pc, uint64_t argument, bool resumed)
 {
@@ -215,6 +217,14 @@ int identity_scrub_step(struct vm *one)
 	return 0;
 }
 
+int machine_quiesce(struct vm *one)
+{
+	assert_ptr_equal(one, &vm);
+	assert_int_equal(one->active, 0);
+	quiesce_calls++;
+	return in_flight ? ERR_AGAIN : 0;
+}
+
 void machine_reset(struct vm *one)
 {
 	assert_int_equal(one->active, 0);
@@ -295,7 +305,8 @@ static int set_up(void **state)
 	job = NULL;
 	armed = NULL;
 	alive = forgotten = crashes = loads = asked = 0;
-	has_button = false;
+	has_button = in_flight = false;
+	quiesce_calls = 0;
 	load_result = 0;
 	assert_int_equal(vm_start(&vm), 0);
 	return 0;
@@ -527,6 +538,51 @@ static void test_crash_and_restart(void **state)
 	expect_ended(VM_CRASHED);
 }
 
+/* What a device of the host still does for a VM is waited for, without a job that asks for it. */
+static void test_quiesce(void **state)
+{
+	(void)state;
+	run_all();
+	vm_quiesced(&vm);
+	assert_null(job);
+	in_flight = true;
+	vm_kill(&vm);
+	look_all();
+	do_jobs();
+	assert_int_equal(vm.state, VM_STOPPING);
+	assert_int_equal(alive, 1);
+	assert_int_equal(quiesce_calls, 1);
+	/* One device is done, another is not; and the last two are at once. */
+	vm_quiesced(&vm);
+	do_jobs();
+	assert_int_equal(vm.state, VM_STOPPING);
+	assert_int_equal(quiesce_calls, 2);
+	in_flight = false;
+	vm_quiesced(&vm);
+	vm_quiesced(&vm);
+	expect_ended(VM_OFF);
+	assert_int_equal(quiesce_calls, 3);
+	vm_quiesced(&vm);
+	assert_null(job);
+}
+
+/* It is to restart, waits for a device, and is killed meanwhile. */
+static void test_kill_while_quiescing(void **state)
+{
+	(void)state;
+	run_all();
+	in_flight = true;
+	vm_end(&vm, VM_END_REBOOT);
+	look_all();
+	do_jobs();
+	vm_kill(&vm);
+	assert_null(job);
+	in_flight = false;
+	vm_quiesced(&vm);
+	expect_ended(VM_OFF);
+	assert_int_equal(loads, 1);
+}
+
 static void test_destroy(void **state)
 {
 	(void)state;
@@ -556,6 +612,8 @@ int main(void)
 	    cmocka_unit_test_setup(test_crash_and_pause, set_up),
 	    cmocka_unit_test_setup(test_last_hart_stops_while_pausing, set_up),
 	    cmocka_unit_test_setup(test_crash_and_restart, set_up),
+	    cmocka_unit_test_setup(test_quiesce, set_up),
+	    cmocka_unit_test_setup(test_kill_while_quiescing, set_up),
 	    cmocka_unit_test_setup(test_destroy, set_up),
 	};
 

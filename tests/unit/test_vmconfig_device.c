@@ -120,6 +120,7 @@ static void test_disk(void **state)
 	set_u64(WEB "/disk", "pilae,size", 1536);
 	set_flag(WEB "/disk", "pilae,read-only");
 	expect_good();
+	assert_int_equal(vmconfig_check_supported(&config), 0);
 	assert_int_equal(config.devices[0].kind, VMCONFIG_VIRTIO_BLK);
 	assert_int_equal(config.devices[0].image.size, 2048);
 	assert_int_equal(config.devices[0].offset, 512);

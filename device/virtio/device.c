@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: MIT */
+#include "device/virtio/device.h"
+
+#include "kernel/error.h"
+#include "kernel/hart.h"
+#include "kernel/trap.h"
+#include "vmm/hooks.h"
+#include "vmm/vm.h"
+
+#define STEPS_MAX 32 /* that a vCPU does before it goes on; of 8 KiB each, say */
+
+/*
+ * Who has a queue.
+ */
+
+static bool take(struct virtio_queue *queue)
+{
+	return !(__atomic_fetch_or(&queue->work, QUEUE_BUSY, __ATOMIC_SEQ_CST) & QUEUE_BUSY);
+}
+
+static int job_step(struct job *job);
+
+static void queue_job(struct virtio_queue *queue)
+{
+	if (!(__atomic_fetch_or(&queue->work, QUEUE_QUEUED, __ATOMIC_SEQ_CST) & QUEUE_QUEUED))
+		schedule_job(&queue->job, job_step);
+}
+
+/* Who left QUEUE_PENDING meanwhile relies on us. */
+static void give(struct virtio_queue *queue)
+{
+	if (__atomic_fetch_and(&queue->work, ~(uint32_t)QUEUE_BUSY, __ATOMIC_SEQ_CST) &
+	    QUEUE_PENDING)
+		queue_job(queue);
+}
+
+/*
+ * Work.
+ */
+
+static bool is_ready(const struct virtio_queue *queue)
+{
+	return __atomic_load_n(&queue->ready, __ATOMIC_RELAXED);
+}
+
+/* 3.1.1: not before the driver has said that all is set up; legacy drivers may say so later. */
+static bool may_work_locked(const struct virtio_queue *queue)
+{
+	const struct virtio_device *device = queue->device;
+	const uint32_t needed = VIRTIO_STATUS_FEATURES_OK | VIRTIO_STATUS_DRIVER_OK;
+
+	return is_ready(queue) && !device->broken &&
+	       (device->legacy || (device->status & needed) == needed);
+}
+
+/* Whether the queue can be worked on; its ring is read as it was set up last. */
+static bool begin(struct virtio_queue *queue)
+{
+	struct virtio_device *device = queue->device;
+	struct vring_place place;
+	uint64_t features;
+	bool may, fresh;
+
+	spin_lock(&device->lock);
+	may = may_work_locked(queue);
+	fresh = may && queue->fresh;
+	if (fresh)
+		queue->fresh = false;
+	place = queue->place;
+	features = device->driver_features;
+	spin_unlock(&device->lock);
+	if (fresh && vring_init(&queue->ring, device->vm, &place, features) != 0) {
+		virtio_device_break(device);
+		return false;
+	}
+	return may;
+}
+
+/* Tells the driver what has been used, if it wants to know. */
+static int tell(struct virtio_queue *queue)
+{
+	bool must;
+	int error = vring_must_interrupt(&queue->ring, &must);
+
+	if (must)
+		virtio_device_interrupt(queue->device, VIRTIO_INTERRUPT_QUEUE);
+	return error;
+}
+
+/* ERR_AGAIN: there is more to do. */
+static int work(struct virtio_queue *queue, unsigned steps)
+{
+	struct virtio_device *device = queue->device;
+	int error, tell_error;
+
+	while ((error = device->type.ops->work(device, queue)) == ERR_AGAIN && --steps > 0 &&
+	       is_ready(queue) && !this_hart()->reschedule)
+		preempt_point();
+	tell_error = tell(queue);
+	return error && error != ERR_AGAIN ? error : tell_error ? tell_error : error;
+}
+
+static void try_work(struct virtio_queue *queue, unsigned steps)
+{
+	int error = 0;
+
+	if (!take(queue))
+		return;
+	__atomic_fetch_and(&queue->work, ~(uint32_t)QUEUE_PENDING, __ATOMIC_SEQ_CST);
+	if (begin(queue))
+		error = work(queue, steps);
+	if (error == ERR_AGAIN)
+		__atomic_fetch_or(&queue->work, QUEUE_PENDING, __ATOMIC_SEQ_CST);
+	else if (error)
+		virtio_device_break(queue->device);
+	give(queue);
+}
+
+/* It queues itself again, as others may have done before it has ended. */
+static int job_step(struct job *job)
+{
+	struct virtio_queue *queue = container_of(job, struct virtio_queue, job);
+
+	__atomic_fetch_and(&queue->work, ~(uint32_t)QUEUE_QUEUED, __ATOMIC_SEQ_CST);
+	try_work(queue, 1);
+	return 0;
+}
+
+void virtio_device_work(struct virtio_device *device)
+{
+	for (unsigned i = 0; i < device->type.queues; i++) {
+		struct virtio_queue *queue = &device->queues[i];
+		uint32_t state = __atomic_load_n(&queue->work, __ATOMIC_SEQ_CST);
+
+		if ((state & (QUEUE_PENDING | QUEUE_QUEUED)) == QUEUE_PENDING)
+			try_work(queue, STEPS_MAX);
+	}
+}
+
+/* Whether somebody will look at the queue anyway. */
+static bool is_looked_after(struct virtio_queue *queue)
+{
+	return __atomic_fetch_or(&queue->work, QUEUE_PENDING, __ATOMIC_SEQ_CST) &
+	       (QUEUE_BUSY | QUEUE_QUEUED);
+}
+
+void virtio_queue_notified(struct virtio_queue *queue)
+{
+	if (!is_looked_after(queue))
+		schedule_devices();
+}
+
+void virtio_queue_wake(struct virtio_queue *queue)
+{
+	if (!is_looked_after(queue))
+		queue_job(queue);
+}
+
+void virtio_queue_begun(struct virtio_queue *queue)
+{
+	__atomic_fetch_add(&queue->in_flight, 1, __ATOMIC_SEQ_CST);
+}
+
+void virtio_queue_done(struct virtio_queue *queue)
+{
+	struct vm *vm = queue->device->vm;
+
+	if (__atomic_sub_fetch(&queue->in_flight, 1, __ATOMIC_SEQ_CST) == 0)
+		vm_quiesced(vm);
+	virtio_queue_wake(queue);
+}
+
+/*
+ * Interrupts.
+ */
+
+static void update_irq_locked(struct virtio_device *device)
+{
+	irq_line_set(&device->irq, device->interrupts != 0);
+}
+
+void virtio_device_interrupt(struct virtio_device *device, uint32_t bits)
+{
+	spin_lock(&device->lock);
+	device->interrupts |= bits;
+	update_irq_locked(device);
+	spin_unlock(&device->lock);
+}
+
+void virtio_device_break(struct virtio_device *device)
+{
+	spin_lock(&device->lock);
+	/* A legacy device cannot say so: it just stops. */
+	if (!device->broken && !device->legacy) {
+		device->status |= VIRTIO_STATUS_NEEDS_RESET;
+		device->generation++;
+		if (device->status & VIRTIO_STATUS_DRIVER_OK)
+			device->interrupts |= VIRTIO_INTERRUPT_CONFIG;
+		update_irq_locked(device);
+	}
+	device->broken = true;
+	spin_unlock(&device->lock);
+}
+
+/*
+ * Resets.
+ */
+
+static void stop(struct virtio_queue *queue)
+{
+	struct virtio_device *device = queue->device;
+
+	spin_lock(&device->lock);
+	__atomic_store_n(&queue->ready, false, __ATOMIC_RELAXED);
+	queue->page = 0;
+	spin_unlock(&device->lock);
+}
+
+/* Takes a queue that is stopped, if nothing is in flight: then nothing can be, until it is given.
+ */
+static bool take_quiet(struct virtio_queue *queue)
+{
+	if (!take(queue))
+		return false;
+	if (__atomic_load_n(&queue->in_flight, __ATOMIC_SEQ_CST) == 0)
+		return true;
+	give(queue);
+	return false;
+}
+
+static void forget_place_locked(struct virtio_queue *queue)
+{
+	__atomic_store_n(&queue->ready, false, __ATOMIC_RELAXED);
+	queue->place = (struct vring_place){.size = VRING_SIZE_MAX};
+	queue->page = 0;
+	queue->align = PAGE_SIZE;
+}
+
+int virtio_queue_reset(struct virtio_queue *queue)
+{
+	struct virtio_device *device = queue->device;
+
+	stop(queue);
+	if (!take_quiet(queue))
+		return ERR_AGAIN;
+	device->type.ops->reset(device, queue);
+	give(queue);
+	return 0;
+}
+
+/* But not the page size: Linux's driver of legacy devices sets it before it resets them. */
+static void clear_locked(struct virtio_device *device)
+{
+	for (unsigned i = 0; i < device->type.queues; i++)
+		forget_place_locked(&device->queues[i]);
+	device->status = device->interrupts = 0;
+	device->driver_features = 0;
+	device->device_select = device->driver_select = device->queue_select = 0;
+	device->broken = false;
+	update_irq_locked(device);
+}
+
+int virtio_device_reset(struct virtio_device *device)
+{
+	unsigned taken = 0;
+
+	for (unsigned i = 0; i < device->type.queues; i++)
+		stop(&device->queues[i]);
+	while (taken < device->type.queues && take_quiet(&device->queues[taken]))
+		taken++;
+
+	bool all = taken == device->type.queues;
+
+	if (all) {
+		for (unsigned i = 0; i < taken; i++)
+			device->type.ops->reset(device, &device->queues[i]);
+		spin_lock(&device->lock);
+		clear_locked(device);
+		spin_unlock(&device->lock);
+	}
+	while (taken > 0)
+		give(&device->queues[--taken]);
+	return all ? 0 : ERR_AGAIN;
+}
+
+int virtio_device_quiesce(struct virtio_device *device)
+{
+	int error = 0;
+
+	for (unsigned i = 0; i < device->type.queues; i++) {
+		struct virtio_queue *queue = &device->queues[i];
+
+		stop(queue);
+		if (__atomic_load_n(&queue->in_flight, __ATOMIC_SEQ_CST) > 0)
+			error = ERR_AGAIN;
+	}
+	return error;
+}
+
+void virtio_device_power_up(struct virtio_device *device)
+{
+	for (unsigned i = 0; i < device->type.queues; i++) {
+		struct virtio_queue *queue = &device->queues[i];
+
+		schedule_cancel_job(&queue->job);
+		queue->work = 0;
+	}
+	virtio_device_reset(device);
+	device->generation = 0;
+	device->page_shift = 0;
+}
+
+void virtio_device_init(struct virtio_device *device, const struct virtio_type *type, struct vm *vm,
+			struct irq_line irq, bool legacy)
+{
+	*device = (struct virtio_device){
+	    .type = *type,
+	    .vm = vm,
+	    .legacy = legacy,
+	    .irq = irq,
+	    .features = type->features | VRING_F_INDIRECT_DESC | VRING_F_EVENT_IDX |
+			(legacy ? VIRTIO_F_ANY_LAYOUT : VIRTIO_F_VERSION_1),
+	};
+	for (unsigned i = 0; i < type->queues; i++) {
+		device->queues[i].device = device;
+		list_init(&device->queues[i].job.link);
+	}
+	clear_locked(device);
+}
