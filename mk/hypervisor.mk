@@ -18,17 +18,26 @@ WARNINGS := -Wall -Wextra -Wconversion -Wshadow -Wmissing-prototypes -Wstrict-pr
 HV_ARCH := -march=rv64imac_zicsr_zifencei -mabi=lp64 -mcmodel=medany
 HV_INCLUDES := -I. -I$(B)/gen -isystem $(CACHE)/sysroot/usr/include
 HV_CPPFLAGS := --specs=picolibc.specs $(HV_INCLUDES)
+# gcc would give each string an address that is a multiple of 8.
 HV_CFLAGS := $(HV_ARCH) -std=gnu17 -ffreestanding -O2 -g -ffunction-sections -fdata-sections \
-	-fno-omit-frame-pointer -fno-common -msmall-data-limit=0 -ffixed-s11 $(WARNINGS) $(EXTRA_CFLAGS)
+	-malign-data=natural -fno-omit-frame-pointer -fno-common -msmall-data-limit=0 -ffixed-s11 $(WARNINGS) $(EXTRA_CFLAGS)
 # libfdt.a is built for lp64d: none of its functions passes floating point, hence no mismatch.
 HV_LDFLAGS := --specs=picolibc.specs -march=rv64imac -mabi=lp64 -nostartfiles -static \
 	-Wl,--gc-sections -Wl,--no-warn-mismatch -Wl,--build-id=none -Wl,-z,max-page-size=4096 \
 	-Wl,--no-warn-rwx-segments $(EXTRA_LDFLAGS)
 HV_LIBS := $(CACHE)/sysroot/usr/lib/riscv64-linux-gnu/libfdt.a
 
+# What runs when somebody types, or when a VM is built, is made small instead of fast.
+hv_small := $(filter shell/%,$(hv_c)) $(wildcard driver/*_check.c driver/host_device.c \
+	driver/pci*.c driver/virtio/pci.c driver/virtio/registry.c device/passthrough.c \
+	device/machine*.c kernel/fdt.c kernel/isa.c kernel/platform*.c kernel/boot_memory.c \
+	vmm/fit.c vmm/guest_fdt*.c vmm/identity.c vmm/image.c vmm/load.c vmm/report*.c \
+	vmm/vm_build.c vmm/vmconfig*.c)
+$(hv_small:%.c=$(B)/%.o): hv_optimize := -Os
+
 hv_cflags_file := $(B)/gen/hypervisor.cflags
 hv_link_file := $(B)/gen/hypervisor.link
-$(call keep,$(hv_cflags_file),$(CROSS) $(HV_CPPFLAGS) $(HV_CFLAGS))
+$(call keep,$(hv_cflags_file),$(CROSS) $(HV_CPPFLAGS) $(HV_CFLAGS) -Os: $(hv_small))
 $(call keep,$(hv_link_file),$(CROSS) $(HV_LDFLAGS) $(HV_LIBS) $(hv_objs))
 
 $(B)/pilae.elf: $(hv_objs) $(hv_lds) $(hv_link_file) $(HV_LIBS)
@@ -40,7 +49,7 @@ $(B)/pilae.bin: $(B)/pilae.elf
 
 $(B)/%.o: %.c $(hv_cflags_file) | $(offsets_h)
 	@mkdir -p $(@D)
-	$(call say,CC,$@)$(CROSS)gcc $(HV_CPPFLAGS) $(HV_CFLAGS) -MMD -MP -c $< -o $@
+	$(call say,CC,$@)$(CROSS)gcc $(HV_CPPFLAGS) $(HV_CFLAGS) $(hv_optimize) -MMD -MP -c $< -o $@
 
 $(B)/%.o: %.S $(hv_cflags_file) | $(offsets_h)
 	@mkdir -p $(@D)
