@@ -151,8 +151,8 @@ static void test_life(void **state)
 	ask(0, 1000);
 	assert_true(give(0x57, UINT32_MAX));
 	assert_int_equal(last_count, ENTROPY_BYTES_MAX);
-	/* What was given out is nowhere any more. */
-	for (unsigned i = 0; i < sizeof(page); i++)
+	/* What was given out is nowhere any more. The first half is the queue's, with addresses. */
+	for (unsigned i = sizeof(page) / 2; i < sizeof(page); i++)
 		assert_int_not_equal(page[i], 0x57);
 }
 
