@@ -83,7 +83,7 @@ static int fake_read_word(struct vcpu *vcpu, gva_t address, uint64_t *word,
 	*fault = (struct exit_access){.gva = address};
 	if (word_error && word_reads > 1)
 		return word_error;
-	*word = words[(address.v - 0x1000) / 8];
+	*word = words[(address.v - 0x1000) / 8 % ARRAY_SIZE(words)];
 	return 0;
 }
 
@@ -214,7 +214,7 @@ static void set_up(unsigned count)
 	timer_deadline = 0;
 }
 
-static int setup(void **state)
+static inline int setup(void **state)
 {
 	(void)state;
 	set_up(4);
@@ -253,7 +253,7 @@ static int64_t call(uint64_t extension, uint64_t function, uint64_t a0, uint64_t
 	return error;
 }
 
-static uint64_t value_of(uint64_t extension, uint64_t function, uint64_t a0)
+static inline uint64_t value_of(uint64_t extension, uint64_t function, uint64_t a0)
 {
 	assert_int_equal(call(extension, function, a0, UNTOUCHED, 0), SBI_SUCCESS);
 	return caller->x[11];
