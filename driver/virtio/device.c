@@ -12,6 +12,7 @@
 #define STATUS_DRIVER      2
 #define STATUS_DRIVER_OK   4
 #define STATUS_FEATURES_OK 8
+#define STATUS_NEEDS_RESET 64
 #define STATUS_FAILED      128
 
 #define RESET_TRIES      1000
@@ -163,6 +164,11 @@ void host_virtio_listen(struct host_virtio *device, void (*handle)(void *context
 void host_virtio_ready(struct host_virtio *device)
 {
 	add_status(device, STATUS_DRIVER_OK);
+}
+
+bool host_virtio_needs_reset(struct host_virtio *device)
+{
+	return device->transport->status(device) & STATUS_NEEDS_RESET;
 }
 
 void host_virtio_notify(struct host_virtio *device, const struct virtqueue *queue)

@@ -89,6 +89,9 @@ void host_virtio_listen(struct host_virtio *device, void (*handle)(void *context
 /* From here on the device works. */
 void host_virtio_ready(struct host_virtio *device);
 
+/* Whether it says, with a HOST_VIRTIO_EVENT_CONFIG, that it cannot go on (2.1.2). */
+bool host_virtio_needs_reset(struct host_virtio *device);
+
 /* A buffer was added to that queue. */
 void host_virtio_notify(struct host_virtio *device, const struct virtqueue *queue);
 

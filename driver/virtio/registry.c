@@ -17,6 +17,7 @@ static const struct host_virtio_driver *const drivers[] = {
     &host_blk_driver,
     &host_console_driver,
     &host_entropy_driver,
+    &host_net_driver,
 };
 
 static struct host_virtio devices[HOST_VIRTIO_MAX];

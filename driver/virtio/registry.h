@@ -28,6 +28,7 @@ struct host_virtio_driver {
 extern const struct host_virtio_driver host_blk_driver;     /* driver/virtio/blk.c */
 extern const struct host_virtio_driver host_console_driver; /* driver/virtio/console.c */
 extern const struct host_virtio_driver host_entropy_driver; /* driver/entropy.c */
+extern const struct host_virtio_driver host_net_driver;     /* driver/virtio/net.c */
 
 /*
  * Finds the devices and binds them, those behind mmio by ascending address, then those on PCI by
