@@ -220,6 +220,7 @@ static int step(struct job *job)
 	struct host_nic *nic = container_of(job, struct host_nic, job);
 	bool more = exchange(nic);
 
+	preempt_point();
 	call_back(nic);
 	more |= receive_some(nic);
 	free_ended(nic);
@@ -311,5 +312,6 @@ void host_nic_close(struct host_nic *nic)
 	}
 	free_ended(nic);
 	nic->driver->close(nic);
+	nic->given_up = false;
 	nic->user = NULL;
 }

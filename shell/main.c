@@ -4,6 +4,7 @@
 
 #include "device/passthrough.h"
 #include "driver/disk_check.h"
+#include "driver/nic_check.h"
 #include "driver/plic.h"
 #include "driver/rtc.h"
 #include "driver/virtio/registry.h"
@@ -82,6 +83,7 @@ void __noreturn hypervisor_main(void)
 		 (unsigned long long)((page_total_bytes() + identity_total_bytes()) >> 20));
 
 	disk_check_begin();
+	nic_check_begin();
 	start_system();
 	console_begin();
 	schedule_run();

@@ -63,6 +63,12 @@ def checking_disks():
     return pilae.build_variant("disks", "PILAE_CHECK_DISKS -DPILAE_MEASURE_IRQOFF")
 
 
+@pytest.fixture(scope="session")
+def checking_nics():
+    """Pilae built so that it checks the host's NICs at boot, likewise."""
+    return pilae.build_variant("nics", "PILAE_CHECK_NICS -DPILAE_MEASURE_IRQOFF")
+
+
 @pytest.fixture
 def repeats(request):
     return request.config.getoption("--repeats")

@@ -60,8 +60,9 @@ def check_contents(path, number):
         assert data[at:at + BYTES] == expected, f"request {i}, at {at:#x}"
 
 
-def agreed(folder):
-    """The features that were agreed on with the first virtio device, and its queues, by QMP."""
+def agreed(folder, kind="virtio-blk"):
+    """The features that were agreed on with the first virtio device of that kind, and its queues,
+    by QMP."""
     def ask_qemu(command, **arguments):
         stream.write(json.dumps({"execute": command, "arguments": arguments}) + "\n")
         stream.flush()
@@ -75,7 +76,7 @@ def agreed(folder):
         client.connect(str(folder / "qmp"))
         stream = client.makefile("rw")
         ask_qemu("qmp_capabilities")
-        disks = [d for d in ask_qemu("x-query-virtio") if d["name"] == "virtio-blk"]
+        disks = [d for d in ask_qemu("x-query-virtio") if d["name"] == kind]
         status = ask_qemu("x-query-virtio-status", path=disks[0]["path"])
     features = status["guest-features"]
     words = features["transports"] + features.get("dev-features", [])
