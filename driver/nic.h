@@ -78,7 +78,8 @@ struct nic_client {
 	unsigned weight; /* from 1 up; 100 is usual */
 	/*
 	 * After ERR_AGAIN of nic_buffer_get(): now it will have a buffer (or another error). Called
-	 * once each time. Boot hart, in a job, interrupts off, no lock held.
+	 * once each time, unless nic_buffer_get() is called before. Boot hart, in a job, interrupts
+	 * off, no lock held.
 	 */
 	void (*ready)(struct nic_client *client);
 

@@ -91,6 +91,7 @@ static void stop_waiting(struct nic_lane *lane)
 {
 	lane->nic->wanting -= lane->wanted > 0;
 	lane->wanted = 0;
+	list_remove(&lane->link);
 }
 
 static void give_back(struct nic_buffer *buffer)
@@ -251,6 +252,8 @@ int nic_buffer_get(struct nic_client *client, uint32_t size, struct nic_buffer *
 	if (size > (sends_long(nic) ? NET_FRAME_MAX : longest_single(nic)))
 		return ERR_TOO_LARGE;
 	spin_lock(&nic->lock);
+	/* Who asks by himself is not called for what he asked before. */
+	stop_waiting(lane);
 	*buffer = reserve(lane, count);
 	if (!*buffer && !nic->failed) {
 		nic_collect(nic);
@@ -261,7 +264,7 @@ int nic_buffer_get(struct nic_client *client, uint32_t size, struct nic_buffer *
 			give_back(*buffer);
 		error = ERR_IO;
 	} else if (!*buffer) {
-		nic->wanting += lane->wanted == 0;
+		nic->wanting++;
 		lane->wanted = count;
 		error = ERR_AGAIN;
 	} else {
@@ -356,7 +359,6 @@ static void cancel(struct nic_lane *lane)
 		nic->busy -= !is_busy(lane);
 	}
 	stop_waiting(lane);
-	list_remove(&lane->link);
 }
 
 void nic_client_cancel(struct nic_client *client)
