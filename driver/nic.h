@@ -113,8 +113,8 @@ const char *host_nic_user(const struct host_nic *nic);
  * their order: on the boot hart, in a job, interrupts off, no lock held; it may pass preemption
  * points. It returns whether it is done with the frame, and else keeps it for nic_frame_release():
  * while it keeps all that the NIC has memory for, none are received. ERR_EXIST: it is open
- * (host_nic_user()); ERR_NOMEM; ERR_IO and others: the device does not work. Boot hart, in a job or
- * at boot.
+ * (host_nic_user()); ERR_NOMEM; ERR_IO and others: the device does not work. Passes preemption
+ * points. Boot hart, in a job or at boot.
  */
 int host_nic_open(struct host_nic *nic, const char *user,
 		  bool (*receive)(void *context, struct nic_frame *frame), void *context);

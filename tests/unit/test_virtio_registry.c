@@ -33,6 +33,7 @@ static int unbind(struct host_virtio *device)
 
 const struct host_virtio_driver host_blk_driver = {VIRTIO_ID_BLOCK, "disk", "", bind, unbind};
 const struct host_virtio_driver host_console_driver = {VIRTIO_ID_CONSOLE, "ports", "", bind, NULL};
+const struct host_virtio_driver host_net_driver = {VIRTIO_ID_NET, "network", "", bind, unbind};
 const struct host_virtio_driver host_entropy_driver = {VIRTIO_ID_ENTROPY, "entropy", "", bind,
 						       NULL};
 
@@ -142,8 +143,8 @@ static void test_all(void **state)
 	functions_there[0] = 99;
 	functions_there[1] = 2;
 	host_virtio_init();
-	assert_string_equal(bound,
-			    "virtio-blk0 virtio-rng0 virtio-blk1 virtio-console0 virtio-blk2 ");
+	assert_string_equal(
+	    bound, "virtio-blk0 virtio-rng0 virtio-blk1 virtio-net0 virtio-console0 virtio-blk2 ");
 	assert_non_null(strstr(messages, "pci:00:01.0: not used"));
 
 	disk = host_virtio_by_name("virtio-blk1");
@@ -159,7 +160,7 @@ static void test_all(void **state)
 	assert_null(host_virtio_next(host_virtio_by_name("pci:00:02.0")));
 
 	/* Nobody drives it: it can be taken at once. */
-	device = host_virtio_by_name("virtio-net0");
+	device = host_virtio_by_name("virtio-18-0");
 	assert_null(device->owner);
 	fake_device.status = 7;
 	assert_int_equal(host_virtio_take(device, "web"), 0);
@@ -168,7 +169,7 @@ static void test_all(void **state)
 	assert_int_equal(host_virtio_take(device, "db"), ERR_EXIST);
 	host_virtio_give_back(device);
 	assert_int_equal(host_virtio_take(device, "db"), 0);
-	assert_non_null(host_virtio_by_name("virtio-18-0"));
+	assert_non_null(host_virtio_by_name("virtio-net0"));
 
 	/* Its driver has to let it go, if it ever does. */
 	unbind_error = ERR_EXIST;
