@@ -80,7 +80,7 @@ static struct nic_buffer *reserve(struct nic_lane *lane, unsigned count)
 	lane->free &= ~grain_bits(first, count);
 	buffer = &lane->buffers[first];
 	*buffer = (struct nic_buffer){
-	    .frame = lane->memory + first * grain_size(lane->nic) + NIC_HEADROOM,
+	    .frame = lane->memory + (uint64_t)first * grain_size(lane->nic) + NIC_HEADROOM,
 	    .lane = lane,
 	    .grains = count,
 	};
