@@ -7,6 +7,7 @@
 #include "vmm/vm.h"
 
 #define CHAIN_BYTES_MAX GIB(4) /* 2.7.4.2: a chain of more than 2^32 bytes must not be */
+#define LOOKED_AT_MAX   (2 * VRING_SIZE_MAX) /* descriptors of a chain, and its indirect table's */
 
 /* 2.7.5: a descriptor. */
 struct vring_descriptor {
@@ -209,6 +210,8 @@ static int follow(const struct vring *ring, struct vring_chain *chain)
 		pause_now_and_then(table.limit--);
 		if (error)
 			return error;
+		if (chain->looked_at++ == LOOKED_AT_MAX)
+			break;
 		if (descriptor.flags & DESCRIPTOR_INDIRECT) {
 			if (inside)
 				return ERR_INVAL;
@@ -227,36 +230,122 @@ static int follow(const struct vring *ring, struct vring_chain *chain)
 	return ERR_TOO_LARGE;
 }
 
-int vring_pop(struct vring *ring, struct vring_chain *chain)
+static void clear_chain(struct vring_chain *chain)
+{
+	chain->count = chain->readable = chain->looked_at = 0;
+	chain->readable_bytes = chain->writable_bytes = 0;
+}
+
+/* Adds the next one to what is in the chain. */
+static int pop_more(struct vring *ring, struct vring_chain *chain)
 {
 	int error = find_available(ring);
 
-	if (error)
-		return error;
-	chain->count = chain->readable = 0;
-	chain->readable_bytes = chain->writable_bytes = 0;
-	error = gmem_load_u16(ring->vm, slot_of(ring, ring->next), &chain->head);
+	if (!error)
+		error = gmem_load_u16(ring->vm, slot_of(ring, ring->next), &chain->head);
 	if (error)
 		return error;
 	ring->next++;
 	return follow(ring, chain);
 }
 
+int vring_pop(struct vring *ring, struct vring_chain *chain)
+{
+	int error = find_available(ring);
+
+	if (error)
+		return error;
+	clear_chain(chain);
+	return pop_more(ring, chain);
+}
+
+/* All are in one chain, so that they cannot be much more work than one. */
+static int pop_buffer(struct vring *ring, struct vring_batch *batch)
+{
+	struct vring_chain *chain = &batch->chain;
+	uint64_t before = chain->writable_bytes;
+	int error = pop_more(ring, chain);
+
+	if (error)
+		return error;
+	if (chain->readable)
+		return ERR_INVAL;
+	batch->heads[batch->count] = chain->head;
+	batch->sizes[batch->count++] = (uint32_t)(chain->writable_bytes - before);
+	return 0;
+}
+
+int vring_pop_batch(struct vring *ring, struct vring_batch *batch, uint64_t bytes, unsigned most)
+{
+	int error = 0;
+
+	clear_chain(&batch->chain);
+	batch->count = 0;
+	while (!error && batch->chain.writable_bytes < bytes)
+		error = batch->count < most ? pop_buffer(ring, batch) : ERR_TOO_LARGE;
+	if (error == ERR_NOENT) {
+		vring_return_batch(ring, batch);
+	} else if (error == ERR_TOO_LARGE) {
+		/* The first chain alone is too long, whatever is to be put there. */
+		if (batch->count == 0)
+			return ERR_INVAL;
+		/* The one that was too much has been taken, too. */
+		if (batch->count < most)
+			ring->next--;
+		vring_return_batch(ring, batch);
+	}
+	return error;
+}
+
+void vring_return_batch(struct vring *ring, const struct vring_batch *batch)
+{
+	ring->next -= (uint16_t)batch->count;
+}
+
 /*
  * What is used.
  */
 
-int vring_push(struct vring *ring, uint16_t head, uint32_t written)
+static int put_used(struct vring *ring, uint16_t index, uint16_t head, uint32_t written)
 {
 	struct vring_used used = {head, written};
-	gpa_t place = GPA(ring->used.v + RING_START +
-			  sizeof(used) * (uint64_t)(ring->used_index % ring->size));
-	int error = gmem_write(ring->vm, place, &used, sizeof(used));
+	gpa_t place =
+	    GPA(ring->used.v + RING_START + sizeof(used) * (uint64_t)(index % ring->size));
 
-	if (error)
-		return error;
-	ring->used_index++;
-	return gmem_store_u16(ring->vm, GPA(ring->used.v + RING_INDEX), ring->used_index);
+	return gmem_write(ring->vm, place, &used, sizeof(used));
+}
+
+/* The driver sees so many more. */
+static int publish_used(struct vring *ring, unsigned count)
+{
+	uint16_t index = (uint16_t)(ring->used_index + count);
+	int error = gmem_store_u16(ring->vm, GPA(ring->used.v + RING_INDEX), index);
+
+	if (!error)
+		ring->used_index = index;
+	return error;
+}
+
+int vring_push(struct vring *ring, uint16_t head, uint32_t written)
+{
+	int error = put_used(ring, ring->used_index, head, written);
+
+	return error ? error : publish_used(ring, 1);
+}
+
+int vring_push_batch(struct vring *ring, const struct vring_batch *batch, uint64_t written)
+{
+	for (unsigned i = 0; i < batch->count; i++) {
+		uint64_t part = min_u64(batch->sizes[i], written);
+		int error = put_used(ring, (uint16_t)(ring->used_index + i), batch->heads[i],
+				     (uint32_t)part);
+
+		if (error)
+			return error;
+		written -= part;
+		pause_now_and_then(i + 1);
+	}
+	return publish_used(ring, batch->count);
 }
 
 int vring_must_interrupt(struct vring *ring, bool *must)

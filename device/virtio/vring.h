@@ -48,9 +48,20 @@ struct vring_segment {
 struct vring_chain {
 	uint16_t head;
 	uint16_t count, readable; /* segments; of these, the first that are the device's to read */
+	uint16_t looked_at;       /* descriptors, even of nothing */
 	uint64_t readable_bytes, writable_bytes; /* 4 GiB at most together */
 	uint32_t lengths[VRING_SIZE_MAX];        /* none is 0 */
 	uint64_t gpas[VRING_SIZE_MAX];
+};
+
+#define VRING_BATCH_MAX 128 /* buffers */
+
+/* Buffers for the device to write to, one after the other. */
+struct vring_batch {
+	struct vring_chain chain; /* the segments of all */
+	unsigned count;
+	uint16_t heads[VRING_BATCH_MAX];
+	uint32_t sizes[VRING_BATCH_MAX];
 };
 
 /*
@@ -71,6 +82,20 @@ int vring_pop(struct vring *ring, struct vring_chain *chain);
 
 /* Gives a chain back of whose writable bytes `written` were written. */
 int vring_push(struct vring *ring, uint16_t head, uint32_t written);
+
+/*
+ * Takes buffers, `most` of them (1 to VRING_BATCH_MAX), until they have room for `bytes`. If they
+ * have not, those that were taken are available again: ERR_NOENT, there are no more now;
+ * ERR_TOO_LARGE, so many cannot hold it. Other errors as above.
+ */
+int vring_pop_batch(struct vring *ring, struct vring_batch *batch, uint64_t bytes, unsigned most);
+
+/* Makes all of its buffers available again, instead of giving them back: the last that were taken.
+ */
+void vring_return_batch(struct vring *ring, const struct vring_batch *batch);
+
+/* Gives its buffers back, all at once, of whose bytes the first `written` were written. */
+int vring_push_batch(struct vring *ring, const struct vring_batch *batch, uint64_t written);
 
 /* Whether the driver wants an interrupt for what has been pushed since this was last asked. */
 int vring_must_interrupt(struct vring *ring, bool *must);

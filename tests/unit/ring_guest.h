@@ -24,11 +24,24 @@
 #define RAM_BASE UINT64_C(0x80000000)
 #define RAM_SIZE KIB(256)
 
-static struct vm ring_vm;
-static uint8_t ram[RAM_SIZE] __aligned(8);
+/* A test may have several guests, of which one is looked at. */
+#ifndef RING_GUESTS
+#define RING_GUESTS 1
+#endif
+
+static struct vm ring_vms[RING_GUESTS];
+static uint8_t rams[RING_GUESTS][RAM_SIZE] __aligned(8);
+#if RING_GUESTS > 1
+static unsigned ring_guest;
+#else
+#define ring_guest 0
+#endif
+#define ring_vm ring_vms[ring_guest]
+#define ram     rams[ring_guest]
+
 static bool short_of_memory;         /* nothing can be backed */
 static void (*access_hook)(void);    /* what happens before each access, or NULL */
-static struct spinlock *unlocked[2]; /* locks that must not be held at an access, or NULL */
+static struct spinlock *unlocked[4]; /* locks that must not be held at an access, or NULL */
 
 void preempt_point(void)
 {
@@ -38,6 +51,12 @@ void preempt_point(void)
 			spin_unlock(unlocked[i]);
 		}
 	}
+}
+
+static uint8_t *ram_of(const struct vm *vm)
+{
+	assert_in_range(vm - ring_vms, 0, RING_GUESTS - 1);
+	return rams[vm - ring_vms];
 }
 
 static int check_access(gpa_t gpa, uint64_t size)
@@ -56,9 +75,8 @@ int gmem_read(struct vm *vm, gpa_t gpa, void *to, uint64_t size)
 {
 	int error = check_access(gpa, size);
 
-	assert_ptr_equal(vm, &ring_vm);
 	if (!error)
-		memcpy(to, ram + (gpa.v - RAM_BASE), size);
+		memcpy(to, ram_of(vm) + (gpa.v - RAM_BASE), size);
 	return error;
 }
 
@@ -66,9 +84,8 @@ int gmem_write(struct vm *vm, gpa_t gpa, const void *from, uint64_t size)
 {
 	int error = check_access(gpa, size);
 
-	assert_ptr_equal(vm, &ring_vm);
 	if (!error)
-		memcpy(ram + (gpa.v - RAM_BASE), from, size);
+		memcpy(ram_of(vm) + (gpa.v - RAM_BASE), from, size);
 	return error;
 }
 
@@ -114,7 +131,7 @@ static inline void guest_reset(void)
 	short_of_memory = false;
 	noted_bytes = 0;
 	access_hook = NULL;
-	unlocked[0] = unlocked[1] = NULL;
+	memset(unlocked, 0, sizeof(unlocked));
 }
 
 /*
