@@ -26,12 +26,39 @@ static void queue_job(struct virtio_queue *queue)
 		schedule_job(&queue->job, job_step);
 }
 
-/* Who left QUEUE_PENDING meanwhile relies on us. */
+/*
+ * Who left QUEUE_PENDING meanwhile relies on us. The job is queued before the queue is given, as it
+ * may be gone after that; a job that comes too early is queued once more.
+ */
 static void give(struct virtio_queue *queue)
 {
-	if (__atomic_fetch_and(&queue->work, ~(uint32_t)QUEUE_BUSY, __ATOMIC_SEQ_CST) &
-	    QUEUE_PENDING)
-		queue_job(queue);
+	uint32_t state = __atomic_load_n(&queue->work, __ATOMIC_SEQ_CST);
+
+	for (;;) {
+		if ((state & (QUEUE_PENDING | QUEUE_QUEUED)) == QUEUE_PENDING) {
+			queue_job(queue);
+			state = __atomic_load_n(&queue->work, __ATOMIC_SEQ_CST);
+		} else if (__atomic_compare_exchange_n(&queue->work, &state,
+						       state & ~(uint32_t)QUEUE_BUSY, false,
+						       __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {
+			return;
+		}
+	}
+}
+
+/* Whether somebody has the queue, who sees that there is something to do when giving it. */
+static bool leave_pending(struct virtio_queue *queue)
+{
+	return __atomic_fetch_or(&queue->work, QUEUE_PENDING, __ATOMIC_SEQ_CST) & QUEUE_BUSY;
+}
+
+bool virtio_queue_take(struct virtio_queue *queue)
+{
+	while (!take(queue)) {
+		if (leave_pending(queue))
+			return false;
+	}
+	return true;
 }
 
 /*
@@ -116,13 +143,32 @@ static void try_work(struct virtio_queue *queue, unsigned steps)
 	give(queue);
 }
 
-/* It queues itself again, as others may have done before it has ended. */
+bool virtio_queue_begin(struct virtio_queue *queue)
+{
+	return begin(queue);
+}
+
+void virtio_queue_end(struct virtio_queue *queue, int error)
+{
+	if (!error)
+		error = tell(queue);
+	if (error)
+		virtio_device_break(queue->device);
+	give(queue);
+}
+
+/*
+ * It queues itself again, as others may have done before it has ended. If its VM is to end, that
+ * may have waited for who had the queue.
+ */
 static int job_step(struct job *job)
 {
 	struct virtio_queue *queue = container_of(job, struct virtio_queue, job);
 
 	__atomic_fetch_and(&queue->work, ~(uint32_t)QUEUE_QUEUED, __ATOMIC_SEQ_CST);
 	try_work(queue, 1);
+	if (!is_ready(queue))
+		vm_quiesced(queue->device->vm);
 	return 0;
 }
 
@@ -283,15 +329,23 @@ int virtio_device_reset(struct virtio_device *device)
 	return all ? 0 : ERR_AGAIN;
 }
 
+/* Whether somebody has it: then its job comes afterwards, and tells the VM. */
+static bool is_taken(struct virtio_queue *queue)
+{
+	return __atomic_load_n(&queue->work, __ATOMIC_SEQ_CST) & QUEUE_BUSY && leave_pending(queue);
+}
+
 int virtio_device_quiesce(struct virtio_device *device)
 {
 	int error = 0;
 
+	if (device->type.ops->close)
+		device->type.ops->close(device);
 	for (unsigned i = 0; i < device->type.queues; i++) {
 		struct virtio_queue *queue = &device->queues[i];
 
 		stop(queue);
-		if (__atomic_load_n(&queue->in_flight, __ATOMIC_SEQ_CST) > 0)
+		if (__atomic_load_n(&queue->in_flight, __ATOMIC_SEQ_CST) > 0 || is_taken(queue))
 			error = ERR_AGAIN;
 	}
 	return error;

@@ -78,12 +78,19 @@ struct virtio_ops {
 	/* The driver writes 1, 2 or 4 bytes within the configuration; or NULL. No lock held. */
 	void (*write_config)(struct virtio_device *device, uint64_t offset, unsigned size,
 			     uint32_t value);
+
+	/*
+	 * The VM stops, or the device goes: who takes its queues for other VMs is not to do so any
+	 * more; or NULL. Boot hart, in a job, no lock held.
+	 */
+	void (*close)(struct virtio_device *device);
+	void (*quit)(struct virtio_device *device);
 };
 
 /* What a type of device says of itself; copied. */
 struct virtio_type {
 	const struct virtio_ops *ops;
-	uint64_t features;  /* of its own, bits 0 to 23 */
+	uint64_t features;  /* of its own: bits 0 to 23, and from 50 up */
 	unsigned queues;    /* 1 to VIRTIO_QUEUES_MAX */
 	const void *config; /* its configuration; stays */
 	unsigned config_size;
@@ -118,7 +125,8 @@ int virtio_queue_reset(struct virtio_queue *queue);
 
 /*
  * The VM stops, and none of its vCPUs is active: nothing more is begun. ERR_AGAIN while requests
- * are in flight; the last one calls vm_quiesced(). Boot hart, in a job.
+ * are in flight, or somebody has taken a queue for another VM; the last one calls vm_quiesced().
+ * Boot hart, in a job.
  */
 int virtio_device_quiesce(struct virtio_device *device);
 
@@ -136,6 +144,17 @@ void virtio_queue_wake(struct virtio_queue *queue);
  * HOST. Passes preemption points.
  */
 void virtio_device_work(struct virtio_device *device);
+
+/*
+ * For who works on a queue for another VM. Take: false if somebody has it; then its job works on
+ * it when it is free again. Any lock but a schedule's. Begin, once it is taken: whether its ring
+ * can be used. End: the driver is told what has been used, unless the ring made no sense, which is
+ * the error, and the queue is free; it may be gone then. No lock held. Whoever takes it sees to it
+ * that the device does not go before, as its operation `close` says.
+ */
+bool virtio_queue_take(struct virtio_queue *queue);
+bool virtio_queue_begin(struct virtio_queue *queue);
+void virtio_queue_end(struct virtio_queue *queue, int error);
 
 /*
  * A request of a queue has been given to a driver of the host's, by who is busy with the queue; and

@@ -48,9 +48,20 @@
 
 #define JOBS_MAX 8
 
+/* One for each guest; the interrupts' levels, too. */
+#if RING_GUESTS > 1
+static struct virtio_slot guest_slots[RING_GUESTS];
+static bool guest_lines[RING_GUESTS];
+#define slot guest_slots[ring_guest]
+#define line guest_lines[ring_guest]
+#else
 static struct virtio_slot slot;
+static bool line;
+#define guest_slots (&slot)
+#define guest_lines (&line)
+#endif
+
 static struct hart hart;
-static bool line;          /* the interrupt's level */
 static unsigned quiesced;  /* how often vm_quiesced() was called */
 static unsigned vcpu_work; /* and schedule_devices() */
 static struct job *jobs[JOBS_MAX];
@@ -94,20 +105,21 @@ void schedule_devices(void)
 
 void vm_quiesced(struct vm *vm)
 {
-	assert_ptr_equal(vm, &ring_vm);
+	assert_non_null(ram_of(vm));
 	quiesced++;
 }
 
 static void set_line(struct irq_line *of, bool level)
 {
-	(void)of;
-	assert_false(spin_trylock(&slot.device->lock));
-	line = level;
+	uintptr_t guest = (uintptr_t)of->controller;
+
+	assert_false(spin_trylock(&guest_slots[guest].device->lock));
+	guest_lines[guest] = level;
 }
 
 static inline struct irq_line test_line(void)
 {
-	return (struct irq_line){set_line, NULL, 1};
+	return (struct irq_line){set_line, (void *)(uintptr_t)ring_guest, 1};
 }
 
 /* What the boot hart does: a step of the oldest job; false if there is none. */
@@ -127,7 +139,10 @@ static inline void run_all(void)
 {
 	if (vcpu_work) {
 		vcpu_work = 0;
-		virtio_device_work(slot.device);
+		for (unsigned i = 0; i < RING_GUESTS; i++) {
+			if (guest_slots[i].device)
+				virtio_device_work(guest_slots[i].device);
+		}
 	}
 	while (run_job())
 		;

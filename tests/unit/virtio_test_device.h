@@ -92,7 +92,8 @@ static inline void test_write_config(struct virtio_device *of, uint64_t offset, 
 }
 
 static const uint8_t config[10] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10};
-static const struct virtio_ops ops = {42, test_work, test_reset, test_write_config};
+static const struct virtio_ops ops = {
+    .id = 42, .work = test_work, .reset = test_reset, .write_config = test_write_config};
 
 static inline void init(bool legacy)
 {
