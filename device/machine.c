@@ -110,8 +110,10 @@ int machine_build(struct vm *vm)
 
 void machine_unbuild(struct vm *vm)
 {
-	if (vm->machine)
-		passthrough_release(&vm->machine->passthrough);
+	if (!vm->machine)
+		return;
+	machine_virtio_unbuild(&vm->machine->virtio);
+	passthrough_release(&vm->machine->passthrough);
 }
 
 const struct guest_fdt_device *machine_host_devices(const struct vm *vm, unsigned *count)

@@ -3,6 +3,7 @@
 
 #include "device/plic.h"
 #include "device/virtio/blk_image.h"
+#include "device/virtio/net.h"
 #include "kernel/error.h"
 #include "kernel/log.h"
 #include "vmm/hooks.h"
@@ -103,11 +104,44 @@ static int build_rng(const struct place *place, struct virtio_device **device)
 	return 0;
 }
 
+static void report_port(const struct place *place, const char *what)
+{
+	log_error("%s/%s: %s", place->vm->config.path, place->config->name, what);
+}
+
+static int build_net(const struct place *place, struct virtio_device **device)
+{
+	const struct vmconfig_device *config = place->config;
+	struct vm *vm = place->vm;
+	struct net *to = net_by_name(config->switch_name);
+	struct net_device *net = arena_alloc(&vm->arena, sizeof(*net));
+	int error;
+
+	if (!net)
+		return ERR_NOMEM;
+	if (!to) {
+		report_port(place, "pilae,switch: the switch could not be made");
+		return ERR_NOENT;
+	}
+	error = net_device_init(net, to, config->name,
+				config->mac ? mac_read(config->mac)
+					    : net_make_address(vm->config.name, config->name),
+				vm, place->irq, config->legacy);
+	if (error == ERR_EXIST)
+		report_port(place, "local-mac-address: another port of its switch has it");
+	else if (error)
+		report_port(place, "pilae,switch: it has no port left");
+	*device = &net->device;
+	return error ? ERR_EXIST : 0;
+}
+
 static int build(const struct place *place, struct virtio_device **device)
 {
 	switch (place->config->kind) {
 	case VMCONFIG_VIRTIO_BLK:
 		return build_blk(place, device);
+	case VMCONFIG_VIRTIO_NET:
+		return build_net(place, device);
 	case VMCONFIG_VIRTIO_CONSOLE:
 		return build_console(place, device);
 	case VMCONFIG_VIRTIO_RNG:
@@ -197,6 +231,16 @@ int machine_virtio_build(struct machine_virtio *virtio, struct vm *vm, struct pl
 	return error;
 }
 
+void machine_virtio_unbuild(struct machine_virtio *virtio)
+{
+	for (unsigned i = 0; i < MACHINE_VIRTIO_SLOTS; i++) {
+		struct virtio_device *device = virtio->slots[i].device;
+
+		if (device && device->type.ops->quit)
+			device->type.ops->quit(device);
+	}
+}
+
 static uint64_t overhead(const struct vmconfig_device *config)
 {
 	/* Blocks of pages, each up to twice as large as what is in it. */
@@ -204,6 +248,8 @@ static uint64_t overhead(const struct vmconfig_device *config)
 	case VMCONFIG_VIRTIO_BLK:
 		return 2 * (sizeof(struct image_disk) + sizeof(struct blk_request)) +
 		       blk_image_bytes(image_size(config), config->read_only);
+	case VMCONFIG_VIRTIO_NET:
+		return 2 * sizeof(struct net_device);
 	case VMCONFIG_VIRTIO_CONSOLE:
 		return 2 * sizeof(struct slot_console);
 	case VMCONFIG_VIRTIO_RNG:

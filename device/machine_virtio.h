@@ -20,10 +20,13 @@ struct machine_virtio {
 /*
  * Builds vm->config's devices, and puts all slots on vm->bus but those in `taken`, a bit for each,
  * where something else is. `entropy`: the host's source of randomness, or NULL. ERR_NOMEM;
- * ERR_NOSYS, ERR_TOO_LARGE: what is missing has been reported.
+ * another error: what is wrong has been reported.
  */
 int machine_virtio_build(struct machine_virtio *virtio, struct vm *vm, struct plic *plic,
 			 unsigned taken, rng_source_fn *entropy);
+
+/* They go, as far as they were built. */
+void machine_virtio_unbuild(struct machine_virtio *virtio);
 
 /* The most memory that they take. */
 uint64_t machine_virtio_overhead(const struct vmconfig *config);

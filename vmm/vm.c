@@ -12,6 +12,7 @@
 #include "kernel/pool.h"
 #include "kernel/trap.h"
 #include "vmm/hooks.h"
+#include "vmm/net.h"
 #include "vmm/vm_own.h"
 
 #include <string.h>
@@ -263,14 +264,14 @@ static bool any_can_start(void)
 void vm_start_system(const void *system, uint64_t size, enum vmconfig_engine engine)
 {
 	vms.engine = engine;
-	/* With the page that each hart may be clearing. */
-	vms.committed = page_total_bytes() - page_free_bytes() + hart_count() * MEGAPAGE_SIZE;
 	vms.all_manual = true;
 	/* What is wrong with the file as a whole has been reported; its VMs may still start. */
 	if (fit_open(&vms.fit, system, size) != 0)
 		machine_end(true);
-	if (vmconfig_check_system(&vms.fit) != 0)
+	if (vmconfig_check_system(&vms.fit) != 0 || !net_init(&vms.fit))
 		vms.any_crashed = true;
+	/* With the page that each hart may be clearing. */
+	vms.committed = page_total_bytes() - page_free_bytes() + hart_count() * MEGAPAGE_SIZE;
 	for (int node = vmconfig_next(&vms.fit, 0); node >= 0;
 	     node = vmconfig_next(&vms.fit, node)) {
 		if (!take_in(node))

@@ -364,6 +364,7 @@ static bool is_supported(const struct vmconfig_device *device)
 	case VMCONFIG_VIRTIO_BLK:
 		return device->image_name != NULL;
 	case VMCONFIG_PASSTHROUGH:
+	case VMCONFIG_VIRTIO_NET:
 	case VMCONFIG_VIRTIO_CONSOLE:
 	case VMCONFIG_VIRTIO_RNG:
 		return true;

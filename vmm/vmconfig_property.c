@@ -153,7 +153,7 @@ static int read_mac(const struct value *value)
 	const uint8_t *mac = value->data;
 
 	/* IEEE 802: the lowest bit of the first byte tells a group address. */
-	if (value->length != 6 || mac[0] & 1) {
+	if (value->length != 6 || mac[0] & 1 || memcmp(mac, "\0\0\0\0\0", 6) == 0) {
 		log_error("%s: %s: must be the six bytes of a unicast address: [52 54 00 12 34 56]",
 			  value->path, value->name);
 		return ERR_INVAL;

@@ -5,6 +5,7 @@
 #include "device/machine_virtio.h"
 #include "device/plic.h"
 #include "device/virtio/blk_image.h"
+#include "device/virtio/net.h"
 #include "kernel/arena.h"
 #include "kernel/log.h"
 #include "kernel/page.h"
@@ -89,6 +90,52 @@ void console_drained(struct vm *vm)
 	drained_count++;
 }
 
+/*
+ * A switch with one port.
+ */
+
+static struct net lan;
+static uint64_t plugged; /* the address that was plugged in */
+static unsigned quits;
+
+struct net *net_by_name(const char *name)
+{
+	return strcmp(name, "lan0") == 0 ? &lan : NULL;
+}
+
+uint64_t net_make_address(const char *vm, const char *name)
+{
+	assert_string_equal(vm, "web");
+	assert_string_equal(name, "device");
+	return 0x020000000001;
+}
+
+uint64_t mac_read(const uint8_t bytes[MAC_BYTES])
+{
+	return bytes[5];
+}
+
+static void note_quit(struct virtio_device *device)
+{
+	assert_ptr_equal(device, virtio.slots[0].device);
+	quits++;
+}
+
+int net_device_init(struct net_device *net, struct net *to, const char *name, uint64_t address,
+		    struct vm *vm, struct irq_line irq, bool legacy)
+{
+	static const struct virtio_ops ops = {.id = 1, .quit = note_quit};
+	struct virtio_type type = {.ops = &ops, .queues = 1};
+
+	assert_ptr_equal(to, &lan);
+	assert_string_equal(name, "device");
+	if (plugged)
+		return address == plugged ? ERR_EXIST : ERR_NOMEM;
+	plugged = address;
+	virtio_device_init(&net->device, &type, vm, irq, legacy);
+	return 0;
+}
+
 static int entropy(void *buffer, unsigned size, void (*done)(void *context, unsigned count),
 		   void *context)
 {
@@ -105,6 +152,8 @@ static int setup(void **state)
 	memset(&ring_vm.bus, 0, sizeof(ring_vm.bus));
 	memset(config, 0, sizeof(*config));
 	memset(&virtio, 0, sizeof(virtio));
+	plugged = quits = 0;
+	snprintf(config->name, sizeof(config->name), "web");
 	snprintf(config->path, sizeof(config->path), "/configurations/web");
 	message[0] = '\0';
 	taken_bytes = 0;
@@ -132,6 +181,7 @@ static void add(enum vmconfig_device_kind kind, uint32_t in_slot)
 	    .slot = in_slot,
 	    .image = {.data = image, .size = sizeof(image)},
 	    .offset = 512,
+	    .switch_name = "lan0",
 	};
 }
 
@@ -258,6 +308,32 @@ static void test_console_output(void **state)
 	machine_virtio_work(&virtio);
 }
 
+static void test_net(void **state)
+{
+	static const uint8_t mac[] = {0, 0, 0, 0, 0, 5};
+
+	(void)state;
+	add(VMCONFIG_VIRTIO_NET, VMCONFIG_SLOT_ANY);
+	assert_int_equal(build(0), 0);
+	assert_slot(0, 1);
+	assert_int_equal(plugged, 0x020000000001);
+	machine_virtio_unbuild(&virtio);
+	assert_int_equal(quits, 1);
+	/* The same address again; another one, for which there is no port; no such switch. */
+	assert_int_not_equal(build(0), 0);
+	assert_string_equal(message, "/configurations/web/device: local-mac-address: another port "
+				     "of its switch has it");
+	config->devices[0].mac = mac;
+	assert_int_not_equal(build(0), 0);
+	assert_string_equal(message,
+			    "/configurations/web/device: pilae,switch: it has no port left");
+	config->devices[0].switch_name = "lan1";
+	assert_int_not_equal(build(0), 0);
+	assert_non_null(strstr(message, "/configurations/web/device: pilae,switch: "));
+	machine_virtio_unbuild(&virtio);
+	assert_int_equal(quits, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -268,6 +344,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_overhead, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_slice, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_console_output, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_net, setup, teardown),
 	};
 
 	return cmocka_run_group_tests_name("machine_virtio", tests, NULL, NULL);
