@@ -124,6 +124,7 @@ const struct command shell_commands[] = {
     {"irq", "interrupts, by source", NULL, COMMAND_JSON, cmd_irq},
     {"trace", "tracing", trace_commands, 0, NULL},
     {"disk", "the machine's disks", disk_commands, 0, NULL},
+    {"net", "switches between VMs", net_commands, 0, NULL},
     {"mem", "the machine's memory", NULL, COMMAND_JSON, mem},
     {"dt", "the machine's device tree", NULL, COMMAND_WORD, inspect_tree},
     {"log", "Pilae's last messages", NULL, COMMAND_JSON, inspect_log},

@@ -10,6 +10,7 @@ extern const struct command shell_commands[]; /* shell/cmd_machine.c: all of the
 extern const struct command vm_commands[];    /* shell/cmd_vm.c: `vm …` */
 extern const struct command trace_commands[]; /* shell/cmd_trace.c: `trace …` */
 extern const struct command disk_commands[];  /* shell/cmd_disk.c: `disk …` */
+extern const struct command net_commands[];   /* shell/cmd_net.c: `net …` */
 
 /* shell/cmd_stats.c: `vm stats`, `irq`; shell/cmd_top.c: `top` */
 void cmd_vm_stats(const struct command_call *call);

@@ -285,6 +285,13 @@ bool switch_forward(struct net_switch *net, uint16_t port, const uint8_t address
 	return any;
 }
 
+void switch_counts(struct net_switch *net, uint16_t port, struct switch_counters *counts)
+{
+	spin_lock(&net->lock);
+	*counts = net->ports[port].counters;
+	spin_unlock(&net->lock);
+}
+
 uint16_t switch_next_port(struct switch_ports *ports)
 {
 	for (unsigned i = 0; i < ARRAY_SIZE(ports->word); i++) {

@@ -82,6 +82,9 @@ void switch_remove_port(struct net_switch *net, uint16_t port);
 bool switch_forward(struct net_switch *net, uint16_t port, const uint8_t addresses[2 * MAC_BYTES],
 		    uint64_t bytes, uint64_t now, struct switch_ports *to);
 
+/* What came from a port. Takes the lock. */
+void switch_counts(struct net_switch *net, uint16_t port, struct switch_counters *counts);
+
 /* The lowest port in the set, which is taken out; SWITCH_NO_PORT: it is empty. */
 uint16_t switch_next_port(struct switch_ports *ports);
 

@@ -81,7 +81,7 @@ def test_editing(folder, engine, keys):
         m.expect(r"pilae> vm \x1b\[K")
         m.send("\x15nonsense\r")
         m.expect("nonsense: no such command; have: help, version, vm, hart, top, irq, trace, "
-                 "disk, mem, dt, log, poweroff, reboot")
+                 "disk, net, mem, dt, log, poweroff, reboot")
         m.expect(PROMPT)
         # The escape character is the guest's again when the shell has been left.
         m.send("\x04")
