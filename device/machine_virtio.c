@@ -130,7 +130,7 @@ static int build_net(const struct place *place, struct virtio_device **device)
 	if (error == ERR_EXIST)
 		report_port(place, "local-mac-address: another port of its switch has it");
 	else if (error)
-		report_port(place, "pilae,switch: it has no port left");
+		report_port(place, "pilae,switch: it has no port, or its uplink no memory, left");
 	*device = &net->device;
 	return error ? ERR_EXIST : 0;
 }

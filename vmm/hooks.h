@@ -10,6 +10,7 @@
 #include "kernel/types.h"
 
 struct guest_fdt_device;
+struct net;
 struct vcpu;
 struct vm;
 struct vmconfig;
@@ -37,6 +38,12 @@ void machine_reset(struct vm *vm);
  */
 void machine_unbuild(struct vm *vm);
 const struct guest_fdt_device *machine_host_devices(const struct vm *vm, unsigned *count);
+
+/*
+ * device/net_uplink.c: plugs the host's network device that is named net->uplink into the switch;
+ * false: what is wrong has been reported. At boot.
+ */
+bool machine_uplink(struct net *net);
 
 /*
  * device/machine.c: bytes that the devices of such a machine may take, besides what every VM takes.

@@ -7,6 +7,7 @@
 #include "kernel/log.h"
 #include "kernel/page.h"
 #include "kernel/platform.h"
+#include "vmm/hooks.h"
 #include "vmm/vmconfig.h"
 
 #include <string.h>
@@ -111,10 +112,14 @@ bool net_init(const struct fit *fit)
 
 		if (vmconfig_read_switch(&config, fit, node) == 0)
 			*link = make(&config);
-		if (*link)
-			link = &(*link)->next;
-		else
+		if (!*link) {
 			good = false;
+			continue;
+		}
+		/* Without its uplink it is there for the VMs all the same. */
+		if (config.uplink && !machine_uplink(*link))
+			good = false;
+		link = &(*link)->next;
 	}
 	return good;
 }
@@ -123,12 +128,21 @@ bool net_init(const struct fit *fit)
  * Ports.
  */
 
-int net_port_add(struct net *net, struct net_port *port)
+int net_port_add(struct net *net, struct net_port *port, struct arena *arena)
 {
+	struct net_port *uplink = net->uplink_port;
 	int error = switch_add_port(&net->table, port->address, &port->index);
 
 	if (error)
 		return error;
+	if (uplink)
+		error = uplink->ops->join(uplink, port, arena);
+	if (error) {
+		switch_remove_port(&net->table, port->index);
+		return error;
+	}
+	if (port->address == 0)
+		net->uplink_port = port;
 	port->net = net;
 	spin_lock(&net->lock);
 	net->ports[port->index] = port;
@@ -144,6 +158,16 @@ void net_port_remove(struct net_port *port)
 	net->ports[port->index] = NULL;
 	spin_unlock(&net->lock);
 	switch_remove_port(&net->table, port->index);
+	if (port->lane)
+		net->uplink_port->ops->leave(port);
+}
+
+void net_port_wake(struct net_port *port)
+{
+	spin_lock(&port->net->lock);
+	if (port->open)
+		port->ops->wake(port);
+	spin_unlock(&port->net->lock);
 }
 
 static void set_open(struct net_port *port, bool open)

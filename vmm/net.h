@@ -20,10 +20,11 @@
 #include "vmm/net_offload.h"
 #include "vmm/net_switch.h"
 
+struct arena;
 struct fit;
+struct lane;
 struct net;
 struct net_port;
-struct nic_client;
 
 /* Where the bytes of a frame are: its sender's. */
 struct net_source {
@@ -38,7 +39,7 @@ struct net_source {
 struct net_port_ops {
 	/*
 	 * Takes the port, to deliver to it; false: somebody has it, and net_port_ready() will be
-	 * called. Its switch's lock is held.
+	 * called. Its switch's lock is held. A port that is shared has neither this nor the next.
 	 */
 	bool (*take)(struct net_port *port);
 
@@ -61,6 +62,13 @@ struct net_port_ops {
 
 	/* What it wanted to send may go on. Any hart, its switch's lock held. */
 	void (*wake)(struct net_port *port);
+
+	/*
+	 * Of an uplink: another port is plugged in, with memory from its VM's arena, or out. Errors
+	 * as of net_port_add().
+	 */
+	int (*join)(struct net_port *port, struct net_port *other, struct arena *arena);
+	void (*leave)(struct net_port *other);
 };
 
 struct net_port_counts {
@@ -74,8 +82,13 @@ struct net_port {
 	struct net *net;
 	const char *vm, *name; /* whose it is; for the eye */
 	unsigned weight;       /* of the VM, for the uplink */
-	uint16_t index;        /* in the switch */
-	uint64_t address;      /* 0: the uplink */
+	/*
+	 * Several deliver to it at a time, each of whom it tells by net_port_wake() when there is
+	 * room again, and who wait for that longer.
+	 */
+	bool shared;
+	uint16_t index;   /* in the switch */
+	uint64_t address; /* 0: the uplink */
 
 	/* Guarded by the switch's lock. */
 	bool open;
@@ -88,7 +101,7 @@ struct net_port {
 	uint64_t patience_at;
 
 	struct net_port_counts counts; /* atomic */
-	struct nic_client *client; /* of its switch's uplink, for what it sends there, or NULL */
+	struct lane *lane; /* of its switch's uplink, for what it sends there, or NULL */
 };
 
 /* A frame on its way; of its sender. */
@@ -110,8 +123,8 @@ struct net_transfer {
 struct net {
 	struct net_switch table;
 	struct net *next;
-	const char *name, *uplink; /* in the system file; no uplink: NULL */
-	struct net_port *uplink_port;
+	const char *name, *uplink;    /* in the system file; no uplink: NULL */
+	struct net_port *uplink_port; /* or NULL */
 
 	struct spinlock lock; /* guards the next three, and what ports say */
 	struct net_port *ports[SWITCH_PORTS_MAX];
@@ -141,11 +154,15 @@ uint64_t net_make_address(const char *vm, const char *device);
 
 /*
  * Plugs a port in, which is closed; `ops`, `vm`, `name`, `weight` and `address` are set. Errors of
- * switch_add_port(). And takes it out, closed: it may be gone when this returns. Boot hart, in a
+ * switch_add_port(); ERR_NOMEM and ERR_IO, too, if it is the uplink that cannot. `arena`: for what
+ * that needs. And takes it out, closed: it may be gone when this returns. Boot hart, in a
  * job or at boot.
  */
-int net_port_add(struct net *net, struct net_port *port);
+int net_port_add(struct net *net, struct net_port *port, struct arena *arena);
 void net_port_remove(struct net_port *port);
+
+/* It may go on with what it sends. Any hart, no lock held. */
+void net_port_wake(struct net_port *port);
 
 /* From now on others may use it; and not any more. Any hart, no lock held. */
 void net_port_open(struct net_port *port);

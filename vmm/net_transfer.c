@@ -15,6 +15,9 @@
 #define WAIT_MS     4
 #define PATIENCE_MS 20
 
+/* For an uplink, which has room for each sender: until its device can be taken to be stuck. */
+#define SHARED_WAIT_MS 100
+
 #define PIECES_A_STEP 8
 #define COPY_STEP     KIB(4)
 
@@ -95,7 +98,7 @@ static uint64_t patience_of(struct net_port *port, uint64_t now)
 
 static void end_wait(struct net_transfer *transfer, struct net_port *port, uint64_t now)
 {
-	if (transfer->since != 0)
+	if (transfer->since != 0 && !port->shared)
 		port->patience -= min_u64(patience_of(port, now), now - transfer->since);
 	transfer->since = 0;
 }
@@ -103,14 +106,17 @@ static void end_wait(struct net_transfer *transfer, struct net_port *port, uint6
 /* Whether the frame is kept until there is room. What goes to many is not. */
 static bool waits_for_room(struct net_transfer *transfer, struct net_port *port, uint64_t now)
 {
-	if (!transfer->single || port->stalled)
+	uint64_t limit = ticks_of(port->shared ? SHARED_WAIT_MS : WAIT_MS);
+
+	if (!port->shared && (!transfer->single || port->stalled))
 		return false;
 	if (transfer->since == 0) {
-		if (patience_of(port, now) < ticks_of(WAIT_MS))
+		if (!port->shared && patience_of(port, now) < limit)
 			return false;
 		transfer->since = now;
-	} else if (now - transfer->since >= ticks_of(WAIT_MS)) {
-		port->stalled = true;
+	} else if (now - transfer->since >= limit) {
+		if (!port->shared)
+			port->stalled = true;
 		return false;
 	}
 	spin_lock(&port->net->lock);
@@ -129,6 +135,8 @@ static bool gives_way(const struct net_transfer *transfer, struct net_port *port
 	struct switch_ports others;
 	bool any;
 
+	if (port->shared)
+		return false;
 	spin_lock(&net->lock);
 	others = port->waiting;
 	any = switch_next_port(&others) != SWITCH_NO_PORT;
@@ -157,7 +165,7 @@ static int take(const struct net_transfer *transfer, struct net_port **taken)
 	spin_lock(&net->lock);
 	port = net->ports[transfer->current];
 	if (port && port->open) {
-		result = port->ops->take(port) ? 0 : NET_WAITS;
+		result = port->shared || port->ops->take(port) ? 0 : NET_WAITS;
 		if (result == 0)
 			stop_waiting_locked(transfer, port);
 		else
@@ -200,7 +208,8 @@ static int put_next(struct net_transfer *transfer, struct net_port *port)
 	if (error)
 		return error;
 	transfer->made = false;
-	port->stalled = false;
+	if (!port->shared)
+		port->stalled = false;
 	count(&port->counts.received, 1);
 	count(&port->counts.received_bytes, piece->head_size + piece->payload_size);
 	return 0;
@@ -245,7 +254,8 @@ int net_transfer_step(struct net_transfer *transfer)
 	}
 	result = deliver(transfer, port);
 	gave_way = result != NET_WAITS && gives_way(transfer, port);
-	port->ops->give(port);
+	if (!port->shared)
+		port->ops->give(port);
 	if (result == NET_WAITS)
 		set_timer(net);
 	else if (result == 0)

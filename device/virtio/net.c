@@ -308,5 +308,5 @@ int net_device_init(struct net_device *net, struct net *to, const char *name, ui
 				      .name = name,
 				      .weight = vm->config.weight,
 				      .address = address};
-	return net_port_add(to, &net->port);
+	return net_port_add(to, &net->port, &vm->arena);
 }

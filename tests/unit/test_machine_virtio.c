@@ -325,8 +325,8 @@ static void test_net(void **state)
 				     "of its switch has it");
 	config->devices[0].mac = mac;
 	assert_int_not_equal(build(0), 0);
-	assert_string_equal(message,
-			    "/configurations/web/device: pilae,switch: it has no port left");
+	assert_string_equal(message, "/configurations/web/device: pilae,switch: it has no port, or "
+				     "its uplink no memory, left");
 	config->devices[0].switch_name = "lan1";
 	assert_int_not_equal(build(0), 0);
 	assert_non_null(strstr(message, "/configurations/web/device: pilae,switch: "));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * traffic serve [-f]
- * traffic send ADDRESS KIB
+ * traffic send ADDRESS[:PORT] KIB
  *
  * `serve` takes one TCP connection on port 5000 after the other, reads all that comes, and sends as
  * much back; with -f until it is ended, else until one was good. `send` sends KIB KiB to ADDRESS,
@@ -122,8 +122,13 @@ static int serve(bool forever)
 static int connect_to(const char *where)
 {
 	struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(PORT)};
+	char host[64] = "";
+	uint16_t other;
 
-	inet_pton(AF_INET, where, &address.sin_addr);
+	if (sscanf(where, "%63[^:]:%hu", host, &other) == 2)
+		address.sin_port = htons(other);
+	if (inet_pton(AF_INET, host, &address.sin_addr) != 1)
+		return -1;
 	for (unsigned i = 0; i < 100; i++) {
 		int file = socket(AF_INET, SOCK_STREAM, 0);
 
