@@ -241,6 +241,13 @@ void machine_virtio_unbuild(struct machine_virtio *virtio)
 	}
 }
 
+static uint64_t net_overhead(const struct vmconfig_device *config)
+{
+	const struct net *net = net_by_name(config->switch_name);
+
+	return 2 * sizeof(struct net_device) + (net ? net->port_bytes : 0);
+}
+
 static uint64_t overhead(const struct vmconfig_device *config)
 {
 	/* Blocks of pages, each up to twice as large as what is in it. */
@@ -249,7 +256,7 @@ static uint64_t overhead(const struct vmconfig_device *config)
 		return 2 * (sizeof(struct image_disk) + sizeof(struct blk_request)) +
 		       blk_image_bytes(image_size(config), config->read_only);
 	case VMCONFIG_VIRTIO_NET:
-		return 2 * sizeof(struct net_device);
+		return net_overhead(config);
 	case VMCONFIG_VIRTIO_CONSOLE:
 		return 2 * sizeof(struct slot_console);
 	case VMCONFIG_VIRTIO_RNG:

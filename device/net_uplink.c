@@ -16,6 +16,9 @@
 #define WORK_STEPS  16  /* of its job's */
 #define LINK_BYTES  18U /* of an Ethernet header and a VLAN tag, which an MTU does not count */
 
+/* More than a client and its frames take. */
+#define LANE_BYTES KIB(288)
+
 /* What one port sends. */
 struct lane {
 	struct nic_client client;
@@ -230,9 +233,11 @@ static int plug_in(struct net *net, struct host_nic *nic)
 	error = host_nic_open(nic, net->name, receive, uplink);
 	if (!error)
 		error = net_port_add(net, &uplink->port, NULL);
-	if (!error)
-		net_port_open(&uplink->port);
-	return error;
+	if (error)
+		return error;
+	net->port_bytes = LANE_BYTES;
+	net_port_open(&uplink->port);
+	return 0;
 }
 
 bool machine_uplink(struct net *net)

@@ -126,6 +126,8 @@ struct net {
 	const char *name, *uplink;    /* in the system file; no uplink: NULL */
 	struct net_port *uplink_port; /* or NULL */
 
+	uint64_t port_bytes; /* of memory that its uplink needs for each other port */
+
 	struct spinlock lock; /* guards the next three, and what ports say */
 	struct net_port *ports[SWITCH_PORTS_MAX];
 	uint32_t lives;

@@ -88,12 +88,17 @@ void *page_alloc_zeroed(unsigned order)
 	return calloc(1, PAGE_SIZE << order);
 }
 
+/* What the switch's uplink is, if it has one. */
+#ifndef NET_UPLINK
+#define NET_UPLINK NULL
+
 bool machine_uplink(struct net *net)
 {
 	(void)net;
 	fail();
 	return false;
 }
+#endif
 
 int vmconfig_next_switch(const struct fit *fit, int node)
 {
@@ -105,7 +110,7 @@ int vmconfig_next_switch(const struct fit *fit, int node)
 int vmconfig_read_switch(struct vmconfig_switch *config, const struct fit *fit, int node)
 {
 	(void)fit;
-	*config = (struct vmconfig_switch){.node = node, .name = "lan0"};
+	*config = (struct vmconfig_switch){.node = node, .name = "lan0", .uplink = NET_UPLINK};
 	return node == 2 ? ERR_EXIST : 0;
 }
 
