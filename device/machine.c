@@ -132,6 +132,11 @@ void machine_work(struct vm *vm)
 	machine_virtio_work(&vm->machine->virtio);
 }
 
+void machine_resume(struct vm *vm)
+{
+	machine_virtio_resume(&vm->machine->virtio);
+}
+
 int machine_quiesce(struct vm *vm)
 {
 	return machine_virtio_quiesce(&vm->machine->virtio);

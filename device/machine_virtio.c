@@ -2,6 +2,7 @@
 #include "device/machine_virtio.h"
 
 #include "device/plic.h"
+#include "device/virtio/blk_disk.h"
 #include "device/virtio/blk_image.h"
 #include "device/virtio/net.h"
 #include "kernel/error.h"
@@ -26,14 +27,43 @@ static uint64_t image_size(const struct vmconfig_device *config)
 	return config->size ? config->size : config->image.size - config->offset;
 }
 
-/* A disk in memory, which is a block of the VM's arena, as all of them. */
+/* Disks, each a block of the VM's arena, as all devices. */
 struct image_disk {
 	struct blk blk;
 	struct blk_image image;
 };
 
+struct host_disk_slice {
+	struct blk blk;
+	struct blk_disk disk;
+};
+
+static int build_blk_host(const struct place *place, struct virtio_device **device)
+{
+	const struct vmconfig_device *config = place->config;
+	struct arena *arena = &place->vm->arena;
+	struct host_disk_slice *slice = arena_alloc(arena, sizeof(*slice));
+	int error;
+
+	if (!slice)
+		return ERR_NOMEM;
+	error = blk_disk_open(&slice->disk, place->vm, config);
+	if (error)
+		return error;
+	*device = &slice->blk.device;
+	error = blk_init(&slice->blk, &slice->disk.backend,
+			 blk_disk_serial(&slice->disk, config->name), place->vm, place->irq,
+			 config->legacy, arena);
+	if (error)
+		blk_disk_close(&slice->disk);
+	return error;
+}
+
 static int build_blk(const struct place *place, struct virtio_device **device)
 {
+	if (place->config->host)
+		return build_blk_host(place, device);
+
 	const struct vmconfig_device *config = place->config;
 	struct arena *arena = &place->vm->arena;
 	struct image_disk *disk = arena_alloc(arena, sizeof(*disk));
@@ -253,6 +283,8 @@ static uint64_t overhead(const struct vmconfig_device *config)
 	/* Blocks of pages, each up to twice as large as what is in it. */
 	switch (config->kind) {
 	case VMCONFIG_VIRTIO_BLK:
+		if (config->host)
+			return 2 * (sizeof(struct host_disk_slice) + blk_disk_bytes());
 		return 2 * (sizeof(struct image_disk) + sizeof(struct blk_request)) +
 		       blk_image_bytes(image_size(config), config->read_only);
 	case VMCONFIG_VIRTIO_NET:
@@ -284,6 +316,16 @@ void machine_virtio_work(struct machine_virtio *virtio)
 	for (unsigned i = 0; i < MACHINE_VIRTIO_SLOTS; i++) {
 		if (virtio->slots[i].device)
 			virtio_device_work(virtio->slots[i].device);
+	}
+}
+
+void machine_virtio_resume(struct machine_virtio *virtio)
+{
+	for (unsigned i = 0; i < MACHINE_VIRTIO_SLOTS; i++) {
+		struct virtio_device *device = virtio->slots[i].device;
+
+		for (unsigned q = 0; device && q < device->type.queues; q++)
+			virtio_queue_wake(&device->queues[q]);
 	}
 }
 

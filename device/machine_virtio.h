@@ -25,14 +25,15 @@ struct machine_virtio {
 int machine_virtio_build(struct machine_virtio *virtio, struct vm *vm, struct plic *plic,
 			 unsigned taken, rng_source_fn *entropy);
 
-/* They go, as far as they were built. */
-void machine_virtio_unbuild(struct machine_virtio *virtio);
-
 /* The most memory that they take. */
 uint64_t machine_virtio_overhead(const struct vmconfig *config);
 
+/* See vmm/hooks.h; also after a machine_virtio_build() that failed. */
+void machine_virtio_unbuild(struct machine_virtio *virtio);
+
 /* See vmm/hooks.h. */
 void machine_virtio_work(struct machine_virtio *virtio);
+void machine_virtio_resume(struct machine_virtio *virtio);
 int machine_virtio_quiesce(struct machine_virtio *virtio);
 void machine_virtio_reset(struct machine_virtio *virtio);
 

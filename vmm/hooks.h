@@ -64,6 +64,12 @@ void machine_work(struct vm *vm);
 int machine_quiesce(struct vm *vm);
 
 /*
+ * device/machine.c: a paused VM goes on, and so do devices that had work left (vm_is_paused()).
+ * Boot hart, in a job.
+ */
+void machine_resume(struct vm *vm);
+
+/*
  * device/machine.c: presses the machine's power button, if it has one that the guest listens to;
  * false: it has not. Boot hart.
  */

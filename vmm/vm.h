@@ -107,6 +107,17 @@ static inline bool vm_is_alive(const struct vm *vm)
 }
 
 /*
+ * Whether it is paused, or about to be: its devices end what they have begun, and begin nothing.
+ * Any hart, no lock: machine_resume() (vmm/hooks.h) comes after the end of that.
+ */
+static inline bool vm_is_paused(const struct vm *vm)
+{
+	enum vm_state state = __atomic_load_n(&vm->state, __ATOMIC_RELAXED);
+
+	return state == VM_PAUSING || state == VM_PAUSED;
+}
+
+/*
  * Taking in the system, and the list. vmm/vm.c; boot hart, in a job or at boot.
  */
 

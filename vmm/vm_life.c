@@ -398,10 +398,12 @@ int vm_resume(struct vm *vm)
 	else
 		resume_locked(vm);
 	spin_unlock(&vm->lock);
+	if (error)
+		return error;
+	machine_resume(vm);
 	/* What has been typed meanwhile. */
-	if (!error)
-		console_drained(vm);
-	return error;
+	console_drained(vm);
+	return 0;
 }
 
 /* Whether stopped_step is to be queued. */

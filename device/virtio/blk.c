@@ -5,6 +5,7 @@
 #include "kernel/error.h"
 #include "kernel/trap.h"
 #include "vmm/gmem.h"
+#include "vmm/vm.h"
 
 #include <string.h>
 
@@ -114,10 +115,12 @@ static int parse_ranges(struct blk *blk, struct blk_request *request, enum blk_s
 /* 5.2.6: 20 bytes, padded with zeroes, or as many as there is room for. */
 static int get_id(struct blk *blk, struct blk_request *request)
 {
-	uint64_t size = min_u64(sizeof(blk->serial), request->chain.writable_bytes - 1);
+	uint64_t size = min_u64(BLK_SERIAL_MAX, request->chain.writable_bytes - 1);
+	char serial[BLK_SERIAL_MAX];
 
+	strncpy(serial, blk->serial, sizeof(serial));
 	request->done = size;
-	return vring_write(&request->queue->ring, &request->chain, 0, blk->serial, size);
+	return vring_write(&request->queue->ring, &request->chain, 0, serial, size);
 }
 
 /* `status`: BLK_S_PENDING if the backend is to perform it. */
@@ -153,6 +156,7 @@ static int parse(struct blk *blk, struct blk_request *request, enum blk_status *
 	int error;
 
 	request->done = request->size = request->data = 0;
+	request->given = request->noted = 0;
 	request->range = request->range_count = 0;
 	if (request->chain.readable_bytes < sizeof(header) || request->chain.writable_bytes == 0)
 		return ERR_INVAL;
@@ -236,7 +240,7 @@ static int begin_next(struct blk *blk, struct virtio_queue *queue)
 	int error;
 
 	/* None is free: there is one in flight, and its end comes back here. */
-	if (!request)
+	if (!request || vm_is_paused(blk->device.vm))
 		return 0;
 	error = vring_pop(&queue->ring, &request->chain);
 	if (error)
@@ -250,23 +254,28 @@ static int begin_next(struct blk *blk, struct virtio_queue *queue)
 	}
 	if (status != BLK_S_PENDING)
 		return finish(blk, request, status);
-	/* A step of its own, as taking a long chain is one, too. */
-	blk->current = request;
-	return ERR_AGAIN;
+	/* Taking a long chain was a stretch of its own. */
+	preempt_point();
+	return perform(blk, request);
 }
 
-/* A driver of the host's has read into the guest's memory: what was made of its old contents goes.
+/*
+ * A driver of the host's may have read into the guest's memory: what was made of its old contents
+ * goes.
  */
-static void note_written(const struct blk *blk, const struct blk_request *request)
+static void note_written(const struct blk *blk, struct blk_request *request)
 {
-	uint64_t done = 0;
+	struct vring_cursor cursor;
 
-	while (request->operation == BLK_READ && done < request->size) {
-		struct vring_segment piece = vring_piece(&request->chain, true, done,
-							 min_u64(request->size - done, KIB(64)));
+	if (request->operation != BLK_READ || request->noted == request->given)
+		return;
+	cursor = vring_seek(&request->chain, true, request->noted);
+	while (request->noted < request->given) {
+		struct vring_segment piece = vring_next(
+		    &request->chain, &cursor, min_u64(request->given - request->noted, KIB(64)));
 
 		gmem_note_written(blk->device.vm, piece.gpa, piece.length);
-		done += piece.length;
+		request->noted += piece.length;
 		preempt_point();
 	}
 }
@@ -278,11 +287,18 @@ static int blk_work(struct virtio_device *device, struct virtio_queue *queue)
 
 	if (request) {
 		note_written(blk, request);
-		return proceed(blk, request, request->result);
+		return request->result == ERR_AGAIN ? perform(blk, request)
+						    : proceed(blk, request, request->result);
 	}
 	request = blk->current;
 	blk->current = NULL;
 	return request ? perform(blk, request) : begin_next(blk, queue);
+}
+
+bool blk_driver_flushes(const struct blk_request *request)
+{
+	return __atomic_load_n(&request->queue->device->driver_features, __ATOMIC_RELAXED) &
+	       BLK_F_FLUSH;
 }
 
 void blk_request_begin(struct blk_request *request)
@@ -313,6 +329,22 @@ static void blk_reset(struct virtio_device *device, struct virtio_queue *queue)
 		release(blk, &blk->requests[i]);
 }
 
+static void blk_cancel(struct virtio_device *device)
+{
+	struct blk_backend *backend = blk_of(device)->backend;
+
+	if (backend->ops->cancel)
+		backend->ops->cancel(backend);
+}
+
+static void blk_quit(struct virtio_device *device)
+{
+	struct blk_backend *backend = blk_of(device)->backend;
+
+	if (backend->ops->close)
+		backend->ops->close(backend);
+}
+
 static uint64_t features_of(const struct blk_backend *backend)
 {
 	return BLK_F_SEG_MAX | BLK_F_BLK_SIZE | BLK_F_TOPOLOGY |
@@ -325,7 +357,7 @@ static struct blk_config config_of(const struct blk_backend *backend)
 {
 	struct blk_config config = {
 	    .capacity = backend->sectors,
-	    .seg_max = VRING_SIZE_MAX - 2, /* header and status */
+	    .seg_max = backend->segments_max,
 	    .block_size = backend->block_size,
 	    .physical_shift = backend->physical_shift,
 	    .min_io_size = 1,
@@ -345,6 +377,21 @@ static struct blk_config config_of(const struct blk_backend *backend)
 	return config;
 }
 
+static int alloc_requests(struct blk *blk, struct arena *arena)
+{
+	const struct blk_backend *backend = blk->backend;
+	char *works = NULL;
+
+	blk->requests = arena_alloc(arena, backend->depth * sizeof(*blk->requests));
+	if (backend->work_size > 0)
+		works = arena_alloc(arena, backend->depth * backend->work_size);
+	if (!blk->requests || (backend->work_size > 0 && !works))
+		return ERR_NOMEM;
+	for (unsigned i = 0; i < backend->depth && works; i++)
+		blk->requests[i].work = works + i * backend->work_size;
+	return 0;
+}
+
 int blk_init(struct blk *blk, struct blk_backend *backend, const char *serial, struct vm *vm,
 	     struct irq_line irq, bool legacy, struct arena *arena)
 {
@@ -352,6 +399,8 @@ int blk_init(struct blk *blk, struct blk_backend *backend, const char *serial, s
 	    .id = BLK_DEVICE_ID,
 	    .work = blk_work,
 	    .reset = blk_reset,
+	    .cancel = blk_cancel,
+	    .quit = blk_quit,
 	};
 	struct virtio_type type = {
 	    .ops = &ops,
@@ -361,13 +410,15 @@ int blk_init(struct blk *blk, struct blk_backend *backend, const char *serial, s
 	    .config_size = sizeof(blk->config),
 	};
 
+	int error;
+
 	memset(blk, 0, sizeof(*blk));
 	blk->backend = backend;
 	blk->config = config_of(backend);
-	strncpy(blk->serial, serial, sizeof(blk->serial));
-	blk->requests = arena_alloc(arena, backend->depth * sizeof(*blk->requests));
-	if (!blk->requests)
-		return ERR_NOMEM;
+	blk->serial = serial;
+	error = alloc_requests(blk, arena);
+	if (error)
+		return error;
 	virtio_device_init(&blk->device, &type, vm, irq, legacy);
 	blk_reset(&blk->device, &blk->device.queues[0]);
 	return 0;

@@ -182,6 +182,7 @@ int blk_image_init(struct blk_image *image, const void *data, uint64_t size, boo
 			.can_discard = !read_only,
 			.can_write_zeroes = !read_only,
 			.range_sectors = RANGE_SECTORS,
+			.segments_max = BLK_SEGMENTS_MAX,
 			.depth = 1},
 	};
 	if (!read_only) {

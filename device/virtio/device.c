@@ -274,6 +274,12 @@ static bool take_quiet(struct virtio_queue *queue)
 	return false;
 }
 
+static void cancel(struct virtio_device *device)
+{
+	if (device->type.ops->cancel)
+		device->type.ops->cancel(device);
+}
+
 static void forget_place_locked(struct virtio_queue *queue)
 {
 	__atomic_store_n(&queue->ready, false, __ATOMIC_RELAXED);
@@ -287,8 +293,10 @@ int virtio_queue_reset(struct virtio_queue *queue)
 	struct virtio_device *device = queue->device;
 
 	stop(queue);
-	if (!take_quiet(queue))
+	if (!take_quiet(queue)) {
+		cancel(device);
 		return ERR_AGAIN;
+	}
 	device->type.ops->reset(device, queue);
 	give(queue);
 	return 0;
@@ -326,6 +334,8 @@ int virtio_device_reset(struct virtio_device *device)
 	}
 	while (taken > 0)
 		give(&device->queues[--taken]);
+	if (!all)
+		cancel(device);
 	return all ? 0 : ERR_AGAIN;
 }
 
@@ -348,6 +358,8 @@ int virtio_device_quiesce(struct virtio_device *device)
 		if (__atomic_load_n(&queue->in_flight, __ATOMIC_SEQ_CST) > 0 || is_taken(queue))
 			error = ERR_AGAIN;
 	}
+	if (error)
+		cancel(device);
 	return error;
 }
 

@@ -75,6 +75,12 @@ struct virtio_ops {
 	 */
 	void (*reset)(struct virtio_device *device, struct virtio_queue *queue);
 
+	/*
+	 * Has what is in flight and can be taken back from the host's drivers come back soon; or
+	 * NULL. Any hart, no lock held.
+	 */
+	void (*cancel)(struct virtio_device *device);
+
 	/* The driver writes 1, 2 or 4 bytes within the configuration; or NULL. No lock held. */
 	void (*write_config)(struct virtio_device *device, uint64_t offset, unsigned size,
 			     uint32_t value);

@@ -58,6 +58,15 @@ static uint32_t header_size(const struct net_device *net, bool mergeable)
 	return net->device.legacy && !mergeable ? LEGACY_HEADER_SIZE : sizeof(struct net_header);
 }
 
+/* What there is of one segment, `offset` bytes into a part of a chain. */
+static struct vring_segment segment_at(const struct vring_chain *chain, bool writable,
+				       uint64_t offset, uint64_t size)
+{
+	struct vring_cursor cursor = vring_seek(chain, writable, offset);
+
+	return vring_next(chain, &cursor, size);
+}
+
 /*
  * Sending.
  */
@@ -66,7 +75,7 @@ static int find_bytes(struct net_source *source, uint64_t offset, const void **a
 {
 	struct net_device *net = container_of(source, struct net_device, source);
 	struct vring_segment segment =
-	    vring_piece(&net->chain, false, net->header_size + offset, *size);
+	    segment_at(&net->chain, false, net->header_size + offset, *size);
 	hpa_t hpa;
 	int error = gmem_find(net->device.vm, segment.gpa, segment.length, &hpa, size);
 
@@ -178,7 +187,7 @@ static int write_payload(void *context, uint64_t at, const void *from, uint64_t 
 {
 	struct net_device *net = context;
 	struct vring_segment segment =
-	    vring_piece(&net->buffers.chain, true, net->receive_header_size + at, *size);
+	    segment_at(&net->buffers.chain, true, net->receive_header_size + at, *size);
 
 	*size = segment.length;
 	return gmem_write(net->device.vm, segment.gpa, from, *size);

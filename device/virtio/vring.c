@@ -384,13 +384,24 @@ static unsigned find_segment(const struct vring_chain *chain, bool writable, uin
 	return n;
 }
 
-struct vring_segment vring_piece(const struct vring_chain *chain, bool writable, uint64_t offset,
-				 uint64_t size)
+struct vring_cursor vring_seek(const struct vring_chain *chain, bool writable, uint64_t offset)
 {
 	unsigned n = find_segment(chain, writable, &offset);
 
-	return (struct vring_segment){GPA(chain->gpas[n] + offset),
-				      (uint32_t)min_u64(chain->lengths[n] - offset, size)};
+	return (struct vring_cursor){n, offset};
+}
+
+struct vring_segment vring_next(const struct vring_chain *chain, struct vring_cursor *cursor,
+				uint64_t size)
+{
+	uint32_t left = (uint32_t)(chain->lengths[cursor->segment] - cursor->offset);
+	struct vring_segment piece = {GPA(chain->gpas[cursor->segment] + cursor->offset),
+				      (uint32_t)min_u64(left, size)};
+
+	cursor->offset += piece.length;
+	if (piece.length == left)
+		*cursor = (struct vring_cursor){cursor->segment + 1, 0};
+	return piece;
 }
 
 int vring_read(struct vring *ring, const struct vring_chain *chain, uint64_t offset, void *to,

@@ -109,11 +109,17 @@ int vring_read(struct vring *ring, const struct vring_chain *chain, uint64_t off
 int vring_write(struct vring *ring, const struct vring_chain *chain, uint64_t offset,
 		const void *from, uint64_t size);
 
-/*
- * The piece of one segment that is `offset` bytes into the readable or writable part, which has
- * more than that; `length` is cut to `size`.
- */
-struct vring_segment vring_piece(const struct vring_chain *chain, bool writable, uint64_t offset,
-				 uint64_t size);
+/* A place in a chain: so many bytes into a segment. */
+struct vring_cursor {
+	unsigned segment;
+	uint64_t offset;
+};
+
+/* The place that is `offset` bytes into the readable or writable part, which has more than that. */
+struct vring_cursor vring_seek(const struct vring_chain *chain, bool writable, uint64_t offset);
+
+/* What is there of one segment, cut to `size`, which the part has; the cursor moves behind it. */
+struct vring_segment vring_next(const struct vring_chain *chain, struct vring_cursor *cursor,
+				uint64_t size);
 
 #endif

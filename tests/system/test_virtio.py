@@ -176,8 +176,6 @@ def test_interrupts_off_with_disks(folder, engine, system, measuring):
 @pytest.mark.parametrize("devices,message", [
     ({"rng": {"compatible": "pilae,virtio-rng"}},
      "/configurations/it/rng: needs the host's entropy device"),
-    ({"disk": {"compatible": "pilae,virtio-blk", "pilae,host": "virtio-blk0"}},
-     "/configurations/it/disk: pilae,virtio-blk: not supported by this build"),
     ({"disk": disk("spoiled")}, "spoiled"),
     ({"disk": disk("disk", **{"pilae,offset": u64(4096), "pilae,size": u64(4096)})},
      "the slice exceeds"),

@@ -4,6 +4,7 @@
 
 #include "device/machine_virtio.h"
 #include "device/plic.h"
+#include "device/virtio/blk_disk.h"
 #include "device/virtio/blk_image.h"
 #include "device/virtio/net.h"
 #include "kernel/arena.h"
@@ -141,6 +142,43 @@ static int entropy(void *buffer, unsigned size, void (*done)(void *context, unsi
 {
 	(void)buffer, (void)size, (void)done, (void)context;
 	return 0;
+}
+
+/*
+ * Disks of the host's.
+ */
+
+static int open_error;
+static unsigned opened;
+
+int blk_disk_open(struct blk_disk *disk, struct vm *vm, const struct vmconfig_device *of)
+{
+	static const struct blk_backend_ops ops = {NULL, NULL};
+
+	assert_ptr_equal(vm, &ring_vm);
+	assert_string_equal(of->host, "virtio-blk0");
+	if (opened == 1 && open_error)
+		return open_error;
+	disk->backend = (struct blk_backend){.ops = &ops, .sectors = 77, .depth = 32};
+	opened++;
+	return 0;
+}
+
+void blk_disk_close(struct blk_disk *disk)
+{
+	assert_int_equal(disk->backend.sectors, 77);
+	opened--;
+}
+
+const char *blk_disk_serial(const struct blk_disk *disk, const char *otherwise)
+{
+	assert_int_equal(disk->backend.sectors, 77);
+	return otherwise;
+}
+
+uint64_t blk_disk_bytes(void)
+{
+	return 32 * sizeof(struct blk_request);
 }
 
 static int setup(void **state)
@@ -291,6 +329,35 @@ static void test_slice(void **state)
 	assert_int_equal(value, 2);
 }
 
+static void test_host_disks(void **state)
+{
+	uint64_t value, promised;
+
+	(void)state;
+	opened = 0;
+	open_error = 0;
+	for (unsigned i = 0; i < 2; i++) {
+		add(VMCONFIG_VIRTIO_BLK, VMCONFIG_SLOT_ANY);
+		config->devices[i].host = "virtio-blk0";
+	}
+	promised = machine_virtio_overhead(config);
+	assert_int_equal(build(0), 0);
+	assert_in_range(taken_bytes, 1, promised);
+	assert_int_equal(opened, 2);
+	assert_int_equal(bus_read(&ring_vm.bus, GPA(0x10002100), 8, &value), 0);
+	assert_int_equal(value, 77);
+	machine_virtio_unbuild(&virtio);
+	assert_int_equal(opened, 0);
+	/* Of one that cannot be built what it had is given back. */
+	teardown(state);
+	memset(&virtio, 0, sizeof(virtio));
+	open_error = ERR_EXIST;
+	assert_int_equal(build(0), ERR_EXIST);
+	assert_int_equal(opened, 1);
+	machine_virtio_unbuild(&virtio);
+	assert_int_equal(opened, 0);
+}
+
 /* Typed bytes go to the console that was written to last. */
 static void test_console_output(void **state)
 {
@@ -343,6 +410,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_no_entropy, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_overhead, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_slice, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_host_disks, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_console_output, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_net, setup, teardown),
 	};

@@ -18,7 +18,7 @@ static int begin_request(struct blk_backend *backend, struct blk_request *of)
 	return BLK_BEGUN;
 }
 
-static const struct blk_backend_ops slow_ops = {begin_request};
+static const struct blk_backend_ops slow_ops = {.perform = begin_request};
 static struct blk_backend slow = {
     .ops = &slow_ops,
     .sectors = 100,
@@ -139,9 +139,16 @@ static void test_slow_read(void **state)
 	assert_int_equal(begun_count, 1);
 	assert_int_equal(begun[0]->sector, 9);
 	assert_int_equal(begun[0]->size, 1024);
-	begun[0]->done = 1024;
-	end(0, 0);
+	/* In two parts, of which it says so. */
+	begun[0]->done = begun[0]->given = 512;
+	end(0, ERR_AGAIN);
 	assert_int_equal(noted_bytes, 0);
+	run_all();
+	assert_int_equal(noted_bytes, 512);
+	assert_int_equal(begun_count, 1);
+	assert_int_equal(driver_used_index(&driver), 0);
+	begun[0]->done = begun[0]->given = 1024;
+	end(0, 0);
 	run_all();
 	assert_int_equal(noted_bytes, 1024);
 	assert_true(driver_take(&driver, &head, &written));

@@ -22,7 +22,7 @@ static unsigned alive, forgotten, crashes, loads, asked;
 static bool has_button;
 static int load_result;
 static bool in_flight; /* a device of the host works for the VM */
-static unsigned quiesce_calls;
+static unsigned quiesce_calls, resume_calls;
 
 static void reset_vcpu(struct vcpu *vcpu, uint64_t pc, uint64_t argument, bool resumed)
 {
@@ -237,6 +237,13 @@ bool machine_request_shutdown(struct vm *one)
 	return has_button;
 }
 
+void machine_resume(struct vm *one)
+{
+	assert_ptr_equal(one, &vm);
+	assert_false(vm_is_paused(one));
+	resume_calls++;
+}
+
 void console_drained(struct vm *one)
 {
 	(void)one;
@@ -306,7 +313,7 @@ static int set_up(void **state)
 	armed = NULL;
 	alive = forgotten = crashes = loads = asked = 0;
 	has_button = in_flight = false;
-	quiesce_calls = 0;
+	quiesce_calls = resume_calls = 0;
 	load_result = 0;
 	assert_int_equal(vm_start(&vm), 0);
 	return 0;
@@ -494,7 +501,9 @@ static void test_crash_and_pause(void **state)
 	vm_crash(&vm, "no %s", "reason");
 	vm_crash(&vm, "again");
 	assert_int_equal(vm.state, VM_PAUSING);
+	assert_int_equal(resume_calls, 0);
 	assert_int_equal(vm_resume(&vm), ERR_DENIED);
+	assert_int_equal(resume_calls, 0);
 	look_all();
 	assert_int_equal(vm.state, VM_PAUSED);
 	assert_int_equal(vm_resume(&vm), ERR_DENIED);

@@ -37,10 +37,19 @@ static int pop(unsigned head)
 static void assert_piece(bool writable, uint64_t offset, uint64_t size, uint64_t gpa,
 			 uint32_t length)
 {
-	struct vring_segment piece = vring_piece(&chain, writable, offset, size);
+	struct vring_cursor cursor = vring_seek(&chain, writable, offset), next = cursor;
+	struct vring_segment piece = vring_next(&chain, &next, size);
 
 	assert_int_equal(piece.gpa.v, gpa);
 	assert_int_equal(piece.length, length);
+	/* It is behind that: in the same segment, or at the beginning of the next. */
+	if (cursor.offset + length < chain.lengths[cursor.segment]) {
+		assert_int_equal(next.segment, cursor.segment);
+		assert_int_equal(next.offset, cursor.offset + length);
+	} else {
+		assert_int_equal(next.segment, cursor.segment + 1);
+		assert_int_equal(next.offset, 0);
+	}
 }
 
 static void test_empty(void **state)

@@ -22,12 +22,14 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#define SECTOR      512
 #define SECTORS_MAX 512 /* of one operation */
 #define VECTORS     7
 #define THREADS_MAX 16
 #define UNKNOWN     UINT32_MAX
 #define ZERO        0
+
+/* The disk's logical blocks. */
+static unsigned sector_bytes;
 
 struct options {
 	const char *device;
@@ -68,7 +70,7 @@ static void fill(const struct worker *worker, uint64_t sector, unsigned count, u
 	uint64_t *words = (uint64_t *)worker->buffer;
 
 	for (unsigned i = 0; i < count; i++) {
-		for (unsigned n = 0; n < SECTOR / 8; n++)
+		for (unsigned n = 0; n < sector_bytes / 8; n++)
 			*words++ = word(worker, sector + i, stamp, n);
 	}
 }
@@ -80,7 +82,7 @@ static bool holds(const struct worker *worker, uint64_t sector, unsigned count)
 	for (unsigned i = 0; i < count; i++) {
 		uint32_t stamp = worker->stamps[sector - worker->first + i];
 
-		for (unsigned n = 0; n < SECTOR / 8; n++, words++) {
+		for (unsigned n = 0; n < sector_bytes / 8; n++, words++) {
 			if (stamp != UNKNOWN && *words != word(worker, sector + i, stamp, n))
 				return false;
 		}
@@ -98,15 +100,16 @@ static void note(struct worker *worker, uint64_t sector, unsigned count, uint32_
 static bool transfer(struct worker *worker, uint64_t sector, unsigned count, bool writes)
 {
 	struct iovec vectors[VECTORS];
-	size_t left = (size_t)count * SECTOR;
+	size_t left = (size_t)count * sector_bytes;
 	unsigned char *at = worker->buffer;
-	off_t offset = (off_t)(sector * SECTOR);
+	off_t offset = (off_t)(sector * sector_bytes);
 	int used = 0;
 	ssize_t done;
 
 	while (left > 0) {
-		size_t piece =
-		    used == VECTORS - 1 ? left : SECTOR * (1 + next(worker, left / SECTOR));
+		size_t piece = used == VECTORS - 1
+				   ? left
+				   : sector_bytes * (1 + next(worker, left / sector_bytes));
 
 		vectors[used++] = (struct iovec){at, piece};
 		at += piece;
@@ -114,8 +117,8 @@ static bool transfer(struct worker *worker, uint64_t sector, unsigned count, boo
 	}
 	done = writes ? pwritev(worker->file, vectors, used, offset)
 		      : preadv(worker->file, vectors, used, offset);
-	worker->bytes += (uint64_t)count * SECTOR;
-	return done == (ssize_t)((size_t)count * SECTOR);
+	worker->bytes += (uint64_t)count * sector_bytes;
+	return done == (ssize_t)((size_t)count * sector_bytes);
 }
 
 static bool check(struct worker *worker, uint64_t sector, unsigned count)
@@ -129,7 +132,7 @@ static bool check(struct worker *worker, uint64_t sector, unsigned count)
 
 static bool change(struct worker *worker, uint64_t sector, unsigned count)
 {
-	uint64_t range[2] = {sector * SECTOR, (uint64_t)count * SECTOR};
+	uint64_t range[2] = {sector * sector_bytes, (uint64_t)count * sector_bytes};
 	unsigned what = next(worker, 8);
 
 	if (what < 6) {
@@ -147,7 +150,7 @@ static bool change(struct worker *worker, uint64_t sector, unsigned count)
 
 static void spoil(struct worker *worker, uint64_t sector)
 {
-	memset(worker->buffer, 0xff, SECTOR);
+	memset(worker->buffer, 0xff, sector_bytes);
 	transfer(worker, sector, 1, true);
 }
 
@@ -188,7 +191,7 @@ static bool set_up(struct worker *worker, uint64_t sectors)
 	worker->first = worker->count * worker->id;
 	worker->random = worker->options->seed * 1000u + worker->id;
 	worker->stamps = malloc(worker->count * sizeof(*worker->stamps));
-	worker->buffer = aligned_alloc(4096, SECTORS_MAX * SECTOR);
+	worker->buffer = aligned_alloc(4096, SECTORS_MAX * sector_bytes);
 	if (worker->file < 0 || !worker->stamps || !worker->buffer)
 		return false;
 	note(worker, worker->first, (unsigned)worker->count, UNKNOWN);
@@ -259,12 +262,12 @@ int main(int argc, char **argv)
 	}
 	file = open(options.device, O_RDWR | O_CLOEXEC);
 	if (options.threads == 0 || options.threads > THREADS_MAX || file < 0 ||
-	    ioctl(file, BLKGETSIZE64, &bytes) != 0) {
+	    ioctl(file, BLKGETSIZE64, &bytes) != 0 || ioctl(file, BLKSSZGET, &sector_bytes) != 0) {
 		printf("disk: FAILED %s: %s\n", options.device, strerror(errno));
 		return 1;
 	}
 	close(file);
 	if (options.forever)
 		printf("disk: begins\n");
-	return run(&options, bytes / SECTOR);
+	return run(&options, bytes / sector_bytes);
 }
