@@ -59,10 +59,12 @@ void copy_bytes(void *to, const void *from, uint64_t size)
 	const char *f = from;
 	uint64_t head = min_u64(-(uintptr_t)t % WORD, size);
 
-	memcpy(t, f, head);
-	t += head;
-	f += head;
-	size -= head;
+	if (head > 0) {
+		memcpy(t, f, head);
+		t += head;
+		f += head;
+		size -= head;
+	}
 
 	/* One less where they are shifted: the last word that is read then holds bytes to copy. */
 	uint64_t words = size / WORD;
@@ -71,9 +73,9 @@ void copy_bytes(void *to, const void *from, uint64_t size)
 		words--;
 	if (words > 0)
 		copy_words((uint64_t *)t, f, words);
-	t += words * WORD;
-	f += words * WORD;
-	memcpy(t, f, size - words * WORD);
+	size -= words * WORD;
+	if (size > 0)
+		memcpy(t + words * WORD, f + words * WORD, size);
 }
 
 void clear_bytes(void *start, uint64_t size)

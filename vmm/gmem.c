@@ -152,10 +152,30 @@ int gmem_back(struct vm *vm, gpa_t gpa, bool cleared)
 }
 
 /*
- * The host's address of guest memory at gpa, backed, and how many of `size` bytes follow it
- * in one piece.
+ * What has been found lately: pages of 2 MiB. It stays true, as what is mapped stays mapped. An
+ * entry is the guest's number of the page, plus 1, above the host's, in one word, as harts read and
+ * write them at any time.
  */
-static int find(struct vm *vm, gpa_t gpa, uint64_t size, char **pointer, uint64_t *piece)
+static bool find_again(const struct vm *vm, gpa_t gpa, hpa_t *hpa)
+{
+	uint64_t number = gpa.v / MEGAPAGE_SIZE;
+	uint64_t entry = __atomic_load_n(&vm->found[number % VM_FOUND_PAGES], __ATOMIC_ACQUIRE);
+
+	*hpa = HPA((entry & UINT32_MAX) * MEGAPAGE_SIZE + gpa.v % MEGAPAGE_SIZE);
+	return entry >> 32 == number + 1;
+}
+
+static void note_found(struct vm *vm, gpa_t gpa, hpa_t hpa)
+{
+	uint64_t number = gpa.v / MEGAPAGE_SIZE, host = hpa.v / MEGAPAGE_SIZE;
+
+	if (number < UINT32_MAX && host <= UINT32_MAX)
+		__atomic_store_n(&vm->found[number % VM_FOUND_PAGES], (number + 1) << 32 | host,
+				 __ATOMIC_RELEASE);
+}
+
+static __attribute__((noinline)) int find_slowly(struct vm *vm, gpa_t gpa, uint64_t size,
+						 char **pointer, uint64_t *piece)
 {
 	hpa_t hpa;
 	unsigned level;
@@ -170,8 +190,25 @@ static int find(struct vm *vm, gpa_t gpa, uint64_t size, char **pointer, uint64_
 
 	uint64_t page_size = level == LEVEL_4K ? PAGE_SIZE : MEGAPAGE_SIZE;
 
+	if (level != LEVEL_4K)
+		note_found(vm, gpa, hpa);
 	*pointer = hpa_to_pointer(hpa);
 	*piece = min_u64(size, page_size - (gpa.v & (page_size - 1)));
+	return 0;
+}
+
+/*
+ * The host's address of guest memory at gpa, backed, and how many of `size` bytes follow it
+ * in one piece.
+ */
+static int find(struct vm *vm, gpa_t gpa, uint64_t size, char **pointer, uint64_t *piece)
+{
+	hpa_t hpa;
+
+	if (unlikely(!find_again(vm, gpa, &hpa)))
+		return find_slowly(vm, gpa, size, pointer, piece);
+	*pointer = hpa_to_pointer(hpa);
+	*piece = min_u64(size, MEGAPAGE_SIZE - gpa.v % MEGAPAGE_SIZE);
 	return 0;
 }
 

@@ -43,6 +43,8 @@ enum vm_state {
 /* Why a VM stops. */
 enum vm_end { VM_END_POWEROFF, VM_END_REBOOT, VM_END_CRASH };
 
+#define VM_FOUND_PAGES 16
+
 struct vm {
 	struct guest guest;
 	struct arena arena; /* everything below that is allocated */
@@ -70,8 +72,9 @@ struct vm {
 	struct machine *machine;   /* its devices; device/machine.c */
 	struct vm_console console; /* shell/console.c */
 	uint64_t ram_base, ram_size;
-	struct identity *identity; /* what is reserved for it, or NULL; vmm/identity.c */
-	uint32_t backing;          /* pages that are being cleared for its vCPUs; atomic */
+	struct identity *identity;      /* what is reserved for it, or NULL; vmm/identity.c */
+	uint32_t backing;               /* pages that are being cleared for its vCPUs; atomic */
+	uint64_t found[VM_FOUND_PAGES]; /* vmm/gmem.c */
 
 	bool quiescing; /* it is STOPPING, and a device still works for it; the boot hart's */
 

@@ -204,6 +204,7 @@ static uint64_t kept_bytes(const struct vm *vm)
 bool vm_build(struct vm *vm, enum vmconfig_engine otherwise, uint64_t committed)
 {
 	memset(&vm->guest, 0, sizeof(vm->guest));
+	memset(vm->found, 0, sizeof(vm->found));
 	if (!choose_engine(vm, otherwise) || !has_room(vm, committed))
 		return false;
 
