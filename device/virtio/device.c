@@ -7,7 +7,9 @@
 #include "vmm/hooks.h"
 #include "vmm/vm.h"
 
-#define STEPS_MAX 32 /* that a vCPU does before it goes on; of 8 KiB each, say */
+/* That a vCPU does before it goes on, of 8 KiB each, say; and that are one of the job's. */
+#define STEPS_MAX      32
+#define STEPS_OF_A_JOB 8
 
 /*
  * Who has a queue.
@@ -166,7 +168,7 @@ static int job_step(struct job *job)
 	struct virtio_queue *queue = container_of(job, struct virtio_queue, job);
 
 	__atomic_fetch_and(&queue->work, ~(uint32_t)QUEUE_QUEUED, __ATOMIC_SEQ_CST);
-	try_work(queue, 1);
+	try_work(queue, STEPS_OF_A_JOB);
 	if (!is_ready(queue))
 		vm_quiesced(queue->device->vm);
 	return 0;

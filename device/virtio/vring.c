@@ -31,6 +31,8 @@ struct vring_used {
 	uint32_t head, written;
 };
 
+#define READ_AHEAD 8
+
 /* Chains may have many small segments, each of which takes some hundred instructions. */
 #define PIECES_A_STRETCH 32
 
@@ -144,7 +146,10 @@ static int find_available(struct vring *ring)
 struct table {
 	gpa_t gpa;
 	uint32_t entries;
-	uint32_t limit; /* descriptors that the chain may still have in it */
+	uint32_t limit;        /* descriptors that the chain may still have in it */
+	uint32_t ahead;        /* that are read at a time, as they may follow one another */
+	uint32_t first, count; /* which have been read */
+	struct vring_descriptor read[READ_AHEAD];
 };
 
 static int add_segment(const struct vring *ring, struct vring_chain *chain,
@@ -183,27 +188,46 @@ static int enter_indirect(const struct vring *ring, const struct vring_descripto
 		return ERR_INVAL;
 	if (!vm_is_ram(ring->vm, GPA(descriptor->gpa), descriptor->length))
 		return ERR_RANGE;
-	*table = (struct table){GPA(descriptor->gpa), entries, VRING_SIZE_MAX};
+	table->gpa = GPA(descriptor->gpa);
+	table->entries = entries;
+	table->limit = VRING_SIZE_MAX;
+	table->ahead = READ_AHEAD;
+	table->count = 0;
 	return 0;
 }
 
-static int copy_descriptor(const struct vring *ring, const struct table *table, uint32_t index,
+static int copy_descriptor(const struct vring *ring, struct table *table, uint32_t index,
 			   struct vring_descriptor *descriptor)
 {
+	int error;
+
 	if (index >= table->entries)
 		return ERR_RANGE;
-	return gmem_read(ring->vm, GPA(table->gpa.v + sizeof(*descriptor) * (uint64_t)index),
-			 descriptor, sizeof(*descriptor));
+	if (index - table->first >= table->count) {
+		table->first = index;
+		table->count = (uint32_t)min_u64(table->ahead, table->entries - index);
+		error =
+		    gmem_read(ring->vm, GPA(table->gpa.v + sizeof(*descriptor) * (uint64_t)index),
+			      table->read, table->count * sizeof(*descriptor));
+		if (error)
+			return error;
+	}
+	*descriptor = table->read[index - table->first];
+	return 0;
 }
 
 /* A loop is a chain that is too long. */
 static int follow(const struct vring *ring, struct vring_chain *chain)
 {
-	struct table table = {ring->descriptors, ring->size, ring->size};
 	struct vring_descriptor descriptor;
+	struct table table;
 	bool inside = false;
 	uint32_t index = chain->head;
 
+	table.gpa = ring->descriptors;
+	table.entries = table.limit = ring->size;
+	table.ahead = 1;
+	table.first = table.count = 0;
 	while (table.limit > 0) {
 		int error = copy_descriptor(ring, &table, index, &descriptor);
 

@@ -65,7 +65,7 @@ static void test_no_driver_ok_without_features(void **state)
 	assert_int_equal(steps, 0);
 }
 
-/* What a vCPU does on its own way is bounded; the job goes on with it, step by step. */
+/* What a vCPU does on its own way is bounded; the job goes on with it, some steps at a time. */
 static void test_much_work(void **state)
 {
 	(void)state;
@@ -78,13 +78,14 @@ static void test_much_work(void **state)
 	assert_int_equal(job_count, 1);
 	steps = 0;
 	assert_true(run_job());
-	assert_int_equal(steps, 1);
+	assert_in_range(steps, 2, 16);
 	assert_int_equal(job_count, 1);
+	steps = 0;
 	/* It is the job's: vCPUs do not do it at the same time. */
 	notify(0);
 	assert_int_equal(vcpu_work, 1);
 	virtio_device_work(&device);
-	assert_int_equal(steps, 1);
+	assert_int_equal(steps, 0);
 	/* A turn that is to end leaves all but a step to it. */
 	next_error = 0;
 	run_all();
