@@ -332,6 +332,8 @@ static const struct bench benches[] = {
     {"user-float", user_float, 8, 1, false},
     {"user-memory", user_memory, 8, 1, false},
     {"chase", user_chase, 2000, 1, true},
+    {"disk-sequential-64k", disk_sequential, 1024, 1, true},
+    {"disk-random-4k", disk_random, 1024, 1, true},
     {"handover-futex", bench_handover_futex, HANDOVERS, 2, false},
     {"handover-pipe", bench_handover_pipe, HANDOVERS, 2, false},
 };
@@ -366,6 +368,8 @@ static void bench_print(const struct bench *bench)
 {
 	uint64_t least = UINT64_MAX;
 
+	if (bench->asked)
+		printf("lbench: %s begins\n", bench->name);
 	bench->run(bench->count / 4); /* caches and pages */
 	for (unsigned i = 0; i < BATCHES; i++) {
 		uint64_t ns = bench->run(bench->count);

@@ -4,6 +4,7 @@
 
 /* Work of user mode alone, as much on every machine: the ns that `count` portions take. */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -13,6 +14,10 @@ uint64_t user_memory(unsigned count);
 
 /* `count` times 1000 steps along pointers that lead through 48 MiB in no order. */
 uint64_t user_chase(unsigned count);
+
+/* Reads from /dev/vda, 64 KiB one after the other, or 4 KiB anywhere: the ns that `count` take. */
+uint64_t disk_sequential(unsigned count);
+uint64_t disk_random(unsigned count);
 
 /* What the files share. */
 uint64_t now_ns(void);
