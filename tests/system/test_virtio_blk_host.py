@@ -6,6 +6,8 @@ import os
 import random
 import re
 import subprocess
+import time
+import zlib
 
 import pytest
 
@@ -92,7 +94,7 @@ def test_files(folder, engine, system):
 
 def test_disk(folder, engine, system):
     """Threads that know what each sector must hold, on slices of one disk, modern and legacy, and on
-    a disk of 4 KiB blocks."""
+    a disk of 4 KiB blocks on PCI."""
     both, blocks = folder / "both.img", folder / "blocks.img"
     both.write_bytes(bytes(9 * MIB))
     blocks.write_bytes(bytes(4 * MIB))
@@ -101,9 +103,9 @@ def test_disk(folder, engine, system):
     system.linux("legacy", test="disk,-n,150", bootargs=BOOTARGS, memory=128 * MIB,
                  disk=disk(0, 5 * MIB, **{"pilae,legacy": True}))
     system.linux("blocks", test="disk,-n,100", bootargs=BOOTARGS, memory=128 * MIB,
-                 disk=disk(1))
+                 disk={"compatible": "pilae,virtio-blk", "pilae,host": "pci:00:01.0"})
     extra = [*host_disk(0, both, discard="unmap"),
-             *host_disk(1, blocks, logical_block_size=4096, physical_block_size=4096)]
+             *host_disk(1, blocks, "pci", logical_block_size=4096, physical_block_size=4096)]
     with Machine(folder, engine, system.build(), harts=2, limit=250, extra=extra) as m:
         check_end(m)
         assert len(re.findall(r"disk: ok 4 threads, \d+ KiB", m.output())) == 3, m.tail()
@@ -171,3 +173,102 @@ def test_disks_in_use(folder, system):
         run(m, "vm start passed", r"\[passed\] .*a [0-9a-f]{8}")
         assert not [c for c in ask(m, "disk list") if "client" in c]
         run(m, "vm start first", "first/one: .*virtio-blk0.*VM passed has it")
+
+
+def check_kept(folder, image, kept):
+    """The file system recovers, and has all that the guest was told to be there."""
+    copy = folder / "copy.img"
+    copy.write_bytes(image.read_bytes())
+    tool("e2fsck", "-p", copy, ok=(0, 1))
+    tool("e2fsck", "-fn", copy)
+    for name, digest in kept:
+        assert zlib.crc32(content(copy, name)) == int(digest, 16), name
+
+
+@pytest.mark.parametrize("count", [5, pytest.param(100, marks=pytest.mark.soak)])
+def test_kill_keeps_what_was_synced(folder, engine, system, count):
+    """A VM that is killed amid writes, at any moment, leaves a file system that recovers."""
+    image = folder / "ext4.img"
+    tool("mke2fs", "-q", "-t", "ext4", image, "24M")
+    linux(system, "it", "keeps,/dev/vda", vcpus=2, disk=disk(0), **{"pilae,manual": True})
+    chance = random.Random(count)
+    with Machine(folder, engine, system.build(), harts=2, limit=60 + 40 * count,
+                 extra=host_disk(0, image)) as m:
+        m.expect("leaves it")
+        for _ in range(count):
+            m.sendline("vm start it")
+            m.expect("keeps: begins", unless="FAILED")
+            kept = {}
+            for _ in range(chance.randint(1, 40)):
+                found = m.expect(r"keeps: (\d+) ([0-9a-f]{8})")
+                kept[int(found[1])] = found[2]
+            time.sleep(chance.random() * 0.1)
+            run(m, "vm kill it", "it: powered off")
+            for found in re.findall(r"keeps: (\d+) ([0-9a-f]{8})", m.child.before):
+                kept[int(found[0])] = found[1]
+            wait_for(m, "it", "ended")
+            # Older ones may have been removed meanwhile.
+            check_kept(folder, image, [k for k in kept.items() if k[0] > max(kept) - 15])
+        errors = [d["errors"] for d in ask(m, "disk list") if "errors" in d]
+        assert errors == [0]
+
+
+def test_hostile_rings(folder, engine, system):
+    """As test_virtio.py's, with host requests in flight when a disk is reset at any moment."""
+    count, guard = 3000, random.Random(3).randbytes(MIB)
+    path = folder / "disk.img"
+    path.write_bytes(guard + bytes(4 * MIB) + guard)
+    system.image("rings", BUILD / "guests/rings.elf")
+    system.image("beat", assemble(folder, "beat.S", HARTS=1))
+    system.vm("rings", kernel="rings", memory=64 * MIB, vcpus=3, bootargs=f"n={count} seed={count}",
+              one=disk(0, MIB, 2 * MIB), two=disk(0, 3 * MIB, 2 * MIB, **{"pilae,legacy": True}),
+              three=disk(0, 5 * MIB, MIB, **{"pilae,read-only": True}))
+    system.vm("beat", kernel="beat", memory=4 * MIB)
+    with Machine(folder, engine, system.build(), harts=2, limit=150,
+                 extra=host_disk(0, path)) as m:
+        m.expect(rf"rings: ok {count} operations, \d+ resets, \d+ used", unless="not ok")
+        m.expect("rings: powered off")
+        m.expect(r"\[beat\] a [0-9a-f]{8}")
+        assert "timer lost" not in m.output()
+    assert path.read_bytes()[:MIB] == guard and path.read_bytes()[5 * MIB:] == guard
+
+
+def test_interrupts_off_with_host_disks(folder, system, engine, measuring):
+    path = folder / "disk.img"
+    path.write_bytes(bytes(4 * MIB))
+    system.linux(test="disk,-n,100", bootargs=BOOTARGS, vcpus=2, memory=128 * MIB, disk=disk(0))
+    with Machine(folder, engine, system.build(), icount=True, kernel=measuring, limit=250,
+                 extra=host_disk(0, path, discard="unmap")) as m:
+        m.expect("disk: ok")
+        assert m.wait_exit() == 0
+    check_interrupts_off(m)
+
+
+def test_kill_and_reset_amid_writes(folder, engine, system):
+    """A VM that is ended, reset or paused at any moment of its disk's work leaves nothing."""
+    path = folder / "disk.img"
+    path.write_bytes(bytes(8 * MIB))
+    system.linux("it", test="disk,-f", bootargs=BOOTARGS, vcpus=2, memory=128 * MIB,
+                 disk=disk(0), **{"pilae,manual": True})
+    with Machine(folder, engine, system.build(), harts=2, limit=250,
+                 extra=host_disk(0, path)) as m:
+        m.expect("leaves it")
+        free = free_bytes(m)
+        for verb in ("kill", "reset"):
+            run(m, "vm start it", r"\[it\] disk: begins")
+            if verb == "reset":
+                run(m, "vm reset it", "pilae: it: restarts")
+                m.expect(r"\[it\] disk: begins", unless="FAILED")
+            run(m, "vm pause it", "")
+            wait_for(m, "it", "paused")
+            # What it had begun ends; nothing more is begun.
+            time.sleep(0.2)
+            before, after = (ask(m, "disk list")[0]["requests"] for _ in range(2))
+            assert before == after > 0
+            m.sendline("vm resume it")
+            while ask(m, "disk list")[0]["requests"] == after:
+                pass
+            run(m, "vm kill it", "pilae: it: powered off")
+            wait_for(m, "it", "ended")
+            assert free_bytes(m) >= free - MIB
+        assert "FAILED" not in m.output()
