@@ -4,6 +4,7 @@
 
 #include "vmm/machine.h"
 #include "device/finisher.h"
+#include "device/flash.h"
 #include "device/machine_virtio.h"
 #include "device/passthrough.h"
 #include "device/plic.h"
@@ -14,6 +15,7 @@
 #include "kernel/log.h"
 #include "vmm/hooks.h"
 #include "vmm/vm.h"
+#include "vmm/vmconfig_device.h"
 
 struct machine {
 	struct plic plic;
@@ -21,6 +23,8 @@ struct machine {
 	struct rtc rtc;
 	struct finisher finisher;
 	struct machine_virtio virtio;
+	struct flash flash[MACHINE_FLASH_BANKS];
+	unsigned flash_count;
 	struct passthrough passthrough;
 };
 
@@ -73,6 +77,20 @@ static bool has_rtc(const struct machine *machine)
 	return !passthrough_takes(&machine->passthrough, MACHINE_RTC_BASE, MACHINE_RTC_SIZE, 0);
 }
 
+static int build_flash(struct vm *vm, struct machine *machine)
+{
+	for (unsigned bank = 0; bank < MACHINE_FLASH_BANKS; bank++) {
+		const struct vmconfig_device *config = vmconfig_find_flash(&vm->config, bank);
+		int error =
+		    config ? flash_build(&machine->flash[machine->flash_count], vm, config) : 0;
+
+		if (error)
+			return error;
+		machine->flash_count += config != NULL;
+	}
+	return 0;
+}
+
 static int add_devices(struct vm *vm, struct machine *machine)
 {
 	int error = bus_add(&vm->bus, &machine->plic.device);
@@ -83,6 +101,8 @@ static int add_devices(struct vm *vm, struct machine *machine)
 		error = bus_add(&vm->bus, &machine->rtc.device);
 	if (!error)
 		error = bus_add(&vm->bus, &machine->finisher.device);
+	if (!error)
+		error = build_flash(vm, machine);
 	/* There is no driver of an entropy source. */
 	return error ? error
 		     : machine_virtio_build(&machine->virtio, vm, &machine->plic,
@@ -124,7 +144,27 @@ const struct guest_fdt_device *machine_host_devices(const struct vm *vm, unsigne
 
 uint64_t machine_overhead(const struct vmconfig *config)
 {
-	return machine_virtio_overhead(config);
+	uint64_t sum = machine_virtio_overhead(config);
+
+	for (unsigned bank = 0; bank < MACHINE_FLASH_BANKS; bank++) {
+		const struct vmconfig_device *flash = vmconfig_find_flash(config, bank);
+
+		sum += flash ? flash_bytes(flash) : 0;
+	}
+	return sum;
+}
+
+int machine_map(struct vm *vm, gpa_t gpa)
+{
+	struct machine *machine = vm->machine;
+
+	for (unsigned i = 0; i < machine->flash_count; i++) {
+		const struct mmio_device *device = &machine->flash[i].device;
+
+		if (gpa.v - device->base < device->size)
+			return flash_map(&machine->flash[i], gpa);
+	}
+	return ERR_FAULT;
 }
 
 void machine_work(struct vm *vm)
@@ -149,6 +189,8 @@ void machine_reset(struct vm *vm)
 	uart_reset(&vm->machine->uart);
 	rtc_reset(&vm->machine->rtc);
 	machine_virtio_reset(&vm->machine->virtio);
+	for (unsigned i = 0; i < vm->machine->flash_count; i++)
+		flash_reset(&vm->machine->flash[i]);
 	plic_reset(&vm->machine->plic);
 	passthrough_open(&vm->machine->passthrough);
 }

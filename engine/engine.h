@@ -98,7 +98,7 @@ struct engine {
 
 	/*
 	 * Does what VCPU_FLUSH asks for: the hart, on which the vCPU is loaded, forgets what it was
-	 * told by the guest's tables, and fetches anew.
+	 * told by the guest's tables and by its space's, and fetches anew.
 	 */
 	void (*flush)(struct vcpu *vcpu);
 

@@ -25,6 +25,9 @@ struct exit_access {
 	uint64_t transformed;  /* the engine's hint at the instruction (htinst), or 0 */
 };
 
+/* In `transformed` of a walk: it was to set A or D in the page (Priv. 1.13, table 18.8). */
+#define ACCESS_WALK_WRITES 0x20
+
 struct exit {
 	enum exit_reason reason;
 	union {

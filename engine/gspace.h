@@ -18,6 +18,7 @@ struct gspace {
 	struct arena *arena;  /* where tables come from */
 	uint64_t *root;
 	unsigned root_level; /* 2, 3 or 4: Sv39x4, Sv48x4, Sv57x4 */
+	uint64_t hidings;    /* how often something that was mapped was hidden; atomic */
 };
 
 /* How many guest-physical address bits a root level translates: 41, 50 or 59. */
@@ -45,12 +46,31 @@ int gspace_map_device(struct gspace *space, gpa_t gpa, hpa_t hpa, unsigned level
 /* Where a device's register at `gpa` lies; ERR_NOENT if there is none. No lock. */
 int gspace_find_device(const struct gspace *space, gpa_t gpa, hpa_t *hpa);
 
+/*
+ * The same for 4 KiB of memory that the guest may read and execute, but not write; not found by
+ * gspace_lookup() either. Not while it is hidden.
+ */
+int gspace_map_rom(struct gspace *space, gpa_t gpa, hpa_t hpa);
+
+/* Where such memory lies; ERR_NOENT if there is none at `gpa`, or it is hidden. No lock. */
+int gspace_find_rom(const struct gspace *space, gpa_t gpa, hpa_t *hpa);
+
+/*
+ * Hides a range of 2 MiB pages in which nothing but such memory was ever mapped, or shows it again.
+ * The guest has lost what was hidden when all its vCPUs have been told to forget (VCPU_FLUSH).
+ * Takes space->lock.
+ */
+void gspace_show_rom(struct gspace *space, gpa_t gpa, uint64_t size, bool shown);
+
+/* Takes such pages away, which are hidden. Takes space->lock. */
+void gspace_unmap_rom(struct gspace *space, gpa_t gpa, uint64_t size);
+
 /* Where `gpa` lies; *level tells the page's size. ERR_NOENT if no memory is mapped. No lock. */
 int gspace_lookup(const struct gspace *space, gpa_t gpa, hpa_t *hpa, unsigned *level);
 
 /*
  * What one reader has found lately, for looking things up again quickly: pages of 2 MiB and more.
- * It stays true, as what is mapped stays mapped. All zeroes: nothing.
+ * It stays true, as memory that is mapped for writing stays mapped. All zeroes: nothing.
  */
 #define GSPACE_CACHE 64
 

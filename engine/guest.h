@@ -16,6 +16,7 @@ struct vcpu;
 struct guest_on_hart {
 	const struct vcpu *vcpu;
 	uint64_t vmid;
+	uint64_t hidings; /* of its space, that the hart has forgotten */
 };
 
 struct guest {

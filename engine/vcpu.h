@@ -34,7 +34,7 @@ enum vcpu_request {
 	VCPU_FENCE_I = 1 << 0,
 	VCPU_FENCE_VMA = 1 << 1, /* the fences in vcpu->fences */
 	VCPU_LEAVE = 1 << 2,     /* it is not to run any more: its VM stops */
-	VCPU_FLUSH = 1 << 5,     /* forget what was derived from the guest's tables and memory */
+	VCPU_FLUSH = 1 << 5,     /* forget what was derived from tables and the guest's memory */
 	VCPU_PAUSE = 1 << 6,     /* it is put aside, to go on later: its VM is paused */
 	/* Set by itself, for HSM. */
 	VCPU_PARK = 1 << 3,      /* it stopped */

@@ -26,8 +26,13 @@ void exit_memory(struct vcpu *vcpu, const struct exit_access *access)
 	int error;
 
 	if (!vm_is_ram(vm, access->gpa, 1)) {
-		/* Devices hold neither page tables nor code. */
-		exit_access_fault(vcpu, access);
+		bool writes = access->walk && access->transformed & ACCESS_WALK_WRITES;
+
+		/* Other devices than flash hold neither page tables nor code. */
+		if (writes || machine_map(vm, access->gpa) != 0)
+			exit_access_fault(vcpu, access);
+		else
+			vcpu->guest->engine->mapped(vcpu, access->gpa);
 		return;
 	}
 	error = gmem_fault(vcpu, access->gpa);

@@ -61,6 +61,7 @@ enum { PHANDLE_PLIC = 1, PHANDLE_TEST = 2, PHANDLE_HARTS = 3 };
 	NAME(interrupt_parent, "interrupt-parent")         \
 	NAME(clock_frequency, "clock-frequency")           \
 	NAME(ndev, "riscv,ndev")                           \
+	NAME(bank_width, "bank-width")                     \
 	NAME(interrupts_extended, "interrupts-extended")
 
 struct names {
@@ -215,6 +216,27 @@ static void write_syscon(struct writer *writer, const char *name, const char *co
 	put_cell(writer, NAME(offset), 0);
 	put_cell(writer, NAME(regmap), PHANDLE_TEST);
 	put_string(writer, NAME(compatible), compatible);
+	end_node(writer);
+}
+
+/* Both banks are one node, which has the name of the first. */
+static void write_flash(struct writer *writer)
+{
+	unsigned banks = writer->info->flash_banks;
+
+	if (!banks)
+		return;
+	begin_unit(writer, "flash", MACHINE_FLASH_BASE((uint64_t)__builtin_ctz(banks)));
+	put_cell(writer, NAME(bank_width), 4);
+	begin_property(writer, NAME(reg), 2 * sizeof(fdt64_t) * (size_t)__builtin_popcount(banks));
+	for (unsigned bank = 0; bank < MACHINE_FLASH_BANKS; bank++) {
+		fdt64_t reg[2] = {cpu_to_fdt64(MACHINE_FLASH_BASE((uint64_t)bank)),
+				  cpu_to_fdt64(MACHINE_FLASH_SIZE)};
+
+		if (banks & 1U << bank)
+			put_raw(writer, reg, sizeof(reg));
+	}
+	put_string(writer, NAME(compatible), "cfi-flash");
 	end_node(writer);
 }
 
@@ -527,6 +549,7 @@ static void write_root(struct writer *writer)
 	put_string(writer, NAME(model), "riscv-virtio,qemu");
 	write_syscon(writer, "poweroff", "syscon-poweroff", MACHINE_TEST_POWEROFF);
 	write_syscon(writer, "reboot", "syscon-reboot", MACHINE_TEST_REBOOT);
+	write_flash(writer);
 	write_memory(writer);
 	write_cpus(writer);
 	write_aliases(writer);

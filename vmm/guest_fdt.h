@@ -37,6 +37,7 @@ struct guest_fdt_info {
 	uint64_t ram_base, ram_size;
 	const char *bootargs;           /* NULL: none given */
 	uint64_t ramdisk, ramdisk_size; /* guest-physical; size 0: none */
+	unsigned flash_banks;           /* a bit for each that there is */
 	const uint8_t *rng_seed;
 	uint32_t rng_seed_size; /* bytes */
 	/* Each takes the place of the guest's own at its address, or with its interrupt. */

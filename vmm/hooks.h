@@ -51,6 +51,12 @@ bool machine_uplink(struct net *net);
 uint64_t machine_overhead(const struct vmconfig *config);
 
 /*
+ * device/machine.c: maps the page around `gpa`, which is not RAM, if a device has memory there
+ * that may be executed now. ERR_FAULT: none has. Any hart, no lock held.
+ */
+int machine_map(struct vm *vm, gpa_t gpa);
+
+/*
  * device/machine.c: does what vCPUs have notified devices of. On a vCPU's hart, out of the guest,
  * no lock held; passes preemption points.
  */

@@ -5,6 +5,7 @@
 
 #include "kernel/error.h"
 #include "kernel/log.h"
+#include "vmm/machine.h"
 
 /* The ramdisk takes a segment, the rest are the kernel's. */
 #define KERNEL_SEGMENTS_MAX (LOAD_SEGMENTS_MAX - 1)
@@ -384,18 +385,25 @@ static int place_ramdisk(struct load_plan *plan, const struct load_request *requ
 	return 0;
 }
 
-int image_plan(struct load_plan *plan, const struct load_request *request)
+static int plan_kernel(struct load_plan *plan, const struct load_request *request)
 {
 	struct linux_header header;
+
+	if (!request->kernel) {
+		plan->entry = GPA(MACHINE_FLASH_BASE(0));
+		return 0;
+	}
+	if (is_linux(request->kernel, &header))
+		return plan_linux(plan, request, &header);
+	return is_elf(request->kernel) ? plan_elf(plan, request) : plan_flat(plan, request);
+}
+
+int image_plan(struct load_plan *plan, const struct load_request *request)
+{
 	int error;
 
 	memset(plan, 0, sizeof(*plan));
-	if (is_linux(request->kernel, &header))
-		error = plan_linux(plan, request, &header);
-	else if (is_elf(request->kernel))
-		error = plan_elf(plan, request);
-	else
-		error = plan_flat(plan, request);
+	error = plan_kernel(plan, request);
 	if (!error)
 		error = place_fdt(plan, request);
 	if (!error)

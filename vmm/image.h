@@ -29,8 +29,8 @@ struct load_plan {
 };
 
 struct load_request {
-	const char *path; /* of the VM's node, for messages */
-	const struct fit_image *kernel;
+	const char *path;                /* of the VM's node, for messages */
+	const struct fit_image *kernel;  /* or NULL: it starts in flash, bank 0 */
 	const struct fit_image *ramdisk; /* or NULL */
 	uint64_t fdt_size;               /* bytes to leave for the device tree */
 	uint64_t ram_base, ram_size;     /* guest-physical; multiples of 2 MiB that do not wrap */

@@ -11,7 +11,9 @@
 #include "vmm/gmem.h"
 #include "vmm/guest_fdt.h"
 #include "vmm/hooks.h"
+#include "vmm/machine.h"
 #include "vmm/vm.h"
+#include "vmm/vmconfig_device.h"
 
 #include <libfdt.h>
 #include <stdio.h>
@@ -40,18 +42,21 @@ static int out_of_memory(struct vm *vm)
 	return ERR_NOMEM;
 }
 
-/* Checks one image's hashes, and begins with `next_image`, or goes on to `next`. */
-static int verify_image(struct vm *vm, const struct fit_image *next_image,
+/* Checks an image's hashes, if it is there (it has a name), and goes on to `next`. */
+static int verify_image(struct vm *vm, const char *name, const struct fit_image *image,
 			int (*next)(struct vm *vm))
 {
 	struct loader *loader = &vm->loader;
-	struct fit *fit = loader->verify.fit;
-	int error = fit_verify_step(&loader->verify);
+	int error = 0;
 
+	if (name && !loader->verifying)
+		fit_verify_begin(&loader->verify, loader->verify.fit, image);
+	loader->verifying = name != NULL;
+	if (name)
+		error = fit_verify_step(&loader->verify);
 	if (error)
 		return error;
-	if (next_image)
-		fit_verify_begin(&loader->verify, fit, next_image);
+	loader->verifying = false;
 	return proceed(vm, next);
 }
 
@@ -77,21 +82,18 @@ static int verify_devices(struct vm *vm)
 
 static int verify_fdt(struct vm *vm)
 {
-	return verify_image(vm, NULL, verify_devices);
+	return verify_image(vm, vm->config.fdt_name, &vm->config.fdt, verify_devices);
 }
 
 static int verify_ramdisk(struct vm *vm)
 {
-	return vm->config.fdt_name ? verify_image(vm, &vm->config.fdt, verify_fdt)
-				   : verify_image(vm, NULL, verify_devices);
+	return verify_image(vm, vm->config.ramdisk_name, &vm->config.ramdisk, verify_fdt);
 }
 
+/* Without one the VM starts in its flash. */
 static int verify_kernel(struct vm *vm)
 {
-	if (vm->config.ramdisk_name)
-		return verify_image(vm, &vm->config.ramdisk, verify_ramdisk);
-	return vm->config.fdt_name ? verify_image(vm, &vm->config.fdt, verify_fdt)
-				   : verify_image(vm, NULL, verify_devices);
+	return verify_image(vm, vm->config.kernel_name, &vm->config.kernel, verify_ramdisk);
 }
 
 static int prepare_ram(struct vm *vm)
@@ -106,7 +108,7 @@ static int prepare_ram(struct vm *vm)
 void load_begin(struct vm *vm, struct fit *fit)
 {
 	memset(&vm->loader, 0, sizeof(vm->loader));
-	fit_verify_begin(&vm->loader.verify, fit, &vm->config.kernel);
+	vm->loader.verify.fit = fit;
 	proceed(vm, prepare_ram);
 }
 
@@ -120,6 +122,15 @@ static const char *mmu_type(const struct isa *isa)
 	return isa->virtual_address_bits == 57   ? "riscv,sv57"
 	       : isa->virtual_address_bits == 48 ? "riscv,sv48"
 						 : "riscv,sv39";
+}
+
+static unsigned flash_banks(const struct vmconfig *config)
+{
+	unsigned banks = 0;
+
+	for (unsigned bank = 0; bank < MACHINE_FLASH_BANKS; bank++)
+		banks |= (vmconfig_find_flash(config, bank) ? 1U : 0U) << bank;
+	return banks;
 }
 
 static struct guest_fdt_info fdt_info(const struct vm *vm, const char *isa, const uint8_t *seed)
@@ -142,6 +153,7 @@ static struct guest_fdt_info fdt_info(const struct vm *vm, const char *isa, cons
 	    .bootargs = vm->config.bootargs,
 	    .ramdisk = vm->loader.plan.ramdisk.v,
 	    .ramdisk_size = vm->loader.plan.ramdisk_size,
+	    .flash_banks = flash_banks(&vm->config),
 	    .rng_seed = seed,
 	    .rng_seed_size = SEED_SIZE,
 	    .device_count = count,
@@ -165,7 +177,7 @@ static int plan_images(struct vm *vm)
 	struct guest_fdt_info info = fdt_info(vm, isa, NULL);
 	struct load_request request = {
 	    .path = vm->config.path,
-	    .kernel = &vm->config.kernel,
+	    .kernel = vm->config.kernel_name ? &vm->config.kernel : NULL,
 	    .ramdisk = vm->config.ramdisk_name ? &vm->config.ramdisk : NULL,
 	    .fdt_size = fdt_buffer_size(vm, &info),
 	    .ram_base = vm->ram_base,

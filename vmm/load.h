@@ -13,7 +13,7 @@ struct vm;
 struct loader {
 	int (*phase)(struct vm *vm); /* ERR_AGAIN until it is done; it sets the next one */
 	struct fit_verify verify;
-	bool verifying; /* an image of a device is being checked */
+	bool verifying; /* an image is being checked */
 	struct load_plan plan;
 	unsigned segment; /* of the plan; before that, a device */
 	uint64_t offset;  /* in the segment, or in RAM while that is populated */

@@ -67,8 +67,8 @@ struct vm {
 	uint64_t harts; /* that can run it: a bit for each index */
 	struct entity_group group;
 	struct bus bus;
-	struct bus
-	    forwarded; /* of registers of the host's, which may fault: for full exits alone */
+	/* For full exits alone: registers of the host's, which may fault; flash. */
+	struct bus forwarded;
 	struct machine *machine;   /* its devices; device/machine.c */
 	struct vm_console console; /* shell/console.c */
 	uint64_t ram_base, ram_size;

@@ -361,6 +361,8 @@ int vmconfig_check_system(const struct fit *fit)
 static bool is_supported(const struct vmconfig_device *device)
 {
 	switch (device->kind) {
+	case VMCONFIG_FLASH:
+		return device->image_name != NULL;
 	case VMCONFIG_PASSTHROUGH:
 	case VMCONFIG_VIRTIO_BLK:
 	case VMCONFIG_VIRTIO_NET:

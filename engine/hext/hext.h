@@ -36,6 +36,7 @@ int hext_guest_init(struct guest *guest, unsigned address_bits);
 int hext_vcpu_init(struct vcpu *vcpu);
 void hext_vcpu_reset(struct vcpu *vcpu, uint64_t pc, uint64_t argument, bool resumed);
 void hext_load(struct vcpu *vcpu);
+void hext_forget_hidden(struct guest *guest);
 void hext_put(struct vcpu *vcpu);
 void hext_write_fp(struct vcpu *vcpu, unsigned n, uint64_t value);
 void hext_read_state(struct vcpu *vcpu, bool loaded, struct vcpu_state *state);

@@ -368,6 +368,7 @@ static void flush(struct vcpu *vcpu)
 {
 	const struct fence all = {.size = UINT64_MAX, .asid = FENCE_ALL_ASIDS};
 
+	hext_forget_hidden(vcpu->guest);
 	fence(vcpu, &all);
 	__asm__ volatile("fence.i" ::: "memory");
 }

@@ -113,6 +113,21 @@ static uint64_t take_vmid(struct guest *guest, struct hext_hart *hext)
 	return vmid;
 }
 
+/*
+ * What was hidden in the guest's space is found under its VMID by any of its vCPUs that comes to
+ * this hart. The count is read first: what is hidden from then on is flushed once more.
+ */
+void hext_forget_hidden(struct guest *guest)
+{
+	uint64_t hidings = __atomic_load_n(&guest->space.hidings, __ATOMIC_SEQ_CST);
+	struct guest_on_hart *on_hart = &guest->on_hart[this_hart()->index];
+
+	if (on_hart->hidings == hidings)
+		return;
+	on_hart->hidings = hidings;
+	__asm__ volatile(".word 0x62000073" ::: "memory"); /* hfence.gvma zero, zero */
+}
+
 static void load_address_space(struct vcpu *vcpu, struct hext_hart *hext)
 {
 	struct guest *guest = vcpu->guest;
@@ -122,6 +137,7 @@ static void load_address_space(struct vcpu *vcpu, struct hext_hart *hext)
 
 	csr_write(CSR_HGATP, mode << ATP_MODE_SHIFT | (vmid & hext->vmid_mask) << HGATP_VMID_SHIFT |
 				 pointer_to_hpa(guest->space.root).v >> PAGE_SHIFT);
+	hext_forget_hidden(guest);
 
 	/*
 	 * Translations of another vCPU of this guest, or of this one before it went elsewhere

@@ -193,6 +193,9 @@ static void rewrite(struct vcpu *vcpu, const struct walk *walk, hpa_t hpa)
 	bool wanted = false;
 	hpa_t copy;
 
+	/* It is changed by commands to a device, and nobody would drop the copy. */
+	if (gspace_find_rom(&guest->space, walk->gpa, &copy) == 0)
+		return;
 	if (code_replace(guest, walk->gpa, &wanted)) {
 		__asm__ volatile("fence.i" ::: "memory");
 		/* This vCPU may have fetched from the original. */
@@ -215,11 +218,9 @@ static void rewrite(struct vcpu *vcpu, const struct walk *walk, hpa_t hpa)
 static bool find_code(struct vcpu *vcpu, struct walk *walk, hpa_t *hpa)
 {
 	struct walk_context context = soft_walk_context(vcpu);
-	unsigned level;
 
 	return walk_address(&context, GVA(vcpu->pc), ACCESS_FETCH, false, walk) == WALK_DONE &&
-	       gspace_lookup_cached(&vcpu->guest->space, context.backing, walk->gpa, hpa, &level) ==
-		   0;
+	       soft_find_memory(vcpu, walk->gpa, hpa);
 }
 
 /*

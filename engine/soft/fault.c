@@ -37,11 +37,22 @@ struct walk_context soft_walk_context(const struct vcpu *vcpu)
 }
 
 static void __noreturn leave_for_access(struct vcpu *vcpu, enum access_kind kind, gpa_t gpa,
-					gva_t gva, bool walk)
+					gva_t gva)
 {
 	struct exit exit = {
 	    .reason = EXIT_ACCESS,
-	    .access = {.kind = kind, .walk = walk, .gpa = gpa, .gva = gva},
+	    .access = {.kind = kind, .gpa = gpa, .gva = gva},
+	};
+
+	soft_leave(vcpu, &exit);
+}
+
+static void __noreturn leave_for_walk(struct vcpu *vcpu, enum access_kind kind, gpa_t gpa,
+				      gva_t gva, uint64_t writes)
+{
+	struct exit exit = {
+	    .reason = EXIT_ACCESS,
+	    .access = {.kind = kind, .walk = true, .gpa = gpa, .gva = gva, .transformed = writes},
 	};
 
 	soft_leave(vcpu, &exit);
@@ -176,25 +187,42 @@ static void fill(struct vcpu *vcpu, const struct walk_context *context, gva_t va
 		prefill(vcpu, context, va, walk, kind);
 }
 
+/* What is at `gpa` instead of RAM, and what of PTE_W and PTE_X it lacks. false: not for this. */
+static bool find_other(const struct guest *guest, gpa_t gpa, enum access_kind kind, hpa_t *hpa,
+		       uint64_t *lacks)
+{
+	if (kind != ACCESS_STORE && gspace_find_rom(&guest->space, gpa, hpa) == 0) {
+		*lacks = PTE_W;
+		return true;
+	}
+	*lacks = PTE_X;
+	return kind != ACCESS_FETCH && gspace_find_device(&guest->space, gpa, hpa) == 0;
+}
+
 /*
- * Where registers of a device that the guest has lie, enters their page: never to be executed. What
- * the hypervisor reads as code or as a table is not found there (engine/gspace.h). false: there are
- * none.
+ * Where registers of a device that the guest has lie, enters their page: never to be executed, and
+ * what the hypervisor reads as code or as a table is not found there (engine/gspace.h). Or a page
+ * that is never to be written. false: there is none.
  */
-static bool fill_device(struct vcpu *vcpu, const struct walk_context *context, gva_t va,
-			const struct walk *walk, enum access_kind kind)
+static bool fill_other(struct vcpu *vcpu, const struct walk_context *context, gva_t va,
+		       const struct walk *walk, enum access_kind kind)
 {
 	struct shadow *shadow = &vcpu->soft->shadow;
+	uint64_t lacks;
 	hpa_t hpa;
 
-	if (kind == ACCESS_FETCH || gspace_find_device(&vcpu->guest->space, walk->gpa, &hpa) != 0)
+	if (!find_other(vcpu->guest, walk->gpa, kind, &hpa, &lacks))
 		return false;
 	if (unlikely(trampoline_is_in_the_way(vcpu, va))) {
 		trampoline_give_way(vcpu);
 		soft_leave_for_nothing(vcpu);
 	}
 
-	uint64_t rights = begin_fill(vcpu, context, va, walk) & ~(uint64_t)PTE_X;
+	uint64_t rights = begin_fill(vcpu, context, va, walk) & ~lacks;
+
+	/* This hart may have fetched what was in its place before. */
+	if (kind == ACCESS_FETCH)
+		__asm__ volatile("fence.i" ::: "memory");
 
 	shadow_map(shadow, va, 0, pte_make(HPA(align_down(hpa.v, PAGE_SIZE)), LEAF | rights),
 		   may_share(context, walk->entry, walk->global));
@@ -299,7 +327,9 @@ void soft_page_fault(struct vcpu *vcpu, uint64_t cause, gva_t va)
 		no_translation(vcpu, cause, va);
 		return;
 	case WALK_MISSING:
-		leave_for_access(vcpu, kind, walk.gpa, va, true);
+		leave_for_walk(vcpu, kind, walk.gpa, va, 0);
+	case WALK_READ_ONLY:
+		leave_for_walk(vcpu, kind, walk.gpa, va, ACCESS_WALK_WRITES);
 	case WALK_PROTECTED:
 		__atomic_store_n(&vcpu->mode, VCPU_HOST, __ATOMIC_RELEASE);
 		code_drop(vcpu->guest, walk.gpa, vcpu, CODE_WRITTEN);
@@ -307,9 +337,9 @@ void soft_page_fault(struct vcpu *vcpu, uint64_t cause, gva_t va)
 	}
 	if (gspace_lookup_cached(&vcpu->guest->space, context.backing, walk.gpa, &hpa, &level) !=
 	    0) {
-		if (fill_device(vcpu, &context, va, &walk, kind))
+		if (fill_other(vcpu, &context, va, &walk, kind))
 			return;
-		leave_for_access(vcpu, kind, walk.gpa, va, false);
+		leave_for_access(vcpu, kind, walk.gpa, va);
 	}
 	if (code_is_protected(vcpu->guest, walk.gpa))
 		check_code(vcpu, &walk, va, kind);
@@ -321,19 +351,26 @@ void soft_page_fault(struct vcpu *vcpu, uint64_t cause, gva_t va)
 	fill(vcpu, &context, va, &walk, hpa, level, kind);
 }
 
+bool soft_find_memory(struct vcpu *vcpu, gpa_t gpa, hpa_t *hpa)
+{
+	const struct gspace *space = &vcpu->guest->space;
+	unsigned level;
+
+	return gspace_lookup_cached(space, &vcpu->soft->backing, gpa, hpa, &level) == 0 ||
+	       gspace_find_rom(space, gpa, hpa) == 0;
+}
+
 /* Where the guest's memory at `va` lies, for reading as `kind`. */
 static enum walk_result find(struct vcpu *vcpu, gva_t va, enum access_kind kind, struct walk *walk,
 			     const void **memory)
 {
 	struct walk_context context = soft_walk_context(vcpu);
 	enum walk_result result = walk_address(&context, va, kind, true, walk);
-	unsigned level;
 	hpa_t hpa;
 
 	if (result != WALK_DONE)
 		return result;
-	if (gspace_lookup_cached(&vcpu->guest->space, context.backing, walk->gpa, &hpa, &level) !=
-	    0)
+	if (!soft_find_memory(vcpu, walk->gpa, &hpa))
 		return WALK_MISSING;
 	*memory = hpa_to_pointer(hpa);
 	return WALK_DONE;
@@ -377,6 +414,9 @@ int soft_read_word(struct vcpu *vcpu, gva_t address, uint64_t *word, struct exit
 			*fault =
 			    (struct exit_access){.kind = ACCESS_LOAD, .gpa = walk.gpa, .gva = va};
 			return ERR_FAULT;
+		case WALK_READ_ONLY:
+			soft_inject(vcpu, EXC_LOAD_ACCESS, va.v);
+			return ERR_AGAIN;
 		case WALK_PROTECTED:
 			code_drop(vcpu->guest, walk.gpa, vcpu, CODE_WRITTEN);
 			return ERR_AGAIN;

@@ -178,6 +178,9 @@ void soft_refill(struct vcpu *vcpu);
 struct walk_context;
 struct walk_context soft_walk_context(const struct vcpu *vcpu);
 
+/* Where what the guest may read at `gpa` lies, RAM or not; false: nothing is mapped there. */
+bool soft_find_memory(struct vcpu *vcpu, gpa_t gpa, hpa_t *hpa);
+
 /* engine.h: fetch, read_word. */
 int soft_fetch(struct vcpu *vcpu, uint32_t *bits);
 int soft_read_word(struct vcpu *vcpu, gva_t address, uint64_t *word, struct exit_access *fault);

@@ -119,8 +119,9 @@ static inline bool find_entry(const struct walk_context *context, uint64_t table
 	hpa_t hpa;
 
 	walk->gpa = GPA(table + index * sizeof(uint64_t));
-	if (unlikely(gspace_lookup_cached(&context->guest->space, context->backing, walk->gpa, &hpa,
-					  &level) != 0))
+	walk->rom = unlikely(gspace_lookup_cached(&context->guest->space, context->backing,
+						  walk->gpa, &hpa, &level) != 0);
+	if (walk->rom && gspace_find_rom(&context->guest->space, walk->gpa, &hpa) != 0)
 		return false;
 	walk->leaf = hpa_to_pointer(hpa);
 	return true;
@@ -188,6 +189,8 @@ static enum walk_result walk_tables(const struct walk_context *context, const st
 			return finish(entry, va, walk);
 		if (!update)
 			return WALK_PAGE_FAULT;
+		if (walk->rom)
+			return WALK_READ_ONLY;
 		if (code_is_protected(context->guest, walk->gpa))
 			return WALK_PROTECTED;
 		if (set_used(walk, &entry, demand->used))

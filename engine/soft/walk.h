@@ -22,6 +22,8 @@ enum walk_result {
 	/* A or D has to be set in an entry at walk->gpa, whose page must not be written
 	   (code_is_protected(), engine/soft/code.h), or that others write all the time. */
 	WALK_PROTECTED,
+	/* A or D has to be set in an entry at walk->gpa, in memory that cannot be written. */
+	WALK_READ_ONLY,
 };
 
 struct walk {
@@ -30,6 +32,7 @@ struct walk {
 	unsigned level; /* of the leaf: its page has 2^(12 + 9 * level) bytes; bare mode: 2 */
 	bool global;    /* G in the leaf or in an entry above it */
 	bool bare;      /* satp.MODE is Bare */
+	bool rom;       /* the table that was read last is in memory that cannot be written */
 	uint64_t *leaf; /* where the leaf lies in the host's memory; NULL in bare mode */
 };
 

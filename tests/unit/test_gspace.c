@@ -249,6 +249,54 @@ static void test_device_format(void **state)
 	assert_int_equal(pte_address(table[256]).v, MIB(512));
 }
 
+/* Memory that cannot be written is none for the hypervisor's own use, and can be hidden. */
+static void test_rom(void **state)
+{
+	const gpa_t at = GPA(0x20001000), far = GPA(0x20000000 + MIB(4));
+	const uint64_t *table;
+	unsigned level;
+	hpa_t hpa;
+
+	(void)state;
+	for (unsigned root_level = 2; root_level <= 4; root_level++) {
+		assert_int_equal(gspace_init(&space, &arena, root_level), 0);
+		/* There is nothing to hide yet. */
+		gspace_show_rom(&space, GPA(0x20000000), MIB(32), false);
+		gspace_unmap_rom(&space, GPA(0x20000000), PAGE_SIZE);
+		assert_int_equal(space.hidings, 1);
+		gspace_show_rom(&space, GPA(0x20000000), MIB(32), true);
+		assert_int_equal(gspace_map_rom(&space, at, HPA(0x5000)), 0);
+		assert_int_equal(gspace_map_rom(&space, at, HPA(0x6000)), ERR_EXIST);
+		assert_int_equal(gspace_map_rom(&space, far, HPA(0x7000)), 0);
+		assert_int_equal(gspace_map(&space, GPA(0x22000000), HPA(0x8000), 0), 0);
+		assert_int_equal(gspace_lookup(&space, at, &hpa, &level), ERR_NOENT);
+		assert_int_equal(gspace_find_device(&space, at, &hpa), ERR_NOENT);
+		assert_int_equal(gspace_find_rom(&space, GPA(at.v + 6), &hpa), 0);
+		assert_int_equal(hpa.v, 0x5006);
+		assert_int_equal(gspace_find_rom(&space, GPA(0x22000000), &hpa), ERR_NOENT);
+
+		gspace_show_rom(&space, GPA(0x20000000), MIB(32), false);
+		assert_int_equal(space.hidings, 2);
+		assert_int_equal(gspace_find_rom(&space, at, &hpa), ERR_NOENT);
+		assert_int_equal(gspace_find_rom(&space, far, &hpa), ERR_NOENT);
+		assert_int_equal(gspace_lookup(&space, GPA(0x22000000), &hpa, &level), 0);
+		gspace_unmap_rom(&space, at, PAGE_SIZE);
+		gspace_show_rom(&space, GPA(0x20000000), MIB(32), true);
+		assert_int_equal(space.hidings, 2);
+		assert_int_equal(gspace_find_rom(&space, at, &hpa), ERR_NOENT);
+		assert_int_equal(gspace_find_rom(&space, far, &hpa), 0);
+		assert_int_equal(gspace_map_rom(&space, at, HPA(0x9000)), 0);
+		assert_int_equal(gspace_find_rom(&space, at, &hpa), 0);
+		assert_int_equal(hpa.v, 0x9000);
+		assert_int_equal(space.lock.next, space.lock.owner);
+	}
+	assert_int_equal(gspace_init(&space, &arena, 2), 0);
+	assert_int_equal(gspace_map_rom(&space, GPA(0x1000), HPA(0x5000)), 0);
+	table = hpa_to_pointer(pte_address(space.root[0]));
+	table = hpa_to_pointer(pte_address(table[0]));
+	assert_int_equal(table[1] & BITS(7, 0), PTE_V | PTE_R | PTE_X | PTE_U | PTE_A);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -257,6 +305,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_format, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_devices, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_device_format, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_rom, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_no_memory, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_no_memory_for_root, setup, teardown),
 	};

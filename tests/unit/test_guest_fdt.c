@@ -77,6 +77,25 @@ static void test_devices(void **state)
 	expect_text(written, "/reboot", "compatible", "syscon-reboot");
 }
 
+static void test_flash(void **state)
+{
+	fdt64_t both[4] = {cpu_to_fdt64(0x20000000), cpu_to_fdt64(MIB(32)),
+			   cpu_to_fdt64(0x22000000), cpu_to_fdt64(MIB(32))};
+
+	(void)state;
+	write_tree();
+	assert_int_equal(fdt_path_offset(written, "/flash@20000000"), -FDT_ERR_NOTFOUND);
+	info.flash_banks = 3;
+	write_tree();
+	expect_bytes(written, "/flash@20000000", "reg", both, sizeof(both));
+	expect_cell(written, "/flash@20000000", "bank-width", 4);
+	expect_text(written, "/flash@20000000", "compatible", "cfi-flash");
+	info.flash_banks = 2;
+	write_tree();
+	expect_reg(written, "/flash@22000000", 0x22000000, MIB(32));
+	assert_int_equal(fdt_path_offset(written, "/flash@20000000"), -FDT_ERR_NOTFOUND);
+}
+
 static void test_virtio_slots(void **state)
 {
 	int node, slot = 0;
@@ -450,11 +469,12 @@ static void test_patch_hostile(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    TEST(test_devices),         TEST(test_virtio_slots),        TEST(test_plic),
-	    TEST(test_harts),           TEST(test_isa_strings),         TEST(test_chosen),
-	    TEST(test_sizes),           TEST(test_small_buffers),       TEST(test_patch),
-	    TEST(test_patch_bare),      TEST(test_patch_cells),         TEST(test_patch_memories),
-	    TEST(test_patch_alignment), TEST(test_patch_small_buffers), TEST(test_patch_hostile),
+	    TEST(test_devices),       TEST(test_virtio_slots),    TEST(test_plic),
+	    TEST(test_harts),         TEST(test_isa_strings),     TEST(test_chosen),
+	    TEST(test_sizes),         TEST(test_small_buffers),   TEST(test_patch),
+	    TEST(test_patch_bare),    TEST(test_patch_cells),     TEST(test_patch_memories),
+	    TEST(test_flash),         TEST(test_patch_alignment), TEST(test_patch_small_buffers),
+	    TEST(test_patch_hostile),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

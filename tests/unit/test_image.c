@@ -432,6 +432,19 @@ static void test_ramdisk(void **state)
 	expect_error(ERR_TOO_LARGE, "too large");
 }
 
+/* Without a kernel it starts in flash; the rest is where it always is. */
+static void test_no_kernel(void **state)
+{
+	(void)state;
+	request.kernel = NULL;
+	request.ramdisk = &ramdisk;
+	assert_int_equal(image_plan(&plan, &request), 0);
+	assert_int_equal(plan.entry.v, 0x20000000);
+	assert_int_equal(plan.count, 1);
+	assert_true(in_ram(plan.fdt.v, FDT_SIZE) && in_ram(plan.ramdisk.v, ramdisk.size));
+	assert_false(ranges_overlap(plan.fdt.v, FDT_SIZE, plan.ramdisk.v, ramdisk.size));
+}
+
 /* Random kernels and ramdisks in random RAM: a plan is sound, or there is none. */
 static void test_random(void **state)
 {
@@ -511,6 +524,7 @@ int main(void)
 	    cmocka_unit_test_setup(test_bad_elf, setup),
 	    cmocka_unit_test_setup(test_many_segments, setup),
 	    cmocka_unit_test_setup(test_ramdisk, setup),
+	    cmocka_unit_test_setup(test_no_kernel, setup),
 	    cmocka_unit_test_setup(test_random, setup),
 	    cmocka_unit_test_setup(test_damaged, setup),
 	};

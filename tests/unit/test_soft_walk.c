@@ -342,6 +342,38 @@ static void test_protected_entries(void **state)
 	assert_int_equal(ram[2][511], leaf | BIT(A) | BIT(D));
 }
 
+/* A table in memory that is not to be written: it is read, and A and D are not set. */
+static void test_read_only_table(void **state)
+{
+	const uint64_t leaf = BIT(V) | BIT(R) | BIT(W);
+	const gpa_t table = GPA(UINT64_C(0x20000) << 12);
+	uint64_t *rom = arena_alloc_pages(&arena, 0, ARENA_RAM);
+	struct walk walk;
+
+	(void)state;
+	assert_int_equal(gspace_map_rom(&guest.space, table, pointer_to_hpa(rom)), 0);
+	put_chain(3, 0, 0);
+	put(1, 511, table.v >> 2 | BIT(V));
+	rom[511] = leaf;
+	assert_int_equal(walk_address(&context, GVA(LAST_PAGE), ACCESS_LOAD, true, &walk),
+			 WALK_READ_ONLY);
+	assert_int_equal(walk.gpa.v, table.v + 511 * 8);
+	assert_int_equal(walk_address(&context, GVA(LAST_PAGE), ACCESS_LOAD, false, &walk),
+			 WALK_PAGE_FAULT);
+	rom[511] = leaf | BIT(A);
+	assert_int_equal(walk_address(&context, GVA(LAST_PAGE), ACCESS_LOAD, true, &walk),
+			 WALK_DONE);
+	assert_int_equal(walk_address(&context, GVA(LAST_PAGE), ACCESS_STORE, true, &walk),
+			 WALK_READ_ONLY);
+	assert_int_equal(walk_address(&context, GVA(LAST_PAGE), ACCESS_FETCH, true, &walk),
+			 WALK_PAGE_FAULT);
+	assert_int_equal(rom[511], leaf | BIT(A));
+	assert_int_equal(protected_asked, 0);
+	gspace_show_rom(&guest.space, table, MIB(2), false);
+	assert_int_equal(walk_address(&context, GVA(LAST_PAGE), ACCESS_LOAD, true, &walk),
+			 WALK_MISSING);
+}
+
 /* Another vCPU writes the entry after it was checked: A and D are not set in what is now there. */
 
 #define RACED (&ram[2][511])
@@ -464,6 +496,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_modes, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_missing_tables, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_protected_entries, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_read_only_table, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_races, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_race_with_split, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_entry_allows, setup, teardown),

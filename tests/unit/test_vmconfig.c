@@ -162,6 +162,9 @@ static void test_unsupported(void **state)
 	assert_int_equal(vmconfig_check_supported(&config), 0);
 	assert_string_equal(messages, "");
 	config.devices[0].kind = VMCONFIG_FLASH;
+	config.devices[0].image_name = "variables";
+	assert_int_equal(vmconfig_check_supported(&config), 0);
+	config.devices[0].image_name = NULL;
 	assert_int_equal(vmconfig_check_supported(&config), ERR_NOSYS);
 	assert_string_equal(messages, WEB "/disk: pilae,flash: not supported by this build\n");
 }
