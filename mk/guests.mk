@@ -37,6 +37,18 @@ $(linux_ext4): tools/mkinitrd $(initrd_dir)/ext4-contents $(CACHE)/linux/Image
 	@mkdir -p $(@D)
 	$(call say,INITRD,$@)tools/mkinitrd -o $@ -D linux=$(CACHE)/linux $(initrd_dir)/ext4-contents
 
+# Firmware, and a disk that it boots from: Debian's kernel is an EFI program.
+
+uefi_images := $(B)/uefi/code.fd $(B)/uefi/variables.fd
+
+$(uefi_images): $(B)/uefi/%: $(CACHE)/uefi/%
+	@mkdir -p $(@D)
+	$(call say,LN,$@)ln -sf $< $@
+
+$(B)/uefi/esp.img: tools/mkesp $(linux_image) $(linux_initrd) examples/uefi/startup.nsh
+	@mkdir -p $(@D)
+	$(call say,MKESP,$@)tools/mkesp $@ $(wordlist 2,4,$^)
+
 .PHONY: guests
 guests: $(GUESTS) $(linux_image) $(linux_initrd) $(linux_ext4)
 

@@ -1,0 +1,1 @@
+Image initrd=\initrd.gz console=ttyS0
