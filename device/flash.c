@@ -43,7 +43,8 @@ enum {
 #define NO_BLOCK UINT64_MAX
 
 /* JESD68.01: what is found by QUERY, from 0x10 on, of each of the two devices. */
-#define QUERY_FIRST 0x10
+#define QUERY_FIRST   0x10
+#define QUERY_LONGEST 0x23 /* for a word; then for a buffer */
 static const uint8_t query[] = {
     'Q', 'R', 'Y', 0x01, 0x00, 0x31, 0x00, 0, 0, 0, 0,
     /* Voltages, in 100 mV. */
@@ -103,10 +104,11 @@ static char *read_page(struct flash *flash, uint64_t offset)
 {
 	char **slot = &flash->pages[offset / PAGE_SIZE];
 	uint64_t start = align_down(offset, PAGE_SIZE);
-	char *page = flash->blank;
+	char *page = *slot;
 
-	if (*slot)
-		return *slot;
+	if (page)
+		return page;
+	page = flash->blank;
 	if (start < flash->image_size) {
 		uint64_t size = min_u64(PAGE_SIZE, flash->image_size - start);
 
@@ -126,6 +128,41 @@ static gpa_t address_of(const struct flash *flash, uint64_t offset)
 	return GPA(flash->device.base + offset);
 }
 
+int flash_take_page(struct flash *flash, uint64_t offset)
+{
+	char *page = take_page(flash);
+
+	if (!page)
+		return ERR_NOMEM;
+	fill_blank(page);
+	flash->pages[offset / PAGE_SIZE] = page;
+	return 0;
+}
+
+static bool is_blank(const char *page)
+{
+	const uint64_t *words = (const uint64_t *)page;
+
+	for (unsigned i = 0; i < PAGE_SIZE / sizeof(*words); i++) {
+		if (words[i] != UINT64_MAX)
+			return false;
+	}
+	return true;
+}
+
+void flash_tidy(struct flash *flash, uint64_t start, uint64_t end)
+{
+	for (uint64_t i = start / PAGE_SIZE; i * PAGE_SIZE < end; i++) {
+		char **slot = &flash->pages[i];
+
+		if (*slot && *slot != flash->blank && is_blank(*slot)) {
+			give_page(flash, *slot);
+			*slot = flash->blank;
+		}
+		preempt_point();
+	}
+}
+
 /* The same, to be programmed. */
 static char *own_page(struct flash *flash, uint64_t offset)
 {
@@ -141,6 +178,22 @@ static char *own_page(struct flash *flash, uint64_t offset)
 	flash->pages[offset / PAGE_SIZE] = page;
 	gspace_unmap_rom(&flash->vm->guest.space, address_of(flash, start), PAGE_SIZE);
 	return page;
+}
+
+/* Its disk, if it has one, is to have what was changed. */
+static void keep(struct flash *flash, uint64_t start, uint64_t size)
+{
+	if (flash->disk.open)
+		flash->keep = flash_disk_begin(&flash->disk, start, size);
+}
+
+void flash_written(struct flash *flash, int error)
+{
+	spin_lock(&flash->lock);
+	if (error)
+		flash->status |=
+		    flash->command == ERASE ? STATUS_ERASE_ERROR : STATUS_PROGRAM_ERROR;
+	spin_unlock(&flash->lock);
 }
 
 /*
@@ -164,6 +217,7 @@ static void erase(struct flash *flash, uint64_t offset)
 		*slot = flash->blank;
 	}
 	gspace_unmap_rom(&flash->vm->guest.space, address_of(flash, start), FLASH_SECTOR_SIZE);
+	keep(flash, start, FLASH_SECTOR_SIZE);
 }
 
 /* Programming makes zeroes of ones, and nothing else. */
@@ -177,6 +231,7 @@ static void program(struct flash *flash, uint64_t offset, unsigned size, uint32_
 	}
 	for (unsigned i = 0; i < size; i++)
 		page[offset % PAGE_SIZE + i] &= (char)(value >> 8 * i);
+	keep(flash, align_down(offset, PAGE_SIZE), PAGE_SIZE);
 }
 
 /* A write into the buffer: all are for one page. */
@@ -207,6 +262,7 @@ static void program_buffer(struct flash *flash)
 	}
 	for (unsigned i = 0; i < PAGE_SIZE / sizeof(*to); i++)
 		to[i] &= from[i];
+	keep(flash, flash->block, PAGE_SIZE);
 }
 
 /*
@@ -307,11 +363,16 @@ static uint32_t read_piece(const struct flash *flash, uint64_t offset, unsigned 
 	uint64_t index = offset / BANK_WIDTH;
 	uint32_t answer = flash->status;
 
+	if (flash_disk_is_busy(&flash->disk))
+		answer &= ~(uint32_t)STATUS_READY;
 	if (flash->command == READ_ID) {
 		index &= 0xff;
 		answer = index == 0 ? ID_MANUFACTURER : index == 1 ? ID_DEVICE : 0;
 	} else if (flash->command == QUERY) {
 		answer = index - QUERY_FIRST < sizeof(query) ? query[index - QUERY_FIRST] : 0;
+		/* A disk may take longer: a second. */
+		if (flash->disk.open && (index == QUERY_LONGEST || index == QUERY_LONGEST + 1))
+			answer = 0x0d;
 	}
 	/* Both devices answer. */
 	return size == BANK_WIDTH ? answer << 16 | answer : answer;
@@ -408,16 +469,25 @@ static bool update(struct flash *flash)
 static int write(struct mmio_device *device, uint64_t offset, unsigned size, uint64_t value)
 {
 	struct flash *flash = container_of(device, struct flash, device);
-	bool forget;
+	bool forget, writes;
 
 	spin_lock(&flash->lock);
+	if (flash_disk_is_busy(&flash->disk)) {
+		spin_unlock(&flash->lock);
+		return ERR_AGAIN;
+	}
 	write_piece(flash, offset, (unsigned)min_u64(size, BANK_WIDTH), (uint32_t)value);
-	if (size > BANK_WIDTH)
+	/* A device that is busy takes no commands. */
+	if (size > BANK_WIDTH && !flash_disk_is_busy(&flash->disk))
 		write_piece(flash, offset + BANK_WIDTH, BANK_WIDTH, (uint32_t)(value >> 32));
 	forget = update(flash);
+	writes = flash->keep;
+	flash->keep = false;
 	spin_unlock(&flash->lock);
 	if (forget)
 		forget_hidden(flash->vm);
+	if (writes)
+		flash_disk_write(&flash->disk);
 	return 0;
 }
 
@@ -427,7 +497,9 @@ static int write(struct mmio_device *device, uint64_t offset, unsigned size, uin
 
 static uint64_t contents_size(const struct vmconfig_device *config)
 {
-	return config->size ? config->size : config->image.size - config->offset;
+	if (config->size)
+		return config->size;
+	return config->host ? MACHINE_FLASH_SIZE : config->image.size - config->offset;
 }
 
 uint64_t flash_bytes(const struct vmconfig_device *config)
@@ -451,14 +523,15 @@ int flash_build(struct flash *flash, struct vm *vm, const struct vmconfig_device
 {
 	static const struct mmio_ops ops = {read, write};
 	const char *data = config->image.data;
+	int error;
 
 	*flash = (struct flash){
 	    .device = {"flash", &ops, MACHINE_FLASH_BASE((uint64_t)config->bank),
 		       MACHINE_FLASH_SIZE},
 	    .vm = vm,
 	    .read_only = config->read_only,
-	    .image = data + config->offset,
-	    .image_size = contents_size(config),
+	    .image = config->host ? NULL : data + config->offset,
+	    .image_size = config->host ? 0 : contents_size(config),
 	    .pages = arena_alloc(&vm->arena, PAGES * sizeof(char *)),
 	    .blank = arena_alloc(&vm->arena, PAGE_SIZE),
 	    .buffer = arena_alloc(&vm->arena, PAGE_SIZE),
@@ -467,5 +540,11 @@ int flash_build(struct flash *flash, struct vm *vm, const struct vmconfig_device
 		return ERR_NOMEM;
 	fill_blank(flash->blank);
 	flash_reset(flash);
-	return bus_add(&vm->forwarded, &flash->device);
+	error = bus_add(&vm->forwarded, &flash->device);
+	return error || !config->host ? error : flash_disk_open(&flash->disk, flash, config);
+}
+
+void flash_unbuild(struct flash *flash)
+{
+	flash_disk_close(&flash->disk);
 }

@@ -134,6 +134,8 @@ void machine_unbuild(struct vm *vm)
 		return;
 	machine_virtio_unbuild(&vm->machine->virtio);
 	passthrough_release(&vm->machine->passthrough);
+	for (unsigned i = 0; i < vm->machine->flash_count; i++)
+		flash_unbuild(&vm->machine->flash[i]);
 }
 
 const struct guest_fdt_device *machine_host_devices(const struct vm *vm, unsigned *count)
@@ -167,6 +169,15 @@ int machine_map(struct vm *vm, gpa_t gpa)
 	return ERR_FAULT;
 }
 
+int machine_load(struct vm *vm)
+{
+	int result = 0;
+
+	for (unsigned i = 0; i < vm->machine->flash_count && !result; i++)
+		result = flash_disk_load(&vm->machine->flash[i].disk);
+	return result;
+}
+
 void machine_work(struct vm *vm)
 {
 	machine_virtio_work(&vm->machine->virtio);
@@ -179,7 +190,13 @@ void machine_resume(struct vm *vm)
 
 int machine_quiesce(struct vm *vm)
 {
-	return machine_virtio_quiesce(&vm->machine->virtio);
+	int result = machine_virtio_quiesce(&vm->machine->virtio);
+
+	for (unsigned i = 0; i < vm->machine->flash_count; i++) {
+		if (flash_disk_is_busy(&vm->machine->flash[i].disk))
+			result = ERR_AGAIN;
+	}
+	return result;
 }
 
 void machine_reset(struct vm *vm)

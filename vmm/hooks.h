@@ -46,6 +46,12 @@ const struct guest_fdt_device *machine_host_devices(const struct vm *vm, unsigne
 bool machine_uplink(struct net *net);
 
 /*
+ * device/machine.c: reads what devices hold at first, step by step, before a vCPU runs: ERR_AGAIN
+ * until that is done. Any other error has been reported. Boot hart, in a job.
+ */
+int machine_load(struct vm *vm);
+
+/*
  * device/machine.c: bytes that the devices of such a machine may take, besides what every VM takes.
  */
 uint64_t machine_overhead(const struct vmconfig *config);

@@ -60,6 +60,13 @@ static int verify_image(struct vm *vm, const char *name, const struct fit_image 
 	return proceed(vm, next);
 }
 
+static int load_devices(struct vm *vm)
+{
+	int error = machine_load(vm);
+
+	return error ? error : proceed(vm, plan_images);
+}
+
 /* The images that devices are made from, one after the other. */
 static int verify_devices(struct vm *vm)
 {
@@ -73,7 +80,7 @@ static int verify_devices(struct vm *vm)
 	       !config->devices[loader->segment].image_name)
 		loader->segment++;
 	if (loader->segment == config->device_count)
-		return proceed(vm, plan_images);
+		return proceed(vm, load_devices);
 	fit_verify_begin(&loader->verify, loader->verify.fit,
 			 &config->devices[loader->segment++].image);
 	loader->verifying = true;

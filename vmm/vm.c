@@ -188,8 +188,6 @@ static int read_description(struct vm *vm, int node)
 {
 	int error = vmconfig_read(&vm->config, &vms.fit, node);
 
-	if (!error)
-		error = vmconfig_check_supported(&vm->config);
 	if (!error && console_add(vm) != 0) {
 		log_error("%s: no memory left for its console", vm->config.path);
 		error = ERR_NOMEM;

@@ -358,37 +358,6 @@ int vmconfig_check_system(const struct fit *fit)
 	return error ? error : root_error;
 }
 
-static bool is_supported(const struct vmconfig_device *device)
-{
-	switch (device->kind) {
-	case VMCONFIG_FLASH:
-		return device->image_name != NULL;
-	case VMCONFIG_PASSTHROUGH:
-	case VMCONFIG_VIRTIO_BLK:
-	case VMCONFIG_VIRTIO_NET:
-	case VMCONFIG_VIRTIO_CONSOLE:
-	case VMCONFIG_VIRTIO_RNG:
-		return true;
-	default:
-		return false;
-	}
-}
-
-int vmconfig_check_supported(const struct vmconfig *config)
-{
-	int error = 0;
-
-	for (unsigned i = 0; i < config->device_count; i++) {
-		if (is_supported(&config->devices[i]))
-			continue;
-		log_error("%s/%s: %s: not supported by this build", config->path,
-			  config->devices[i].name,
-			  vmconfig_device_compatible(config->devices[i].kind));
-		error = ERR_NOSYS;
-	}
-	return error;
-}
-
 uint32_t vmconfig_cpu(const struct vmconfig *config, uint32_t index)
 {
 	return fdt32_ld((const fdt32_t *)config->cpus + index);

@@ -111,9 +111,6 @@ int vmconfig_read_switch(struct vmconfig_switch *config, const struct fit *fit, 
  */
 int vmconfig_check_system(const struct fit *fit);
 
-/* Reports everything in `config` that this build cannot do, and refuses it with ERR_NOSYS. */
-int vmconfig_check_supported(const struct vmconfig *config);
-
 /* The host hart id that is number `index` in pilae,cpus; `index` is below cpu_count. */
 uint32_t vmconfig_cpu(const struct vmconfig *config, uint32_t index);
 

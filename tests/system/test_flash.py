@@ -6,7 +6,8 @@ import struct
 
 import pytest
 
-from pilae import BUILD, MIB, Machine, assemble, check_interrupts_off, native, u64
+from pilae import BUILD, MIB, UBOOT, Machine, assemble, check_interrupts_off, native, u64
+from shell import open_shell, run, wait_for
 
 FLASH = BUILD / "guests/flash.elf"
 BANK = 32 * MIB
@@ -60,6 +61,30 @@ def test_no_exits(folder, engine, system):
         assert 4000 <= in_ram < 4100 and abs(in_ram - in_flash) < 40
 
 
+def test_uboot(folder, engine, system):
+    """Its driver finds the bank, which it takes for half of what it is, as on `virt`, and works it."""
+    system.image("uboot", UBOOT)
+    system.image("bank", IMAGE)
+    system.vm("uboot", kernel="uboot", memory=256 * MIB, zero=flash("bank"),
+              bank=flash("bank", bank=1))
+    with Machine(folder, engine, system.build(), limit=120) as m:
+        m.expect("Hit any key to stop autoboot")
+        m.sendline("")
+        m.expect("=> ")
+        for command, answer in (
+                ("flinfo 2", "CFI conformant flash \\(16 x 16\\)  Size: 16 MB in 128 Sectors"),
+                ("erase 22040000 2207ffff", "done"),
+                ("cmp.b 22040000 22200000 40000", "Total of 262144 byte\\(s\\) were the same"),
+                ("cp.b 22000000 22040000 2345", "done"),
+                ("cmp.b 22000000 22040000 2345", "Total of 9029 byte\\(s\\) were the same"),
+                ("md.l 22042348 1", "ffffffff")):
+            m.sendline(command)
+            m.expect(answer)
+            m.expect("=> ")
+        m.sendline("poweroff")
+        assert m.wait_exit() == 0
+
+
 def test_interrupts_off(folder, engine, system, measuring):
     system.image("bank", IMAGE)
     system.image("flash", FLASH)
@@ -99,3 +124,57 @@ def test_refused(folder, engine, system, bank, message):
         assert m.wait_exit() == 1
         output = m.output()
     assert message in output and "other: powered off" in output
+
+
+@pytest.fixture
+def disk(folder):
+    """A disk of the host's whose MiB from 4 KiB on is the bank, and what QEMU needs for it."""
+    path = folder / "disk.img"
+    path.write_bytes(b"before" + bytes(4090) + IMAGE[:MIB] + b"after" + bytes(MIB))
+    return path, ("-drive", f"file={path},format=raw,if=none,id=disk",
+                  "-device", "virtio-blk-device,drive=disk")
+
+
+def host_flash(bank=1, size=MIB, **others):
+    return {"compatible": "pilae,flash", "pilae,bank": bank, "pilae,host": "virtio-blk0",
+            "pilae,offset": u64(4096), "pilae,size": u64(size), **others}
+
+
+def test_disk(folder, engine, system, disk):
+    """What is written is on the disk when its guest is told so, and there the next time."""
+    path, arguments = disk
+    system.image("flash", FLASH)
+    for only in "contents", "query", "writes":
+        system.vm("it", kernel="flash", bootargs=f"only={only}", bank=host_flash())
+        with Machine(folder, engine, system.build(), harts=2, limit=60, extra=arguments) as m:
+            check_all(m, [only])
+        contents = path.read_bytes()
+        changed = only == "writes"
+        assert contents[:4096] == b"before" + bytes(4090)
+        assert contents[4096 + MIB:] == b"after" + bytes(MIB)
+        assert (contents[4096:4096 + MIB] != IMAGE[:MIB]) == changed
+    sector = contents[4096 + 256 * 1024:4096 + 512 * 1024]
+    assert sector == b"\xff" * 4 + struct.pack("<I", 0x12340000) + b"\xff" * (256 * 1024 - 8)
+
+
+def test_disk_killed(folder, engine, system, disk):
+    """A VM that is killed amid programming: what its guest was told to be done is on the disk."""
+    path, arguments = disk
+    system.image("flash", FLASH)
+    system.vm("it", kernel="flash", bootargs="mark=1", bank=host_flash())
+    system.vm("other", kernel="flash", memory=4 * MIB, **{"pilae,manual": True})
+    with Machine(folder, engine, system.build(), harts=2, limit=60, extra=arguments) as m:
+        for n in range(3):
+            m.expect(r"mark \d+")
+            if n == 0:
+                open_shell(m)
+            run(m, "vm kill it", "pilae: it: powered off")
+            wait_for(m, "it", "ended")
+            marks = struct.unpack("<65536I", path.read_bytes()[4096 + 512 * 1024:][:256 * 1024])
+            last = max(mark for mark in marks if mark != 0xffffffff)
+            seen = max(map(int, re.findall(r"\bmark (\d+)\b", m.output())))
+            assert last >= seen and list(marks[:last]) == list(range(1, last + 1))
+            assert set(marks[last:]) == {0xffffffff}
+            if n < 2:
+                m.sendline("vm start it")
+        assert "not ok" not in m.output()

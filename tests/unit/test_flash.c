@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* unit: device/flash.c engine/gspace.c kernel/arena.c kernel/page.c vmm/bus.c vmm/copy.c */
+/* unit: device/flash.c device/flash_disk.c engine/gspace.c kernel/arena.c kernel/page.c vmm/bus.c vmm/copy.c */
 #include "tests/unit/fake_kernel.h"
 
 #include "device/flash.h"
@@ -51,6 +51,101 @@ void vcpu_wait_request(struct vcpu *vcpu, uint32_t requests)
 	assert_int_equal(asked, vm.config.vcpus);
 	check_unlocked();
 	awaited++;
+}
+
+/*
+ * A disk, which does what it is asked to when it is told so.
+ */
+
+#define DISK_SIZE  (KIB(700) + 512)
+#define DISK_FIRST 3 /* sector */
+
+static uint8_t disk_bytes[DISK_FIRST * DISK_SECTOR + DISK_SIZE];
+static struct host_disk_info disk_info;
+static struct disk_request *asked_of_disk;
+static unsigned flushes, clients, quiesced;
+static bool disk_is_dirty;
+
+struct host_disk *host_disk_by_name(const char *name)
+{
+	return strcmp(name, "virtio-blk0") == 0 ? (struct host_disk *)&disk_info : NULL;
+}
+
+const struct host_disk_info *host_disk_info(const struct host_disk *disk)
+{
+	assert_ptr_equal(disk, &disk_info);
+	return &disk_info;
+}
+
+int disk_client_init(struct disk_client *client, const char **other)
+{
+	if (clients) {
+		*other = "other";
+		return ERR_EXIST;
+	}
+	clients++;
+	if (client->sectors == 0)
+		client->sectors = disk_info.sectors - client->first;
+	return 0;
+}
+
+void disk_client_quit(struct disk_client *client)
+{
+	assert_ptr_equal(client, &flash.disk.client);
+	assert_null(asked_of_disk);
+	clients--;
+}
+
+void disk_submit(struct disk_client *client, struct disk_request *request)
+{
+	assert_ptr_equal(client, &flash.disk.client);
+	assert_null(asked_of_disk);
+	assert_true(flash_disk_is_busy(&flash.disk));
+	check_unlocked();
+	asked_of_disk = request;
+}
+
+void vm_quiesced(struct vm *of)
+{
+	assert_ptr_equal(of, &vm);
+	assert_false(flash_disk_is_busy(&flash.disk));
+	check_unlocked();
+	quiesced++;
+}
+
+static void move(const struct disk_request *request, bool writes)
+{
+	uint64_t at = (request->sector + DISK_FIRST) * DISK_SECTOR, size = 0;
+
+	assert_in_range(request->piece_count, 1, disk_info.segments_max);
+	for (unsigned i = 0; i < request->piece_count; i++) {
+		char *piece = hpa_to_pointer(request->pieces[i].address);
+		uint32_t length = request->pieces[i].length;
+
+		assert_in_range(at + size, DISK_FIRST * DISK_SECTOR, sizeof(disk_bytes) - length);
+		if (writes)
+			memcpy(disk_bytes + at + size, piece, length);
+		else
+			memcpy(piece, disk_bytes + at + size, length);
+		size += length;
+	}
+	assert_int_equal(size, request->sectors * DISK_SECTOR);
+}
+
+static void disk_works(int error)
+{
+	struct disk_request *request = asked_of_disk;
+
+	assert_non_null(request);
+	asked_of_disk = NULL;
+	if (request->operation == DISK_FLUSH) {
+		flushes++;
+		disk_is_dirty = disk_is_dirty && error;
+	} else if (!error) {
+		move(request, request->operation == DISK_WRITE);
+		disk_is_dirty |= request->operation == DISK_WRITE;
+	}
+	request->done(request, error);
 }
 
 /*
@@ -399,6 +494,167 @@ static void test_no_memory(void **state)
 }
 
 /*
+ * On a disk of the host's.
+ */
+
+static uint8_t on_disk(uint64_t offset)
+{
+	return offset < DISK_SIZE ? disk_bytes[DISK_FIRST * DISK_SECTOR + offset] : 0xff;
+}
+
+static void make_on_disk(bool read_only)
+{
+	for (unsigned i = 0; i < sizeof(disk_bytes); i++)
+		disk_bytes[i] = (uint8_t)(i * 5 + i / 777);
+	memset(disk_bytes + DISK_FIRST * DISK_SECTOR + KIB(256), 0xff, KIB(256));
+	disk_info = (struct host_disk_info){
+	    .sectors = sizeof(disk_bytes) / DISK_SECTOR,
+	    .block_size = 512,
+	    .can_flush = true,
+	    .sectors_max = UINT32_MAX,
+	    .segments_max = 20,
+	    .piece_max = UINT32_MAX,
+	};
+	flushes = clients = quiesced = 0;
+	disk_is_dirty = false;
+	while (arena_destroy_step(&vm.arena) == ERR_AGAIN)
+		;
+	arena_init(&vm.arena);
+	memset(&vm.forwarded, 0, sizeof(vm.forwarded));
+	assert_int_equal(gspace_init(&vm.guest.space, &vm.arena, 2), 0);
+	config = (struct vmconfig_device){.kind = VMCONFIG_FLASH,
+					  .bank = 1,
+					  .read_only = read_only,
+					  .host = "virtio-blk0",
+					  .name = "bank",
+					  .offset = DISK_FIRST * DISK_SECTOR};
+	assert_int_equal(flash_build(&flash, &vm, &config), 0);
+}
+
+static void load_from_disk(void)
+{
+	int error;
+
+	while ((error = flash_disk_load(&flash.disk)) == ERR_AGAIN) {
+		assert_int_equal(flash_disk_load(&flash.disk), ERR_AGAIN);
+		disk_works(0);
+	}
+	assert_int_equal(error, 0);
+	/* And not again after a reset. */
+	assert_int_equal(flash_disk_load(&flash.disk), 0);
+}
+
+static void test_disk_contents(void **state)
+{
+	(void)state;
+	make_on_disk(false);
+	load_from_disk();
+	for (uint64_t i = 0; i < DISK_SIZE + KIB(16); i++)
+		assert_int_equal(rd(i, 1), on_disk(i));
+	/* What is erased there takes nothing. */
+	assert_ptr_equal(flash.pages[KIB(256) / PAGE_SIZE], flash.blank);
+	assert_ptr_equal(flash.pages[KIB(508) / PAGE_SIZE], flash.blank);
+	command(0, 0x98);
+	assert_int_equal(rd(0x23 * 4, 1), 0x0d);
+	command(0, 0xff);
+	flash_unbuild(&flash);
+	assert_int_equal(clients, 0);
+	flash_unbuild(&flash);
+}
+
+/* While it is not on the disk it is not ready, and takes no commands. */
+static void test_disk_writes(void **state)
+{
+	uint64_t last = DISK_SIZE - 4;
+
+	(void)state;
+	make_on_disk(false);
+	load_from_disk();
+	command(0, 0x40);
+	assert_null(asked_of_disk);
+	wr(last, 4, 0);
+	assert_int_equal(rd(0, 4), 0);
+	assert_int_equal(bus_write(&vm.forwarded, GPA(BASE), 4, 0xff), ERR_AGAIN);
+	assert_int_equal(asked_of_disk->sectors, 1);
+	disk_works(0);
+	assert_int_equal(rd(0, 4), 0);
+	assert_int_equal(bus_write(&vm.forwarded, GPA(BASE), 8, 0xff), ERR_AGAIN);
+	disk_works(0);
+	assert_int_equal(rd(0, 4), 0x800080);
+	assert_false(disk_is_dirty);
+	assert_int_equal(flushes, 1);
+	assert_int_equal(on_disk(last), 0);
+	/* A sector, in several requests. */
+	command(0, 0x20);
+	command(0, 0xd0);
+	for (unsigned i = 0; i < 5; i++) {
+		assert_int_equal(rd(0, 4), 0);
+		disk_works(0);
+	}
+	assert_int_equal(rd(0, 4), 0x800080);
+	for (uint64_t i = 0; i < KIB(256); i++)
+		assert_int_equal(on_disk(i), 0xff);
+	assert_false(disk_is_dirty);
+	/* A buffer; and behind the slice nothing is kept. */
+	fill(KIB(300), 3, 7);
+	command(0, 0xd0);
+	disk_works(0);
+	disk_works(0);
+	assert_int_equal(on_disk(KIB(300) + 8), 9);
+	command(0, 0x40);
+	wr(MIB(2), 4, 0);
+	assert_null(asked_of_disk);
+	assert_int_equal(rd(0, 4), 0x800080);
+	/* One of eight bytes is busy after its first half. */
+	command(0, 0xff);
+	command(0, 0x40);
+	wr(KIB(400), 8, 0xff00000000);
+	disk_works(0);
+	disk_works(0);
+	assert_int_equal(rd(0, 4), 0x800080);
+	assert_int_equal(quiesced, (DISK_SIZE + 20 * PAGE_SIZE - 1) / (20 * PAGE_SIZE) + 4);
+}
+
+static void test_disk_errors(void **state)
+{
+	(void)state;
+	make_on_disk(false);
+	load_from_disk();
+	command(0, 0x40);
+	wr(0, 4, 0);
+	disk_works(ERR_IO);
+	assert_int_equal(rd(0, 4), 0x900090);
+	command(0, 0x50);
+	command(0, 0x20);
+	command(0, 0xd0);
+	for (unsigned i = 0; i < 4; i++)
+		disk_works(0);
+	/* The flush. */
+	disk_works(ERR_IO);
+	assert_int_equal(rd(0, 4), 0xa000a0);
+	make_on_disk(true);
+	assert_int_equal(flash_disk_load(&flash.disk), ERR_AGAIN);
+	disk_works(ERR_IO);
+	assert_int_equal(flash_disk_load(&flash.disk), ERR_IO);
+	assert_non_null(strstr(messages, "its contents cannot be read"));
+}
+
+static void test_disk_refused(void **state)
+{
+	(void)state;
+	make_on_disk(false);
+	assert_int_equal(flash_disk_open(&flash.disk, &flash, &config), ERR_EXIST);
+	config.host = "virtio-blk1";
+	assert_int_equal(flash_disk_open(&flash.disk, &flash, &config), ERR_NOENT);
+	assert_non_null(strstr(messages, "/bank: pilae,host = \"virtio-blk1\": there is no"));
+	config.host = "virtio-blk0";
+	clients = 0;
+	disk_info.block_size = 8192;
+	assert_int_equal(flash_disk_open(&flash.disk, &flash, &config), ERR_RANGE);
+	assert_false(flash.disk.open);
+}
+
+/*
  * Anything, against a model of the data sheet.
  */
 
@@ -562,6 +818,10 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_read_only, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_reset, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_no_memory, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_disk_contents, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_disk_writes, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_disk_errors, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_disk_refused, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_random, setup, teardown),
 	};
 

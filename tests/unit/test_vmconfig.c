@@ -94,7 +94,6 @@ static void test_defaults(void **state)
 	assert_int_equal(config.populate, VMCONFIG_POPULATE_DEMAND);
 	assert_int_equal(config.on_crash, VMCONFIG_ON_CRASH_STOP);
 	assert_int_equal(config.device_count, 0);
-	assert_int_equal(vmconfig_check_supported(&config), 0);
 	assert_int_equal(vmconfig_check_system(&fit), 0);
 }
 
@@ -139,7 +138,7 @@ static void test_everything_set(void **state)
 	assert_int_equal(config.on_crash, VMCONFIG_ON_CRASH_PAUSE);
 }
 
-static void test_unsupported(void **state)
+static void test_choices(void **state)
 {
 	(void)state;
 	set_string(WEB, "pilae,engine", "hext");
@@ -150,23 +149,7 @@ static void test_unsupported(void **state)
 	expect_good();
 	assert_int_equal(config.engine, VMCONFIG_ENGINE_HEXT);
 	assert_int_equal(config.on_crash, VMCONFIG_ON_CRASH_RESTART);
-	assert_int_equal(vmconfig_check_supported(&config), 0);
 	assert_string_equal(messages, "");
-	config.on_crash = VMCONFIG_ON_CRASH_PAUSE;
-	assert_int_equal(vmconfig_check_supported(&config), 0);
-	config.identity_map = true;
-	assert_int_equal(vmconfig_check_supported(&config), 0);
-	config.device_count = 1;
-	config.devices[0].kind = VMCONFIG_PASSTHROUGH;
-	config.devices[0].name = "disk";
-	assert_int_equal(vmconfig_check_supported(&config), 0);
-	assert_string_equal(messages, "");
-	config.devices[0].kind = VMCONFIG_FLASH;
-	config.devices[0].image_name = "variables";
-	assert_int_equal(vmconfig_check_supported(&config), 0);
-	config.devices[0].image_name = NULL;
-	assert_int_equal(vmconfig_check_supported(&config), ERR_NOSYS);
-	assert_string_equal(messages, WEB "/disk: pilae,flash: not supported by this build\n");
 }
 
 static void test_numbers(void **state)
@@ -311,7 +294,6 @@ static void test_budget(void **state)
 	expect_bad(ERR_INVAL, "give both or none");
 	set_cell(WEB, "pilae,period-us", 1000);
 	expect_good();
-	assert_int_equal(vmconfig_check_supported(&config), 0);
 	set_cell(WEB, "pilae,budget-us", 1001);
 	expect_bad(ERR_INVAL, "pilae,budget-us = <1001>: exceeds pilae,period-us = <1000>");
 	set_cell(WEB, "pilae,period-us", 0);
@@ -513,7 +495,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup(test_defaults, build_tree),
 	    cmocka_unit_test_setup(test_everything_set, build_tree),
-	    cmocka_unit_test_setup(test_unsupported, build_tree),
+	    cmocka_unit_test_setup(test_choices, build_tree),
 	    cmocka_unit_test_setup(test_numbers, build_tree),
 	    cmocka_unit_test_setup(test_memory, build_tree),
 	    cmocka_unit_test_setup(test_ram_range, build_tree),
