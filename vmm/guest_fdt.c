@@ -184,11 +184,19 @@ static void put_u64(struct writer *writer, uint32_t name, uint64_t value)
 	put_bytes(writer, name, &number, sizeof(number));
 }
 
+static void put_ranges(struct writer *writer, const struct range *ranges, unsigned count)
+{
+	begin_property(writer, NAME(reg), 2 * sizeof(fdt64_t) * count);
+	for (unsigned i = 0; i < count; i++) {
+		fdt64_t reg[2] = {cpu_to_fdt64(ranges[i].base), cpu_to_fdt64(ranges[i].size)};
+
+		put_raw(writer, reg, sizeof(reg));
+	}
+}
+
 static void put_range(struct writer *writer, uint64_t base, uint64_t size)
 {
-	fdt64_t reg[2] = {cpu_to_fdt64(base), cpu_to_fdt64(size)};
-
-	put_bytes(writer, NAME(reg), reg, sizeof(reg));
+	put_ranges(writer, &(struct range){base, size}, 1);
 }
 
 static void put_interrupt(struct writer *writer, uint32_t source)
@@ -222,20 +230,19 @@ static void write_syscon(struct writer *writer, const char *name, const char *co
 /* Both banks are one node, which has the name of the first. */
 static void write_flash(struct writer *writer)
 {
-	unsigned banks = writer->info->flash_banks;
+	struct range banks[MACHINE_FLASH_BANKS];
+	unsigned count = 0;
 
-	if (!banks)
-		return;
-	begin_unit(writer, "flash", MACHINE_FLASH_BASE((uint64_t)__builtin_ctz(banks)));
-	put_cell(writer, NAME(bank_width), 4);
-	begin_property(writer, NAME(reg), 2 * sizeof(fdt64_t) * (size_t)__builtin_popcount(banks));
 	for (unsigned bank = 0; bank < MACHINE_FLASH_BANKS; bank++) {
-		fdt64_t reg[2] = {cpu_to_fdt64(MACHINE_FLASH_BASE((uint64_t)bank)),
-				  cpu_to_fdt64(MACHINE_FLASH_SIZE)};
-
-		if (banks & 1U << bank)
-			put_raw(writer, reg, sizeof(reg));
+		if (writer->info->flash_banks & 1U << bank)
+			banks[count++] =
+			    (struct range){MACHINE_FLASH_BASE((uint64_t)bank), MACHINE_FLASH_SIZE};
 	}
+	if (count == 0)
+		return;
+	begin_unit(writer, "flash", banks[0].base);
+	put_cell(writer, NAME(bank_width), 4);
+	put_ranges(writer, banks, count);
 	put_string(writer, NAME(compatible), "cfi-flash");
 	end_node(writer);
 }
@@ -397,17 +404,6 @@ static void write_copied_names(struct writer *writer, const struct guest_fdt_dev
 	preempt(writer);
 }
 
-static void put_host_ranges(struct writer *writer, const struct guest_fdt_device *device)
-{
-	begin_property(writer, NAME(reg), 2 * sizeof(fdt64_t) * device->range_count);
-	for (unsigned i = 0; i < device->range_count; i++) {
-		fdt64_t reg[2] = {cpu_to_fdt64(device->ranges[i].base),
-				  cpu_to_fdt64(device->ranges[i].size)};
-
-		put_raw(writer, reg, sizeof(reg));
-	}
-}
-
 static void put_host_interrupts(struct writer *writer, const struct guest_fdt_device *device)
 {
 	begin_property(writer, NAME(interrupts), sizeof(fdt32_t) * device->interrupt_count);
@@ -425,7 +421,7 @@ static void write_host_device(struct writer *writer, const struct guest_fdt_devi
 	}
 	writer->devices[writer->device_count++] = device;
 	begin_node(writer, fdt_get_name(device->host, device->node, NULL));
-	put_host_ranges(writer, device);
+	put_ranges(writer, device->ranges, device->range_count);
 	if (device->interrupt_count > 0)
 		put_host_interrupts(writer, device);
 	copy_properties(writer, device);
