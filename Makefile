@@ -84,6 +84,7 @@ help:
 #: make bench      the benchmarks, against the same work run natively
 #: make lint       clang-format (check), clang-tidy, cppcheck
 #: make format     lets clang-format write
+#: make debian     the disk with Debian, for systems that need it; they do so first
 #: make deps       install and fetch what is missing; every target above does so first
 #: make clean      remove build/ (what was downloaded is kept in ~/.cache/pilae)
 #:

@@ -49,6 +49,23 @@ $(B)/uefi/esp.img: tools/mkesp $(linux_image) $(linux_initrd) examples/uefi/star
 	@mkdir -p $(@D)
 	$(call say,MKESP,$@)tools/mkesp $@ $(wordlist 2,4,$^)
 
+# Debian on a disk, as guests/debian says: in the cache, made once, which takes minutes. Its kernel,
+# ramdisk and disk are debian/Image, debian/initrd.gz and debian/disk.img for what needs them.
+
+debian_key := $(B)/debian/key
+debian_files := $(addprefix $(B)/debian/,Image initrd.gz disk.img)
+
+.PHONY: debian
+debian: $(debian_key)
+$(debian_files): $(debian_key) ;
+$(debian_key): always
+	@tools/deps debian
+	@mkdir -p $(@D)
+	@ln -sf $(debian_files:$(B)/%=$(CACHE)/%) $(@D)
+	@cmp -s $(CACHE)/debian/key $@ || cp $(CACHE)/debian/key $@
+.PHONY: always
+always: ;
+
 .PHONY: guests
 guests: $(GUESTS) $(linux_image) $(linux_initrd) $(linux_ext4)
 
@@ -70,8 +87,10 @@ $(error there is no system $(SYSTEM); have: $(wildcard examples/*.its))
 endif
 endif
 
-examples_its := $(sort $(wildcard examples/*.its))
-all_its := $(sort $(examples_its) $(filter %.its,$(SYSTEM)))
+# Those with a Debian are made when they are asked for.
+debian_its := $(shell grep -l '/incbin/..debian/' examples/*.its)
+examples_its := $(filter-out $(debian_its),$(sort $(wildcard examples/*.its)))
+all_its := $(sort $(examples_its) $(debian_its) $(filter %.its,$(SYSTEM)))
 MKIMAGE_DTC := -I dts -O dtb -p 500 -i $(B)
 
 .PHONY: systems

@@ -44,10 +44,10 @@ run_system = PILAE_BUILD=$(B) $(PYTHON) -m pytest tests/tools tests/system $(PYT
 unit: $(if $(unit_bin),$(unit_bin),no-such-unit-test)
 	@$(run_unit); exit $$status
 
-test: all $(unit_bin)
+test: all debian $(unit_bin)
 	@$(run_unit); $(run_system) || status=1; exit $$status
 
-soak: all
+soak: all debian
 	@$(run_system) --soak
 
 # Fuzzers, with the same two comments.
