@@ -61,6 +61,7 @@ SOFT_BY_DEFAULT = {
     "test_reservation", "test_alone", "test_eight_linuxes", "test_ports", "test_flood",
     "test_disk_and_rng", "test_rtc_and_fw_cfg", "test_ends_at_work", "test_linux_with_devices",
     "test_interrupts_off_with_devices", "test_disks", "test_files",
+    "test_debian",
 }
 
 
