@@ -82,7 +82,7 @@ help:
 #: make soak       the long system tests
 #: make fuzz       the fuzzers: TARGET=NAME one of them, SECONDS=60 each
 #: make bench      the benchmarks, against the same work run natively
-#: make lint       clang-format (check), clang-tidy, cppcheck
+#: make lint       clang-format (check), clang-tidy, cppcheck, shellcheck, pyflakes
 #: make format     lets clang-format write
 #: make debian     the disk with Debian, for systems that need it; they do so first
 #: make deps       install and fetch what is missing; every target above does so first

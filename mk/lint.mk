@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-# clang-format over all of the tree; clang-tidy and cppcheck over the hypervisor, a file at a time,
-# so that only what has changed is looked at again.
+# clang-format, shellcheck and pyflakes over all of the tree; clang-tidy and cppcheck over the
+# hypervisor, a file at a time, so that only what has changed is looked at again.
 
 lint_dirs := $(src_dirs) firmware guests guests/* tests/unit tests/fuzz
 format_src := $(sort $(wildcard $(foreach d,$(lint_dirs) guests/*/*,$(d)/*.c $(d)/*.h)))
@@ -18,9 +18,18 @@ CPPCHECK_FLAGS := --quiet --error-exitcode=1 --std=c11 --platform=unix64 --inlin
 	--suppress=internalAstError --suppress=constStatement -D__riscv -D__riscv_xlen=64 -D__GNUC__ -I.
 LINT_JOBS ?= $(shell nproc)
 
-.PHONY: lint format lint-format lint-checks
+scripts := $(wildcard .ci/* tools/* bench/* guests/* guests/*/* guests/*/*/* tests/*/*)
+shell_scripts := $(shell grep -slE '^\#!/bin/(ba)?sh' $(scripts))
+python_scripts := $(sort $(filter %.py,$(scripts)) $(shell grep -sl '^\#!/usr/bin/python3' $(scripts)))
+
+.PHONY: lint format lint-format lint-scripts lint-checks
 lint:
-	@$(MAKE) -k -j$(LINT_JOBS) --output-sync=target lint-format lint-checks
+	@$(MAKE) -k -j$(LINT_JOBS) --output-sync=target lint-format lint-scripts lint-checks
+
+# SC2013: the words of a line are read, /proc/cmdline's.
+lint-scripts:
+	$(call say,SHELL,$(words $(shell_scripts)) files)shellcheck -e SC2013 $(shell_scripts)
+	$(call say,PYFLAKES,$(words $(python_scripts)) files)pyflakes3 $(python_scripts)
 
 lint-format:
 	$(call say,FORMAT,$(words $(format_src)) files)clang-format-19 --dry-run -Werror $(format_src)
