@@ -246,8 +246,11 @@ int net_transfer_step(struct net_transfer *transfer)
 	if (transfer->current == SWITCH_NO_PORT)
 		return 0;
 	result = take(transfer, &port);
-	if (result == NET_WAITS)
+	if (result == NET_WAITS) {
+		/* Who has it may be ending it, and tell nobody. */
+		set_timer(net);
 		return result;
+	}
 	if (result != 0) {
 		end_delivery(transfer);
 		return ERR_AGAIN;

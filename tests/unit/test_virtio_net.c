@@ -466,6 +466,42 @@ static void test_reset_while_receiving(void **state)
 	assert_int_equal(try_wr(R_STATUS, 4, 0), 0);
 }
 
+static void send_amid_reset(void)
+{
+	send(A, B, 100);
+	virtio_device_work(&nets[A].device);
+}
+
+static void (*net_reset_op)(struct virtio_device *device, struct virtio_queue *queue);
+
+static void hooked_reset(struct virtio_device *device, struct virtio_queue *queue)
+{
+	if (queue == &device->queues[0])
+		send_amid_reset();
+	ring_guest = B;
+	net_reset_op(device, queue);
+}
+
+/* Who finds it taken by a reset is not told when that has ended, and goes on all the same. */
+static void test_send_amid_reset(void **state)
+{
+	struct virtio_ops ops = *nets[B].device.type.ops;
+
+	(void)state;
+	net_reset_op = ops.reset;
+	ops.reset = hooked_reset;
+	nets[B].device.type.ops = &ops;
+	ring_guest = B;
+	wr(R_STATUS, 0);
+	run_all();
+	assert_false(is_sent(A));
+	fire_timer();
+	run_all();
+	assert_true(is_sent(A));
+	assert_int_equal(nets[B].port.counts.dropped, 1);
+	nets[B].device.type.ops = nets[A].device.type.ops;
+}
+
 /* What is left of a frame is not for who comes after a reset. */
 static void test_reset_between_pieces(void **state)
 {
@@ -756,6 +792,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_quiesce_while_receiving, setup_plain, teardown),
 	    cmocka_unit_test_setup_teardown(test_quiesce_while_waited_for, setup_plain, teardown),
 	    cmocka_unit_test_setup_teardown(test_reset_while_receiving, setup_plain, teardown),
+	    cmocka_unit_test_setup_teardown(test_send_amid_reset, setup_plain, teardown),
 	    cmocka_unit_test_setup_teardown(test_reset_between_pieces, setup_plain, teardown),
 	    cmocka_unit_test_setup_teardown(test_two_senders, setup_plain, teardown),
 	    cmocka_unit_test_setup_teardown(test_each_other, setup_plain, teardown),
