@@ -11,13 +11,14 @@
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -95,6 +96,20 @@ static uint64_t now_ms(void)
 	return (uint64_t)time.tv_sec * 1000 + (uint64_t)time.tv_nsec / 1000000;
 }
 
+/* Waits until the peer has all, as the machine may end next; or for ten seconds. */
+static void end_connection(int file)
+{
+	int waiting = 1;
+
+	shutdown(file, SHUT_WR);
+	for (unsigned i = 0; i < 1000 && waiting > 0; i++) {
+		if (ioctl(file, SIOCOUTQ, &waiting) != 0)
+			break;
+		usleep(10000);
+	}
+	close(file);
+}
+
 static int serve(bool forever)
 {
 	struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(PORT)};
@@ -109,7 +124,7 @@ static int serve(bool forever)
 		int64_t size = read_all(file, THERE, UINT64_MAX);
 		bool good = size >= 0 && send_all(file, BACK, (uint64_t)size);
 
-		close(file);
+		end_connection(file);
 		if (good)
 			printf("traffic: ok served %lld KiB\n", (long long)size / 1024);
 		if (good && !forever)
@@ -156,6 +171,7 @@ static int send_to(const char *where, uint64_t size)
 	printf("traffic: ok %llu KiB there in %llu ms, back in %llu ms\n",
 	       (unsigned long long)size / 1024, (unsigned long long)(middle - begin),
 	       (unsigned long long)(now_ms() - middle));
+	close(file);
 	return 0;
 }
 
