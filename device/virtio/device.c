@@ -169,7 +169,7 @@ static int job_step(struct job *job)
 
 	__atomic_fetch_and(&queue->work, ~(uint32_t)QUEUE_QUEUED, __ATOMIC_SEQ_CST);
 	try_work(queue, STEPS_OF_A_JOB);
-	if (!is_ready(queue))
+	if (!is_ready(queue) && __atomic_load_n(&queue->in_flight, __ATOMIC_SEQ_CST) == 0)
 		vm_quiesced(queue->device->vm);
 	return 0;
 }

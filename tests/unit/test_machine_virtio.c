@@ -151,9 +151,14 @@ static int entropy(void *buffer, unsigned size, void (*done)(void *context, unsi
 static int open_error;
 static unsigned opened;
 
+static void close_disk(struct blk_backend *backend)
+{
+	blk_disk_close(container_of(backend, struct blk_disk, backend));
+}
+
 int blk_disk_open(struct blk_disk *disk, struct vm *vm, const struct vmconfig_device *of)
 {
-	static const struct blk_backend_ops ops = {NULL, NULL};
+	static const struct blk_backend_ops ops = {.close = close_disk};
 
 	assert_ptr_equal(vm, &ring_vm);
 	assert_string_equal(of->host, "virtio-blk0");
