@@ -38,7 +38,7 @@ def lan(system):
 
 def test_transfer(folder, engine, lan):
     """Pings both ways, and 100 MB there and back, each byte of which is checked."""
-    guest(lan, "one", "10.0.0.1", "10.0.0.2", "serve", vcpus=2)
+    guest(lan, "one", "10.0.0.1", "10.0.0.2", "serve")
     guest(lan, "two", "10.0.0.2", "10.0.0.1", "send,100000")
     with Machine(folder, engine, lan.build(), harts=2, limit=240) as m:
         check_end(m)
