@@ -146,7 +146,8 @@ def test_uplink(folder, engine, lan, kind):
         # What is sent to 10.0.2.2 goes to the machine that QEMU is on.
         outside = f"10.0.2.2:{server.getsockname()[1]}"
         guest(lan, "two", "10.0.2.31", "10.0.2.30", f"send,2000,{outside},300")
-        extra = ["-netdev", "user,id=n", "-device", f"virtio-net-{kind},netdev=n"]
+        extra = ["-netdev", "user,id=n", "-device", f"virtio-net-{kind},netdev=n"
+                 + (",romfile=" if kind == "pci" else "")]
         with Machine(folder, engine, lan.build(), harts=2, limit=240, extra=extra) as m:
             check_end(m)
             assert "traffic: ok 2000 KiB" in m.output()
