@@ -103,10 +103,9 @@ static int add_devices(struct vm *vm, struct machine *machine)
 		error = bus_add(&vm->bus, &machine->finisher.device);
 	if (!error)
 		error = build_flash(vm, machine);
-	/* There is no driver of an entropy source. */
 	return error ? error
 		     : machine_virtio_build(&machine->virtio, vm, &machine->plic,
-					    taken_slots(machine), NULL);
+					    taken_slots(machine));
 }
 
 int machine_build(struct vm *vm)

@@ -19,7 +19,6 @@ struct place {
 	struct machine_virtio *virtio;
 	const struct vmconfig_device *config;
 	struct irq_line irq;
-	rng_source_fn *entropy;
 };
 
 static uint64_t image_size(const struct vmconfig_device *config)
@@ -51,9 +50,9 @@ static int build_blk_host(const struct place *place, struct virtio_device **devi
 	if (error)
 		return error;
 	*device = &slice->blk.device;
-	error = blk_init(&slice->blk, &slice->disk.backend,
-			 blk_disk_serial(&slice->disk, config->name), place->vm, place->irq,
-			 config->legacy, arena);
+	error =
+	    blk_init(&slice->blk, &slice->disk.backend, blk_disk_serial(&slice->disk, config->name),
+		     place->vm, place->irq, config->legacy, arena);
 	if (error)
 		blk_disk_close(&slice->disk);
 	return error;
@@ -118,20 +117,19 @@ static int build_console(const struct place *place, struct virtio_device **devic
 
 static int build_rng(const struct place *place, struct virtio_device **device)
 {
-	struct rng *rng;
+	struct rng *rng = arena_alloc(&place->vm->arena, sizeof(*rng));
+	int error;
 
-	if (!place->entropy) {
+	if (!rng)
+		return ERR_NOMEM;
+	error = rng_init(rng, place->vm, place->irq, place->config->legacy);
+	if (error)
 		log_error("%s/%s: needs the host's entropy device, and there is none: give QEMU "
 			  "-device virtio-rng-device",
 			  place->vm->config.path, place->config->name);
-		return ERR_NOSYS;
-	}
-	rng = arena_alloc(&place->vm->arena, sizeof(*rng));
-	if (!rng)
-		return ERR_NOMEM;
-	rng_init(rng, place->entropy, place->vm, place->irq, place->config->legacy);
-	*device = &rng->device;
-	return 0;
+	else
+		*device = &rng->device;
+	return error;
 }
 
 static void report_port(const struct place *place, const char *what)
@@ -246,9 +244,9 @@ static int fill_slots(struct machine_virtio *virtio, struct place *place, struct
 }
 
 int machine_virtio_build(struct machine_virtio *virtio, struct vm *vm, struct plic *plic,
-			 unsigned taken, rng_source_fn *entropy)
+			 unsigned taken)
 {
-	struct place place = {.vm = vm, .virtio = virtio, .entropy = entropy};
+	struct place place = {.vm = vm, .virtio = virtio};
 	int error;
 
 	for (unsigned i = 0; i < MACHINE_VIRTIO_SLOTS; i++)

@@ -19,11 +19,10 @@ struct machine_virtio {
 
 /*
  * Builds vm->config's devices, and puts all slots on vm->bus but those in `taken`, a bit for each,
- * where something else is. `entropy`: the host's source of randomness, or NULL. ERR_NOMEM;
- * another error: what is wrong has been reported.
+ * where something else is. ERR_NOMEM; another error: what is wrong has been reported.
  */
 int machine_virtio_build(struct machine_virtio *virtio, struct vm *vm, struct plic *plic,
-			 unsigned taken, rng_source_fn *entropy);
+			 unsigned taken);
 
 /* The most memory that they take. */
 uint64_t machine_virtio_overhead(const struct vmconfig *config);

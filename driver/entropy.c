@@ -164,13 +164,17 @@ void host_entropy_read(struct entropy_request *request)
 	leave(!source.virtio || source.failed);
 }
 
-void host_entropy_cancel(struct entropy_request *request)
+bool host_entropy_cancel(struct entropy_request *request)
 {
+	bool waited;
+
 	spin_lock(&source.lock);
-	if (request->waiting)
+	waited = request->waiting;
+	if (waited)
 		list_remove(&request->link);
 	request->waiting = false;
 	spin_unlock(&source.lock);
+	return waited;
 }
 
 static void mix_in(struct entropy_request *request, const uint8_t *bytes, unsigned count)

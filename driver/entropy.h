@@ -41,9 +41,9 @@ void host_entropy_detach(void);
 void host_entropy_read(struct entropy_request *request);
 
 /*
- * Takes a request back that may wait: `done` is not called any more, if it has not been. Boot
- * hart, in a job.
+ * Takes a request back that may wait. false: it did not, and `done` has been called; on another
+ * hart than the boot hart it may be under way. Any hart; takes its lock.
  */
-void host_entropy_cancel(struct entropy_request *request);
+bool host_entropy_cancel(struct entropy_request *request);
 
 #endif

@@ -12,12 +12,13 @@ static struct rng *rng_of(struct virtio_device *device)
 	return container_of(device, struct rng, device);
 }
 
-/* The host is done with the buffer; a failure is asked for again by the driver. */
-static void filled(void *context, unsigned count)
+/* The host has given what it has; a failure is asked for again by the driver. */
+static void filled(struct entropy_request *request, const uint8_t *bytes, unsigned count)
 {
-	struct rng *rng = context;
+	struct rng *rng = container_of(request, struct rng, request);
 
 	rng->count = (unsigned)min_u64(count, sizeof(rng->buffer));
+	memcpy(rng->buffer, bytes, rng->count);
 	virtio_queue_done(&rng->device.queues[0]);
 }
 
@@ -44,9 +45,9 @@ static int ask(struct rng *rng, struct virtio_queue *queue)
 	if (size == 0)
 		return ERR_AGAIN;
 	virtio_queue_begun(queue);
-	/* A host that cannot now is one that has nothing. */
-	if (rng->source(rng->buffer, size, filled, rng) != 0)
-		filled(rng, 0);
+	rng->request.wanted = size;
+	rng->request.done = filled;
+	host_entropy_read(&rng->request);
 	return 0;
 }
 
@@ -77,17 +78,35 @@ static void rng_reset(struct virtio_device *device, struct virtio_queue *queue)
 	rng->popped = rng->asked = false;
 }
 
-void rng_init(struct rng *rng, rng_source_fn *source, struct vm *vm, struct irq_line irq,
-	      bool legacy)
+/* The host may take long, or never answer. */
+static void rng_cancel(struct virtio_device *device)
+{
+	struct rng *rng = rng_of(device);
+
+	if (host_entropy_cancel(&rng->request))
+		filled(&rng->request, rng->buffer, 0);
+}
+
+static void rng_quit(struct virtio_device *device)
+{
+	(void)device;
+	host_entropy_detach();
+}
+
+int rng_init(struct rng *rng, struct vm *vm, struct irq_line irq, bool legacy)
 {
 	static const struct virtio_ops ops = {
 	    .id = RNG_DEVICE_ID,
 	    .work = rng_work,
 	    .reset = rng_reset,
+	    .cancel = rng_cancel,
+	    .quit = rng_quit,
 	};
 	struct virtio_type type = {.ops = &ops, .queues = 1};
 
 	memset(rng, 0, sizeof(*rng));
-	rng->source = source;
+	if (!host_entropy_attach())
+		return ERR_NOSYS;
 	virtio_device_init(&rng->device, &type, vm, irq, legacy);
+	return 0;
 }

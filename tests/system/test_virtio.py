@@ -95,6 +95,32 @@ def test_second_console(folder, engine, system):
         assert m.wait_exit() == 0
 
 
+def test_rng(folder, engine, system):
+    """Debian's driver; a machine whose source gives a little at a time, to two VMs in turn."""
+    for name in ("one", "two"):
+        system.linux(name, bootargs="console=ttyS0 quiet pilae.modules=virtio_mmio,virtio-rng",
+                     memory=256 * MIB, rng={"compatible": "pilae,virtio-rng"})
+    source = ("-object", "rng-random,filename=/dev/urandom,id=source", "-device",
+              "virtio-rng-device,rng=source,max-bytes=1024,period=100")
+    with Machine(folder, engine, system.build(), harts=2, limit=150, extra=source) as m:
+        for _ in range(2):
+            m.expect("poweroff ends it")
+        m.sendline("dd if=/dev/hwrng bs=64 count=8 2>/dev/null | od -An -tx8 -v | tr ' ' '\\n' | "
+                   "sort -u | grep -c .; cat /dev/hwrng >/dev/null &")
+        m.expect(r"\n64\r")
+        open_shell(m)
+        # Amid its reading.
+        run(m, "vm kill one", "one: powered off")
+        run(m, "vm start one", r"\[one\] .*poweroff ends it")
+        run(m, "vm console two", "pilae: console of two")
+        m.sendline("head -c 32 /dev/hwrng | wc -c; poweroff")
+        m.expect(r"\n32\r")
+        m.expect("two: powered off")
+        open_shell(m)
+        run(m, "vm kill one", "one: powered off")
+        assert m.wait_exit() == 0
+
+
 def test_disk_over_reboots(folder, engine, system):
     """What was written stays while the VM lives, and is gone when it is started anew."""
     system.image("disk", b"first" + bytes(MIB - 5), type="filesystem")

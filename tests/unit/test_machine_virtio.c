@@ -137,11 +137,29 @@ int net_device_init(struct net_device *net, struct net *to, const char *name, ui
 	return 0;
 }
 
-static int entropy(void *buffer, unsigned size, void (*done)(void *context, unsigned count),
-		   void *context)
+static bool has_entropy;
+static unsigned entropy_users;
+
+bool host_entropy_attach(void)
 {
-	(void)buffer, (void)size, (void)done, (void)context;
-	return 0;
+	entropy_users += has_entropy;
+	return has_entropy;
+}
+
+void host_entropy_detach(void)
+{
+	entropy_users--;
+}
+
+void host_entropy_read(struct entropy_request *request)
+{
+	(void)request;
+}
+
+bool host_entropy_cancel(struct entropy_request *request)
+{
+	(void)request;
+	return false;
 }
 
 /*
@@ -195,7 +213,8 @@ static int setup(void **state)
 	memset(&ring_vm.bus, 0, sizeof(ring_vm.bus));
 	memset(config, 0, sizeof(*config));
 	memset(&virtio, 0, sizeof(virtio));
-	plugged = quits = 0;
+	plugged = quits = entropy_users = 0;
+	has_entropy = true;
 	snprintf(config->name, sizeof(config->name), "web");
 	snprintf(config->path, sizeof(config->path), "/configurations/web");
 	message[0] = '\0';
@@ -230,7 +249,7 @@ static void add(enum vmconfig_device_kind kind, uint32_t in_slot)
 
 static int build(unsigned taken)
 {
-	return machine_virtio_build(&virtio, &ring_vm, &plic, taken, entropy);
+	return machine_virtio_build(&virtio, &ring_vm, &plic, taken);
 }
 
 static void assert_slot(unsigned n, uint32_t id)
@@ -292,9 +311,23 @@ static void test_no_slot(void **state)
 static void test_no_entropy(void **state)
 {
 	(void)state;
+	has_entropy = false;
 	add(VMCONFIG_VIRTIO_RNG, VMCONFIG_SLOT_ANY);
-	assert_int_equal(machine_virtio_build(&virtio, &ring_vm, &plic, 0, NULL), ERR_NOSYS);
+	assert_int_equal(build(0), ERR_NOSYS);
 	assert_non_null(strstr(message, "needs the host's entropy device"));
+	machine_virtio_unbuild(&virtio);
+	assert_int_equal(entropy_users, 0);
+}
+
+static void test_entropy(void **state)
+{
+	(void)state;
+	add(VMCONFIG_VIRTIO_RNG, VMCONFIG_SLOT_ANY);
+	assert_int_equal(build(0), 0);
+	assert_slot(0, 4);
+	assert_int_equal(entropy_users, 1);
+	machine_virtio_unbuild(&virtio);
+	assert_int_equal(entropy_users, 0);
 }
 
 /* What is promised is enough; of a disk's, that all of it is written. */
@@ -413,6 +446,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_taken, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_no_slot, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_no_entropy, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_entropy, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_overhead, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_slice, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_host_disks, setup, teardown),

@@ -194,30 +194,45 @@ static void test_reset(void **state)
  * The source of randomness.
  */
 
-static void *asked_buffer, *asked_context;
-static unsigned asked_size;
-static void (*asked_done)(void *context, unsigned count);
-static int source_error;
+static struct entropy_request *asked;
+static unsigned users, sent_back;
 
-static int source(void *buffer, unsigned size, void (*done)(void *context, unsigned count),
-		  void *context)
+bool host_entropy_attach(void)
 {
-	assert_null(asked_done);
-	asked_buffer = buffer;
-	asked_size = size;
-	asked_context = context;
-	if (!source_error)
-		asked_done = done;
-	return source_error;
+	users++;
+	return true;
+}
+
+void host_entropy_detach(void)
+{
+	users--;
+}
+
+void host_entropy_read(struct entropy_request *request)
+{
+	preempt_point();
+	assert_null(asked);
+	asked = request;
+}
+
+bool host_entropy_cancel(struct entropy_request *request)
+{
+	bool waited = asked != NULL && !sent_back;
+
+	assert_ptr_equal(request, &rng.request);
+	if (waited)
+		asked = NULL;
+	return waited;
 }
 
 static void answer(unsigned count)
 {
-	void (*done)(void *context, unsigned count) = asked_done;
+	uint8_t bytes[2 * ENTROPY_BYTES_MAX];
+	struct entropy_request *request = asked;
 
-	memset(asked_buffer, 0x5a, count);
-	asked_done = NULL;
-	done(asked_context, count);
+	memset(bytes, 0x5a, sizeof(bytes));
+	asked = NULL;
+	request->done(request, bytes, count);
 	run_all();
 }
 
@@ -226,11 +241,12 @@ static int rng_setup(void **state)
 	(void)state;
 	guest_reset();
 	slot.device = &rng.device;
-	rng_init(&rng, source, &ring_vm, (struct irq_line){0}, false);
+	assert_int_equal(rng_init(&rng, &ring_vm, (struct irq_line){0}, false), 0);
 	rng.device.irq = test_line();
 	plug(&rng.device);
-	asked_done = NULL;
-	source_error = 0;
+	asked = NULL;
+	sent_back = 0;
+	users = 1;
 	begin_setup(rng.device.features);
 	in = set_queue(0, RING_IN, SIZE);
 	finish_setup();
@@ -249,23 +265,22 @@ static void test_random(void **state)
 	offer_input(2, 1000);
 	wr(R_NOTIFY, 0);
 	run_all();
-	assert_int_equal(asked_size, 10);
+	assert_int_equal(asked->wanted, 10);
 	assert_false(driver_take(&in, &head, &written));
 	answer(10);
 	assert_true(driver_take(&in, &head, &written));
 	assert_int_equal(written, 10);
 	assert_int_equal(guest_get(BUFFERS + 8, 4), 0x5a5a);
-	assert_int_equal(asked_size, RNG_READ_MAX);
+	assert_int_equal(asked->wanted, ENTROPY_BYTES_MAX);
 	/* Fewer than were asked for; and a host that says it gave more gives no more. */
 	answer(3);
 	assert_true(driver_take(&in, &head, &written));
 	assert_int_equal(written, 3);
-	asked_buffer = sent;
-	answer(1000);
+	answer(2 * ENTROPY_BYTES_MAX);
 	assert_true(driver_take(&in, &head, &written));
-	assert_int_equal(written, RNG_READ_MAX);
+	assert_int_equal(written, ENTROPY_BYTES_MAX);
 	/* Nothing of what a guest was given stays. */
-	for (unsigned i = 0; i < RNG_READ_MAX; i++)
+	for (unsigned i = 0; i < ENTROPY_BYTES_MAX; i++)
 		assert_int_equal(rng.buffer[i], 0);
 }
 
@@ -274,36 +289,60 @@ static void test_random_fails(void **state)
 	uint32_t head, written;
 
 	(void)state;
-	source_error = ERR_AGAIN;
 	offer_input(0, 10);
 	wr(R_NOTIFY, 0);
 	run_all();
+	answer(0);
 	assert_true(driver_take(&in, &head, &written));
 	assert_int_equal(written, 0);
 	assert_int_equal(rng.device.queues[0].in_flight, 0);
 	/* Nothing to write to. */
-	source_error = 0;
 	driver_describe(&in, 1, BUFFERS, 4, 0, 0);
 	driver_offer(&in, 1);
 	wr(R_NOTIFY, 0);
 	run_all();
 	assert_true(driver_take(&in, &head, &written));
-	assert_null(asked_done);
+	assert_null(asked);
 }
 
+/* What the host has not answered yet is taken back; what it is about to is waited for. */
 static void test_random_reset(void **state)
 {
 	uint32_t head, written;
 
 	(void)state;
+	for (sent_back = 0; sent_back < 2; sent_back++) {
+		offer_input(0, 10);
+		wr(R_NOTIFY, 0);
+		run_all();
+		assert_non_null(asked);
+		assert_int_equal(try_wr(R_STATUS, 4, 0), ERR_AGAIN);
+		run_all();
+		if (sent_back)
+			answer(10);
+		assert_null(asked);
+		wr(R_STATUS, 0);
+		assert_false(driver_take(&in, &head, &written));
+		assert_false(rng.popped);
+		begin_setup(rng.device.features);
+		in = set_queue(0, RING_IN, SIZE);
+		finish_setup();
+	}
+}
+
+static void test_random_quiesce(void **state)
+{
+	(void)state;
 	offer_input(0, 10);
 	wr(R_NOTIFY, 0);
 	run_all();
-	assert_int_equal(try_wr(R_STATUS, 4, 0), ERR_AGAIN);
-	answer(10);
-	wr(R_STATUS, 0);
-	assert_false(driver_take(&in, &head, &written));
-	assert_false(rng.popped);
+	assert_int_equal(virtio_device_quiesce(&rng.device), ERR_AGAIN);
+	run_all();
+	assert_null(asked);
+	assert_int_equal(virtio_device_quiesce(&rng.device), 0);
+	assert_int_equal(users, 1);
+	rng.device.type.ops->quit(&rng.device);
+	assert_int_equal(users, 0);
 }
 
 int main(void)
@@ -319,6 +358,7 @@ int main(void)
 	    cmocka_unit_test_setup(test_random, rng_setup),
 	    cmocka_unit_test_setup(test_random_fails, rng_setup),
 	    cmocka_unit_test_setup(test_random_reset, rng_setup),
+	    cmocka_unit_test_setup(test_random_quiesce, rng_setup),
 	};
 
 	return cmocka_run_group_tests_name("virtio_console", tests, NULL, NULL);
