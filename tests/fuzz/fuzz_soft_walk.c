@@ -8,10 +8,12 @@
 #include "kernel/mmu.h"
 #include "riscv/pte.h"
 
-/* A guest's memory from address 0 on, each page in a place of its own; one page is missing. */
+/* A guest's memory from address 0 on, each page in a place of its own; one is missing, one flash.
+ */
 #define RAM_PAGES      6
 #define MISSING_PAGE   4
 #define PROTECTED_PAGE 3 /* must not be written */
+#define ROM_PAGE       5 /* cannot be */
 
 static uint64_t *ram[RAM_PAGES];
 static uint64_t before[RAM_PAGES][PTE_ENTRIES];
@@ -32,10 +34,19 @@ int gspace_lookup_slowly(const struct gspace *space, struct gspace_cache *cache,
 
 	(void)cache;
 	check(space == &guest.space && gpa.v < BIT(56));
-	if (page >= RAM_PAGES || page == MISSING_PAGE)
+	if (page >= RAM_PAGES || page == MISSING_PAGE || page == ROM_PAGE)
 		return ERR_NOENT;
 	*hpa = HPA((uint64_t)ram[page] + (gpa.v & (PAGE_SIZE - 1)));
 	*level = 0;
+	return 0;
+}
+
+int gspace_find_rom(const struct gspace *space, gpa_t gpa, hpa_t *hpa)
+{
+	check(space == &guest.space && gpa.v < BIT(56));
+	if (gpa.v >> PAGE_SHIFT != ROM_PAGE)
+		return ERR_NOENT;
+	*hpa = HPA((uint64_t)ram[ROM_PAGE] + (gpa.v & (PAGE_SIZE - 1)));
 	return 0;
 }
 
@@ -105,10 +116,14 @@ static void walk_once(const struct walk_context *context, gva_t va, enum access_
 	case WALK_PROTECTED:
 		check(update && walk.gpa.v >> PAGE_SHIFT == PROTECTED_PAGE);
 		break;
+	case WALK_READ_ONLY:
+		check(update && walk.gpa.v >> PAGE_SHIFT == ROM_PAGE);
+		break;
 	case WALK_PAGE_FAULT:
 		break;
 	}
 	check(memcmp(ram[PROTECTED_PAGE], before[PROTECTED_PAGE], PAGE_SIZE) == 0);
+	check(memcmp(ram[ROM_PAGE], before[ROM_PAGE], PAGE_SIZE) == 0);
 }
 
 /* satp, how, four addresses; then entries of eight bytes, each after two that say where. */
