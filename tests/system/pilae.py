@@ -60,7 +60,7 @@ SOFT_BY_DEFAULT = {
     "test_random_moments", "test_pause_keeps_everything", "test_shares_follow_weights",
     "test_reservation", "test_alone", "test_eight_linuxes", "test_ports", "test_flood",
     "test_disk_and_rng", "test_rtc_and_fw_cfg", "test_ends_at_work", "test_linux_with_devices",
-    "test_interrupts_off_with_devices", "test_disks", "test_files", "test_debian",
+    "test_interrupts_off_with_devices", "test_disks", "test_files", "test_debian_virtio",
     "test_transfer", "test_uplink", "test_interrupts_off_on_networks", "test_rng",
 }
 

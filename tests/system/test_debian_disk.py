@@ -25,23 +25,43 @@ FIO = ("fio --directory=/root --ioengine=libaio --direct=1 --verify=crc32c --ver
        "--name=sequential --rw=write --bs=64k --iodepth=4 --size=16M >/dev/null")
 
 
-def use(m, disk):
-    """All that a disk is for: reads what was there, and writes."""
-    log_in(m)
+def use_disk(m, disk):
+    """Reads what was there, and writes; returns the sum of a new file."""
     assert run(m, "nproc") == "2\n"
     installed = read_file(disk, "/var/lib/dpkg/status").count(b"Status: install ok installed")
     assert installed > 150
     assert run(m, "dpkg -l | grep -c ^ii") == f"{installed}\n"
     assert run(m, "dpkg --verify coreutils systemd libc6") == ""
     run(m, FIO)
-    digest = run(m, "head -c 3000000 /dev/urandom | tee /root/random | md5sum").split()[0]
-    power_off(m)
+    return run(m, "head -c 3000000 /dev/urandom | tee /root/random | md5sum").split()[0]
+
+
+def check_disk(disk, digest):
     check_file_system(disk)
     assert hashlib.md5(read_file(disk, "/root/random")).hexdigest() == digest
 
 
+def use(m, disk):
+    log_in(m)
+    digest = use_disk(m, disk)
+    power_off(m)
+    check_disk(disk, digest)
+
+
+@pytest.mark.soak
 @pytest.mark.parametrize("way", WAYS)
 def test_debian(folder, engine, system, way):
+    """Each engine with its own disk is among the quicker tests as well."""
+    boot_debian(folder, engine, system, way)
+
+
+@pytest.mark.engines("soft")
+def test_debian_virtio(folder, engine, system):
+    """test_debian_net.py has such a disk on the other engine."""
+    boot_debian(folder, engine, system, "virtio")
+
+
+def boot_debian(folder, engine, system, way):
     disk = copy_disk(folder)
     add_debian(system, **WAYS[way])
     with machine(folder, engine, system, drive(disk), limit=600) as m:
