@@ -4,6 +4,7 @@
 
 /* A virtio NIC of the host's with three clients. For one source file of a test program. */
 
+#include "tests/unit/fake_time.h"
 #include "tests/unit/fake_virtio_device.h"
 
 #include "driver/nic_driver.h"
@@ -36,7 +37,6 @@ static struct {
 	void *block;
 	unsigned order;
 } blocks[64];
-static uint64_t now;
 
 /* What was received, and how many frames are to be kept. */
 static struct net_header last_header;
@@ -143,28 +143,6 @@ static void settle(void)
 			plic_handler(plic_argument);
 		run_jobs();
 	}
-}
-
-uint64_t time_now(void)
-{
-	return now;
-}
-
-void timer_init(struct timer *timer, void (*expired)(struct timer *timer))
-{
-	(void)timer;
-	(void)expired;
-}
-
-void timer_set(struct timer *timer, uint64_t deadline)
-{
-	(void)timer;
-	(void)deadline;
-}
-
-void timer_cancel(struct timer *timer)
-{
-	(void)timer;
 }
 
 static void config(unsigned offset, unsigned size, uint64_t value)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* unit: driver/entropy.c driver/virtio/queue.c driver/virtio/packed.c driver/virtio/device.c */
+#include "tests/unit/fake_time.h"
 #include "tests/unit/fake_virtio_device.h"
 
 #include "driver/entropy.h"
@@ -63,28 +64,6 @@ int host_plic_enable(uint32_t source, void (*handler)(void *argument), void *arg
 	plic_handler = handler;
 	plic_argument = argument;
 	return 0;
-}
-
-uint64_t time_now(void)
-{
-	return 0;
-}
-
-void timer_init(struct timer *timer, void (*expired)(struct timer *timer))
-{
-	(void)timer;
-	(void)expired;
-}
-
-void timer_set(struct timer *timer, uint64_t deadline)
-{
-	(void)timer;
-	(void)deadline;
-}
-
-void timer_cancel(struct timer *timer)
-{
-	(void)timer;
 }
 
 static void done(struct entropy_request *request, const uint8_t *bytes, unsigned count)

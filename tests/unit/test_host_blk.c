@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* unit: driver/virtio/blk.c driver/virtio/device.c driver/virtio/queue.c driver/virtio/packed.c driver/disk.c kernel/heap.c */
+#include "tests/unit/fake_time.h"
 #include "tests/unit/fake_virtio_device.h"
 
 #include "driver/disk_driver.h"
@@ -76,28 +77,6 @@ static void interrupt(void)
 {
 	plic_handler(plic_argument);
 	run_jobs();
-}
-
-uint64_t time_now(void)
-{
-	return 0;
-}
-
-void timer_init(struct timer *timer, void (*expired)(struct timer *timer))
-{
-	(void)timer;
-	(void)expired;
-}
-
-void timer_set(struct timer *timer, uint64_t deadline)
-{
-	(void)timer;
-	(void)deadline;
-}
-
-void timer_cancel(struct timer *timer)
-{
-	(void)timer;
 }
 
 static void config(unsigned offset, unsigned size, uint64_t value)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* unit: driver/virtio/registry.c driver/virtio/device.c driver/virtio/queue.c driver/virtio/packed.c kernel/string_error.c */
 /* libs: -lfdt */
+#include "tests/unit/fake_time.h"
 #include "tests/unit/fake_virtio_device.h"
 
 #include "driver/pci.h"
@@ -84,28 +85,6 @@ int host_plic_enable(uint32_t source, void (*handler)(void *argument), void *arg
 	(void)handler;
 	(void)argument;
 	return 0;
-}
-
-uint64_t time_now(void)
-{
-	return 0;
-}
-
-void timer_init(struct timer *timer, void (*expired)(struct timer *timer))
-{
-	(void)timer;
-	(void)expired;
-}
-
-void timer_set(struct timer *timer, uint64_t deadline)
-{
-	(void)timer;
-	(void)deadline;
-}
-
-void timer_cancel(struct timer *timer)
-{
-	(void)timer;
 }
 
 static void build(void)
