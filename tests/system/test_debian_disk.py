@@ -51,17 +51,7 @@ def use(m, disk):
 @pytest.mark.soak
 @pytest.mark.parametrize("way", WAYS)
 def test_debian(folder, engine, system, way):
-    """Each engine with its own disk is among the quicker tests as well."""
-    boot_debian(folder, engine, system, way)
-
-
-@pytest.mark.engines("soft")
-def test_debian_virtio(folder, engine, system):
-    """test_debian_net.py has such a disk on the other engine."""
-    boot_debian(folder, engine, system, "virtio")
-
-
-def boot_debian(folder, engine, system, way):
+    """test_debian_net.py has such a disk among the quicker tests."""
     disk = copy_disk(folder)
     add_debian(system, **WAYS[way])
     with machine(folder, engine, system, drive(disk), limit=600) as m:

@@ -48,7 +48,8 @@ def selftest(folder, engine, system, vcpus, harts, limit, **options):
     return ok
 
 
-@pytest.mark.parametrize("vcpus,harts", [(1, 1), (2, 2), (4, 4)])
+@pytest.mark.parametrize("vcpus,harts", [(1, 1), pytest.param(2, 2, marks=pytest.mark.soak),
+                                         (4, 4)])
 def test_selftest(folder, engine, system, record_property, vcpus, harts):
     ok = selftest(folder, engine, system, vcpus, harts, limit=600)
     record_property("checks", len(ok))

@@ -3,7 +3,7 @@
 
 import pytest
 
-from pilae import MIB, MINIKERNEL, OPENSBI, SELFTEST, Machine, assemble, host_cpu, qemu_can
+from pilae import MIB, MINIKERNEL, SELFTEST, Machine, boots_on, host_cpu, qemu_can
 
 SCRIPT = 'script="selfcheck; poweroff"'
 
@@ -115,10 +115,7 @@ def test_two_numa_nodes(folder, engine, short):
 @pytest.mark.parametrize("hart", [1, 3])
 def test_boot_hart(folder, engine, short, hart):
     """The firmware picks any hart to boot. It is not at the start of RAM here."""
-    start = 0x80040000
-    boot = assemble(folder, "boothart.S", 0x80000000, HART=hart, START=start)
-    output = check(folder, engine, short.build(), harts=4, extra=[
-        "-bios", boot, "-device", f"loader,file={OPENSBI},addr={start:#x},force-raw=on"])
+    output = check(folder, engine, short.build(), harts=4, extra=boots_on(folder, hart))
     assert f"Boot HART ID              : {hart}\n" in output
 
 

@@ -233,6 +233,7 @@ def test_hostile_rings(folder, engine, system):
     assert path.read_bytes()[:MIB] == guard and path.read_bytes()[5 * MIB:] == guard
 
 
+@pytest.mark.soak
 def test_interrupts_off_with_host_disks(folder, system, engine, measuring):
     path = folder / "disk.img"
     path.write_bytes(bytes(4 * MIB))

@@ -53,7 +53,7 @@ def test_turns_and_exits():
         "64,0", f"a,{WAKE},0,{VCPU}", f"a,{TURN},0,{VCPU}", f"a,{ENTER},0,{VCPU}",
         f"a,{SBI},0,{VCPU},54494d45", f"a,{ENTER},0,{VCPU}", f"a,{MMIO},2,{VCPU},10000000",
         f"a,{TURN_END},2,{VCPU}", "a,e", "a,f"))
-    assert tracks[1, 0] == [("B", "web/0", 12.0), ("E", "web/0", 17.0), ("B", "idle", 18.0),
+    assert tracks[1, 7] == [("B", "web/0", 12.0), ("E", "web/0", 17.0), ("B", "idle", 18.0),
                             ("E", "idle", 19.0)]
     assert tracks[11, 0] == [
         ("i", "woken", 11.0), ("B", "waiting", 11.0), ("E", "waiting", 12.0),
@@ -74,14 +74,14 @@ def test_a_turn_that_began_before():
 def test_recording_stopped_in_between():
     """Nothing is known of the time until recording went on."""
     tracks = events_of(dump("64,0", f"a,{TURN},0,{VCPU}", "64,0", f"a,{TURN},0,{VCPU}"))
-    assert tracks[1, 0] == [("B", "web/0", 11.0), ("E", "web/0", 21.0), ("B", "web/0", 22.0),
+    assert tracks[1, 7] == [("B", "web/0", 11.0), ("E", "web/0", 21.0), ("B", "web/0", 22.0),
                             ("E", "web/0", 22.0)]
 
 
 def test_names():
     found = convert(dump())
     names = {(e["pid"], e["tid"], e["name"]): e["args"]["name"] for e in found["traceEvents"]}
-    assert names == {(1, 0, "process_name"): "harts", (1, 0, "thread_name"): "hart 7",
+    assert names == {(1, 0, "process_name"): "harts", (1, 7, "thread_name"): "hart 7",
                      (11, 0, "process_name"): "VM web", (11, 0, "thread_name"): "vCPU 0",
                      (11, 1, "thread_name"): "vCPU 1"}
     assert found["otherData"] == {"timebase": 10000000, "lost": {"hart 7": 3}}
