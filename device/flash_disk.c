@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "device/flash_disk.h"
 
+#include "device/disk_slice.h"
 #include "device/flash.h"
 #include "kernel/error.h"
 #include "kernel/log.h"
@@ -132,57 +133,27 @@ int flash_disk_load(struct flash_disk *disk)
  * The slice.
  */
 
-static int refuse(const struct vm *vm, const struct vmconfig_device *config, int error,
-		  const char *why)
+int flash_disk_open(struct flash_disk *disk, struct flash *flash,
+		    const struct vmconfig_device *config)
 {
-	log_error("%s/%s: pilae,host = \"%s\": %s", vm->config.path, config->name, config->host,
-		  why);
-	return error;
-}
-
-static int take_slice(struct flash_disk *disk, const struct vmconfig_device *config)
-{
-	const struct host_disk_info *info = host_disk_info(disk->client.disk);
-	const struct vm *vm = disk->flash->vm;
-	const char *other = NULL;
+	const struct host_disk_info *info;
 	int error;
 
-	/* Of a disk that is larger, a bank takes what it can hold. */
-	if (config->size == 0 && config->offset / DISK_SECTOR < info->sectors)
-		disk->client.sectors =
-		    min_u64(info->sectors - disk->client.first, MACHINE_FLASH_SIZE / DISK_SECTOR);
-	error = info->block_size > PAGE_SIZE || info->piece_max < PAGE_SIZE
-		    ? ERR_RANGE
-		    : disk_client_init(&disk->client, &other);
-	if (error == ERR_DENIED)
-		return refuse(vm, config, error, "it is read-only: add pilae,read-only");
-	if (error == ERR_EXIST)
-		return refuse(vm, config, error, "another VM has sectors of that slice");
+	*disk = (struct flash_disk){.flash = flash};
+	error = disk_slice_open(&disk->client, flash->vm, config, MACHINE_FLASH_SIZE / DISK_SECTOR);
 	if (error)
-		return refuse(vm, config, error, "the slice exceeds it, or is not of whole blocks");
+		return error;
+	info = host_disk_info(disk->client.disk);
+	if (info->block_size > PAGE_SIZE || info->piece_max < PAGE_SIZE) {
+		disk_client_quit(&disk->client);
+		return disk_slice_refuse(flash->vm, config, ERR_RANGE,
+					 "it does not take pages of 4 KiB");
+	}
 	disk->size = disk->end = disk->client.sectors * DISK_SECTOR;
 	disk->pieces_max = (unsigned)min_of(FLASH_DISK_PIECES, info->segments_max,
 					    info->sectors_max / (PAGE_SIZE / DISK_SECTOR));
 	disk->open = true;
 	return 0;
-}
-
-int flash_disk_open(struct flash_disk *disk, struct flash *flash,
-		    const struct vmconfig_device *config)
-{
-	*disk = (struct flash_disk){
-	    .flash = flash,
-	    .client = {.disk = host_disk_by_name(config->host),
-		       .name = flash->vm->config.name,
-		       .weight = flash->vm->config.weight,
-		       .first = config->offset / DISK_SECTOR,
-		       .sectors = config->size / DISK_SECTOR,
-		       .read_only = config->read_only},
-	};
-	if (!disk->client.disk)
-		return refuse(flash->vm, config, ERR_NOENT,
-			      "there is no such disk, or a VM has it");
-	return take_slice(disk, config);
 }
 
 void flash_disk_close(struct flash_disk *disk)

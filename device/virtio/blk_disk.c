@@ -1,14 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "device/virtio/blk_disk.h"
 
-#include "driver/virtio/registry.h"
+#include "device/disk_slice.h"
 #include "kernel/error.h"
-#include "kernel/log.h"
 #include "kernel/trap.h"
 #include "vmm/gmem.h"
 #include "vmm/vm.h"
-
-#include <stdio.h>
 
 #define DEPTH 32 /* requests at a time: more than the host's device is given of one of several */
 
@@ -212,52 +209,6 @@ static void close(struct blk_backend *backend)
  * Taking one.
  */
 
-static int refuse(const struct blk_disk *disk, const struct vmconfig_device *config, int error,
-		  const char *why)
-{
-	log_error("%s/%s: pilae,host = \"%s\": %s", disk->vm->config.path, config->name,
-		  config->host, why);
-	return error;
-}
-
-static int find(struct blk_disk *disk, const struct vmconfig_device *config)
-{
-	const struct host_virtio *virtio;
-	char why[96];
-
-	disk->client.disk = host_disk_by_name(config->host);
-	if (disk->client.disk)
-		return 0;
-	virtio = host_virtio_by_name(config->host);
-	if (!virtio)
-		snprintf(why, sizeof(why),
-			 "there is no such disk; there are %u, from virtio-blk0 up",
-			 host_disk_count());
-	else if (virtio->id == VIRTIO_ID_BLOCK && virtio->owner)
-		snprintf(why, sizeof(why), "VM %s has it", virtio->owner);
-	else
-		snprintf(why, sizeof(why), "it is not a disk that can be used");
-	return refuse(disk, config, ERR_NOENT, why);
-}
-
-static int report(const struct blk_disk *disk, const struct vmconfig_device *config,
-		  const char *other, int error)
-{
-	const struct host_disk_info *info = host_disk_info(disk->client.disk);
-	char why[160];
-
-	if (error == ERR_DENIED)
-		return refuse(disk, config, error, "it is read-only: add pilae,read-only");
-	if (error == ERR_EXIST)
-		snprintf(why, sizeof(why), "VM %s has sectors of that slice", other);
-	else
-		snprintf(why, sizeof(why),
-			 "the slice exceeds it, or is not of whole blocks: it has %llu bytes, in "
-			 "blocks of %u",
-			 (unsigned long long)info->sectors * DISK_SECTOR, info->block_size);
-	return refuse(disk, config, error, why);
-}
-
 static struct blk_backend backend_of(const struct blk_disk *disk)
 {
 	static const struct blk_backend_ops ops = {
@@ -287,25 +238,13 @@ static struct blk_backend backend_of(const struct blk_disk *disk)
 
 int blk_disk_open(struct blk_disk *disk, struct vm *vm, const struct vmconfig_device *config)
 {
-	const char *other = NULL;
 	int error;
 
-	*disk = (struct blk_disk){
-	    .vm = vm,
-	    .client = {.name = vm->config.name,
-		       .weight = vm->config.weight,
-		       .first = config->offset / DISK_SECTOR,
-		       .sectors = config->size / DISK_SECTOR,
-		       .read_only = config->read_only},
-	};
-	error = find(disk, config);
-	if (error)
-		return error;
-	error = disk_client_init(&disk->client, &other);
-	if (error)
-		return report(disk, config, other, error);
-	disk->backend = backend_of(disk);
-	return 0;
+	*disk = (struct blk_disk){.vm = vm};
+	error = disk_slice_open(&disk->client, vm, config, UINT64_MAX);
+	if (!error)
+		disk->backend = backend_of(disk);
+	return error;
 }
 
 void blk_disk_close(struct blk_disk *disk)

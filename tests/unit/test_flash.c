@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* unit: device/flash.c device/flash_disk.c engine/gspace.c kernel/arena.c kernel/page.c vmm/bus.c vmm/copy.c */
+/* unit: device/disk_slice.c device/flash.c device/flash_disk.c engine/gspace.c kernel/arena.c kernel/page.c vmm/bus.c vmm/copy.c */
 #include "tests/unit/fake_kernel.h"
 
 #include "device/flash.h"
+#include "driver/virtio/registry.h"
 #include "kernel/page.h"
 #include "kernel/pool.h"
 #include "vmm/vm.h"
@@ -69,6 +70,17 @@ static bool disk_is_dirty;
 struct host_disk *host_disk_by_name(const char *name)
 {
 	return strcmp(name, "virtio-blk0") == 0 ? (struct host_disk *)&disk_info : NULL;
+}
+
+struct host_virtio *host_virtio_by_name(const char *name)
+{
+	(void)name;
+	return NULL;
+}
+
+unsigned host_disk_count(void)
+{
+	return 1;
 }
 
 const struct host_disk_info *host_disk_info(const struct host_disk *disk)

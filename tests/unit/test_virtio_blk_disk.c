@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* unit: device/virtio/blk.c device/virtio/blk_disk.c device/virtio/blk_image.c device/virtio/device.c device/virtio/mmio.c device/virtio/vring.c driver/disk.c kernel/heap.c vmm/copy.c */
+/* unit: device/disk_slice.c device/virtio/blk.c device/virtio/blk_disk.c device/virtio/blk_image.c device/virtio/device.c device/virtio/mmio.c device/virtio/vring.c driver/disk.c kernel/heap.c vmm/copy.c */
 #include "tests/unit/blk_fixture.h"
 
 #include "device/virtio/blk_disk.h"
