@@ -4,11 +4,12 @@
 
 /* A virtio NIC of the host's with three clients. For one source file of a test program. */
 
+#include "tests/unit/fake_jobs.h"
+#include "tests/unit/fake_plic.h"
 #include "tests/unit/fake_time.h"
 #include "tests/unit/fake_virtio_device.h"
 
 #include "driver/nic_driver.h"
-#include "driver/plic.h"
 #include "driver/virtio/registry.h"
 #include "kernel/page.h"
 #include "vmm/copy.h"
@@ -89,52 +90,6 @@ void copy_bytes(void *to, const void *from, uint64_t size)
 	memcpy(to, from, size);
 }
 
-static struct job *queued_job;
-
-void schedule_job(struct job *job, int (*step)(struct job *job))
-{
-	assert_null(queued_job);
-	job->step = step;
-	queued_job = job;
-}
-
-void schedule_cancel_job(struct job *job)
-{
-	if (queued_job == job)
-		queued_job = NULL;
-}
-
-static void run_jobs(void)
-{
-	for (unsigned i = 0; queued_job; i++) {
-		struct job *job = queued_job;
-
-		assert_true(i < 10000);
-		queued_job = NULL;
-		if (job->step(job) == ERR_AGAIN) {
-			assert_null(queued_job);
-			queued_job = job;
-		}
-	}
-}
-
-static void (*plic_handler)(void *argument);
-static void *plic_argument;
-
-void host_plic_release(uint32_t source)
-{
-	assert_int_equal(source, 9);
-	plic_handler = NULL;
-}
-
-int host_plic_enable(uint32_t source, void (*handler)(void *argument), void *argument)
-{
-	assert_int_equal(source, 9);
-	plic_handler = handler;
-	plic_argument = argument;
-	return 0;
-}
-
 /* Interrupts if the driver wanted that, and has all of its jobs done. */
 static void settle(void)
 {
@@ -161,7 +116,7 @@ static int setup(void **state)
 	memset(ready_count, 0, sizeof(ready_count));
 	virtio.transport = &fake_transport;
 	virtio.id = VIRTIO_ID_NET;
-	virtio.interrupt = 9;
+	virtio.interrupt = PLIC_SOURCE;
 	strcpy(virtio.name, "virtio-net0");
 	strcpy(virtio.path, "/soc/virtio@1");
 	queued_job = NULL;

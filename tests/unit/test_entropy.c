@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* unit: driver/entropy.c driver/virtio/queue.c driver/virtio/packed.c driver/virtio/device.c */
+#include "tests/unit/fake_jobs.h"
 #include "tests/unit/fake_time.h"
 #include "tests/unit/fake_virtio_device.h"
 
@@ -8,7 +9,6 @@
 #include "driver/virtio/registry.h"
 #include "kernel/page.h"
 #include "kernel/random.h"
-#include "vmm/schedule.h"
 
 #define USERS 3
 
@@ -18,7 +18,6 @@ static struct entropy_request requests[USERS];
 static unsigned served[USERS], last_count, mixed;
 static uint8_t last[ENTROPY_BYTES_MAX];
 static bool again;
-static struct job *queued_job;
 static void (*plic_handler)(void *argument);
 static void *plic_argument;
 
@@ -32,24 +31,6 @@ void random_mix(const void *bytes, size_t size)
 {
 	(void)bytes;
 	mixed += (unsigned)size;
-}
-
-void schedule_job(struct job *job, int (*step)(struct job *job))
-{
-	assert_null(queued_job);
-	job->step = step;
-	queued_job = job;
-}
-
-static void run_jobs(void)
-{
-	while (queued_job) {
-		struct job *job = queued_job;
-
-		queued_job = NULL;
-		if (job->step(job) == ERR_AGAIN)
-			queued_job = job;
-	}
 }
 
 void host_plic_release(uint32_t source)

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* unit: driver/virtio/blk.c driver/virtio/device.c driver/virtio/queue.c driver/virtio/packed.c driver/disk.c kernel/heap.c */
+#include "tests/unit/fake_jobs.h"
+#include "tests/unit/fake_plic.h"
 #include "tests/unit/fake_time.h"
 #include "tests/unit/fake_virtio_device.h"
 
 #include "driver/disk_driver.h"
-#include "driver/plic.h"
 #include "driver/virtio/registry.h"
 #include "kernel/page.h"
 
@@ -36,43 +37,6 @@ void *page_alloc_zeroed(unsigned order)
 	return block;
 }
 
-static struct job *queued_job;
-
-void schedule_job(struct job *job, int (*step)(struct job *job))
-{
-	assert_null(queued_job);
-	job->step = step;
-	queued_job = job;
-}
-
-static void run_jobs(void)
-{
-	while (queued_job) {
-		struct job *job = queued_job;
-
-		queued_job = NULL;
-		if (job->step(job) == ERR_AGAIN)
-			queued_job = job;
-	}
-}
-
-static void (*plic_handler)(void *argument);
-static void *plic_argument;
-
-void host_plic_release(uint32_t source)
-{
-	assert_int_equal(source, 9);
-	plic_handler = NULL;
-}
-
-int host_plic_enable(uint32_t source, void (*handler)(void *argument), void *argument)
-{
-	assert_int_equal(source, 9);
-	plic_handler = handler;
-	plic_argument = argument;
-	return 0;
-}
-
 static void interrupt(void)
 {
 	plic_handler(plic_argument);
@@ -93,7 +57,7 @@ static int setup(void **state)
 	memset(&virtio, 0, sizeof(virtio));
 	virtio.transport = &fake_transport;
 	virtio.id = VIRTIO_ID_BLOCK;
-	virtio.interrupt = 9;
+	virtio.interrupt = PLIC_SOURCE;
 	strcpy(virtio.name, "virtio-blk0");
 	queued_job = NULL;
 	back_count = 0;
