@@ -13,6 +13,7 @@ enum exit_reason {
 	EXIT_SBI,       /* ECALL from the guest's S-mode; pc is still at it */
 	EXIT_ACCESS,    /* the guest touched a guest-physical page that is not mapped */
 	EXIT_WFI,       /* the guest waits for an interrupt; pc is behind the instruction */
+	EXIT_WRS,       /* it waits for another of its harts to write; pc is behind it, too */
 };
 
 enum access_kind { ACCESS_FETCH, ACCESS_LOAD, ACCESS_STORE };

@@ -66,6 +66,10 @@ static __attribute__((noinline)) void handle_rarer(struct vcpu *vcpu, const stru
 		break;
 	case EXIT_COUNTED:
 		break;
+	case EXIT_WRS:
+		schedule_yield(vcpu);
+		statistics_count_loaded(EXITS_OTHER);
+		break;
 	default:
 		statistics_count_loaded(EXITS_OTHER);
 		break;

@@ -384,6 +384,9 @@ static void add_exit(struct line *line, const struct exit_note *note)
 	case EXIT_WFI:
 		add(line, "WFI");
 		break;
+	case EXIT_WRS:
+		add(line, "WRS");
+		break;
 	case EXIT_INTERRUPT:
 		add(line, "interrupt");
 		break;

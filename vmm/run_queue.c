@@ -227,6 +227,32 @@ void run_queue_end_turn(struct run_queue *queue, uint64_t now, bool sleeps)
 	}
 }
 
+static bool comes_before(const struct entity *first, const struct entity *second)
+{
+	return first->class != second->class ? first->class < second->class
+					     : key_of(first) < key_of(second);
+}
+
+void run_queue_let_pass(struct run_queue *queue, struct entity *first, struct entity *second,
+			uint64_t now)
+{
+	struct entity had = *first;
+
+	if (comes_before(second, first))
+		return;
+	take_out(queue, first);
+	take_out(queue, second);
+	first->left = second->left;
+	first->period_end = second->period_end;
+	first->virtual_time = second->virtual_time;
+	second->left = had.left;
+	second->period_end = had.period_end;
+	second->virtual_time = had.virtual_time;
+	/* Who waits longest comes first in the list, and of equals in the heap, too. */
+	put_in(queue, second, now);
+	put_in(queue, first, now);
+}
+
 uint64_t run_queue_turn_end(const struct run_queue *queue, uint64_t now)
 {
 	const struct entity *running = queue->running;

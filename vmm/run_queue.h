@@ -75,6 +75,13 @@ struct entity *run_queue_next(struct run_queue *queue, uint64_t now);
 /* Ends the turn that is going on: from now on the entity waits again, or is asleep. */
 void run_queue_end_turn(struct run_queue *queue, uint64_t now, bool sleeps);
 
+/*
+ * Of two that wait here, of one group and with the same budget, the second is not to come after the
+ * first: if it would, each takes what the other has had, which is the same for everybody else.
+ */
+void run_queue_let_pass(struct run_queue *queue, struct entity *first, struct entity *second,
+			uint64_t now);
+
 /* When the turn that began just now has to end if nothing comes in between, or TIME_NEVER. */
 uint64_t run_queue_turn_end(const struct run_queue *queue, uint64_t now);
 

@@ -155,6 +155,35 @@ void schedule_block(struct vcpu *vcpu)
 		vcpu_wake(vcpu);
 }
 
+/* In this order: one that is on its way to this hart has left its queue before it is said to be. */
+static bool waits_here_locked(const struct vcpu *vcpu)
+{
+	return __atomic_load_n(&vcpu->hart, __ATOMIC_ACQUIRE) == this_hart() &&
+	       vcpu->entity->queued;
+}
+
+/*
+ * Who waits for a spinlock may wait for one that has no turn: for who holds it, or, as such locks
+ * are handed over in order, for who is to have it next. Then a whole turn would be lost, for each
+ * time that the lock is taken. From the next one on, so that all of them are tried.
+ */
+void schedule_yield(struct vcpu *vcpu)
+{
+	struct hart_schedule *schedule = this_hart()->schedule;
+	const struct guest *guest = vcpu->guest;
+
+	spin_lock(&schedule->lock);
+	for (uint64_t i = 1; i < guest->vcpu_count && !schedule->next; i++) {
+		const struct vcpu *other = guest->vcpus[(vcpu->id + i) % guest->vcpu_count];
+
+		if (waits_here_locked(other))
+			schedule->next = other->entity;
+	}
+	spin_unlock(&schedule->lock);
+	if (schedule->next)
+		this_hart()->reschedule = 1;
+}
+
 void schedule_suspend(struct vcpu *vcpu)
 {
 	__atomic_fetch_or(&vcpu->requests, VCPU_SUSPENDED, __ATOMIC_SEQ_CST);
@@ -304,6 +333,7 @@ static void begin_turn(struct hart_schedule *schedule, struct vcpu *vcpu)
 		__atomic_store_n(&schedule->loaded, vcpu, __ATOMIC_RELAXED);
 	}
 	schedule->current = vcpu;
+	schedule->next = NULL;
 	if (!(vcpu->requests & VCPU_PAUSE))
 		vcpu->waits = false;
 	/* While it slept, this stood for its own comparator. */
@@ -317,6 +347,14 @@ static void begin_turn(struct hart_schedule *schedule, struct vcpu *vcpu)
 	 */
 	schedule->trap_wfi = !schedule->queue.alone || pool_wants_refill();
 	timer_set(&schedule->turn_end, end);
+}
+
+/* Another one of the VM goes on first, unless it has left meanwhile. */
+static void let_pass_locked(struct hart_schedule *schedule, struct entity *entity,
+			    struct entity *next)
+{
+	if (waits_here_locked(next->vcpu))
+		run_queue_let_pass(&schedule->queue, entity, next, time_now());
 }
 
 /* Ends it: the vCPU waits for its next one, or as its mode says. */
@@ -339,6 +377,8 @@ static void end_turn(struct hart_schedule *schedule, struct vcpu *vcpu)
 	spin_lock(&schedule->lock);
 	waits = vcpu->mode == VCPU_HOST;
 	run_queue_end_turn(&schedule->queue, time_now(), !waits);
+	if (waits && schedule->next)
+		let_pass_locked(schedule, vcpu->entity, schedule->next);
 	if (waits && schedule->queue.count > 1)
 		others = vcpu->entity->harts;
 	spin_unlock(&schedule->lock);

@@ -78,6 +78,13 @@ int schedule_read_state(struct vcpu *vcpu, struct vcpu_state *state);
 void schedule_start(struct vcpu *vcpu);
 
 /*
+ * For exit handlers: the vCPU whose turn it is on this hart waits for what another one of its VM
+ * does. If one of those waits for this hart, it goes on first, in its place. Takes the queue's
+ * lock.
+ */
+void schedule_yield(struct vcpu *vcpu);
+
+/*
  * For exit handlers, on the vCPU that runs on this hart, when the handler returns: it waits
  * for an interrupt (or goes on at once if one is pending); it waits and is then resumed by
  * vcpu_resume(); it is parked.

@@ -19,6 +19,7 @@ struct hart_schedule {
 	/* Its hart's alone, but that others read `loaded`. */
 	struct vcpu *current; /* whose turn it is, or NULL */
 	bool trap_wfi;        /* something can be done while its vCPU waits */
+	struct entity *next;  /* another one of its VM, which is to go on first, or NULL */
 	struct vcpu *loaded;  /* whose state is in the hart, or NULL */
 	struct timer turn_end;
 	uint64_t next_balance; /* when it looks whether others have less to do */

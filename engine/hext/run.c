@@ -171,7 +171,7 @@ static void virtual_instruction(struct vcpu *vcpu, struct exit *exit)
 
 	if ((bits == INSN_WFI && from_s) || bits == INSN_WRS_NTO || bits == INSN_WRS_STO) {
 		vcpu->pc += 4;
-		exit->reason = bits == INSN_WFI ? EXIT_WFI : EXIT_NONE;
+		exit->reason = bits == INSN_WFI ? EXIT_WFI : EXIT_WRS;
 		return;
 	}
 	inject(vcpu, EXC_ILLEGAL_INSN, bits);

@@ -345,6 +345,43 @@ static void test_movable(void **state)
 }
 
 /* Virtual time is set back before it overflows. */
+/* One that always lets the other pass has next to nothing, which is not for a third one to have. */
+static void check_let_pass(uint64_t budget, double share)
+{
+	const uint64_t begin = now;
+
+	for (unsigned i = 0; i < 3; i++) {
+		make(i, 100, budget, budget ? 10 * MS : 0)->group = &groups[i / 2];
+		run_queue_wake(&queue, &entities[i], now);
+	}
+	groups[1].weight = 100;
+	while (now < begin + 5000 * MS) {
+		struct entity *entity = run_queue_next(&queue, now);
+
+		now += entity == &entities[0] ? MS / 100 : MS / 2;
+		run_queue_end_turn(&queue, now, false);
+		if (entity == &entities[0])
+			run_queue_let_pass(&queue, entity, &entities[1], now);
+	}
+	assert_true(entities[0].run_ticks < (now - begin) / 40);
+	assert_share(&entities[2], now - begin, share);
+}
+
+static void test_let_pass(void **state)
+{
+	(void)state;
+	check_let_pass(0, 0.5);
+}
+
+/* Neither does the group take more than it has reserved, nor less. */
+static void test_let_pass_reserved(void **state)
+{
+	(void)state;
+	start(3, 100);
+	check_let_pass(2 * MS, 0.2);
+	assert_share(&entities[3], 5000 * MS, 0.4);
+}
+
 static void test_years(void **state)
 {
 	(void)state;
@@ -420,6 +457,8 @@ int main(void)
 	    cmocka_unit_test_setup(test_earliest_deadline_first, setup),
 	    cmocka_unit_test_setup(test_preemption, setup),
 	    cmocka_unit_test_setup(test_movable, setup),
+	    cmocka_unit_test_setup(test_let_pass, setup),
+	    cmocka_unit_test_setup(test_let_pass_reserved, setup),
 	    cmocka_unit_test_setup(test_years, setup),
 	    cmocka_unit_test_setup(test_random, setup),
 	};
