@@ -81,6 +81,12 @@ struct engine {
 	int (*read_word)(struct vcpu *vcpu, gva_t address, uint64_t *word,
 			 struct exit_access *fault);
 
+	/*
+	 * Whether the guest is about at a WRS in S-mode, after an exit for an interrupt: it waits
+	 * for another of its harts. NULL: EXIT_WRS tells.
+	 */
+	bool (*waits_at_wrs)(struct vcpu *vcpu);
+
 	/* Clears sip.SSIP; what it was before. */
 	bool (*clear_ipi)(struct vcpu *vcpu);
 

@@ -58,6 +58,7 @@ static __attribute__((noinline)) void handle_rarer(struct vcpu *vcpu, const stru
 	switch (exit->reason) {
 	case EXIT_INTERRUPT:
 		interrupt_dispatch(exit->number);
+		schedule_look(vcpu);
 		statistics_count_loaded(EXITS_INTERRUPT);
 		break;
 	case EXIT_WFI:

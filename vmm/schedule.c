@@ -16,6 +16,7 @@
 #define WORKER_WEIGHT 100 /* of the jobs of a hart, against those of VMs */
 
 #define BALANCES_PER_SECOND 50
+#define LOOKS_PER_SECOND    5000
 
 struct hart_schedule hart_schedules[HARTS_MAX];
 uint64_t idle_harts;
@@ -167,21 +168,38 @@ static bool waits_here_locked(const struct vcpu *vcpu)
  * are handed over in order, for who is to have it next. Then a whole turn would be lost, for each
  * time that the lock is taken. From the next one on, so that all of them are tried.
  */
-void schedule_yield(struct vcpu *vcpu)
+static struct entity *find_other(struct hart_schedule *schedule, const struct vcpu *vcpu)
 {
-	struct hart_schedule *schedule = this_hart()->schedule;
 	const struct guest *guest = vcpu->guest;
+	struct entity *found = NULL;
 
 	spin_lock(&schedule->lock);
-	for (uint64_t i = 1; i < guest->vcpu_count && !schedule->next; i++) {
+	for (uint64_t i = 1; i < guest->vcpu_count && !found; i++) {
 		const struct vcpu *other = guest->vcpus[(vcpu->id + i) % guest->vcpu_count];
 
 		if (waits_here_locked(other))
-			schedule->next = other->entity;
+			found = other->entity;
 	}
 	spin_unlock(&schedule->lock);
+	return found;
+}
+
+void schedule_yield(struct vcpu *vcpu)
+{
+	struct hart_schedule *schedule = this_hart()->schedule;
+
+	schedule->next = find_other(schedule, vcpu);
 	if (schedule->next)
 		this_hart()->reschedule = 1;
+}
+
+void schedule_look(struct vcpu *vcpu)
+{
+	const struct engine *engine = vcpu->guest->engine;
+
+	if (this_hart()->reschedule && vcpu->guest->vcpu_count > 1 && engine->waits_at_wrs &&
+	    engine->waits_at_wrs(vcpu))
+		schedule_yield(vcpu);
 }
 
 void schedule_suspend(struct vcpu *vcpu)
@@ -322,10 +340,20 @@ int schedule_read_state(struct vcpu *vcpu, struct vcpu_state *state)
 	return error;
 }
 
+/* Turns are short where it has to be looked whether a vCPU waits for another one. */
+static uint64_t turn_end_of(struct hart_schedule *schedule, const struct vcpu *vcpu)
+{
+	uint64_t now = time_now(), end = run_queue_turn_end(&schedule->queue, now);
+
+	if (!vcpu->guest->engine->waits_at_wrs || end == TIME_NEVER || !find_other(schedule, vcpu))
+		return end;
+	return min_u64(end, now + platform.timebase / LOOKS_PER_SECOND);
+}
+
 /* Begins a vCPU's turn. */
 static void begin_turn(struct hart_schedule *schedule, struct vcpu *vcpu)
 {
-	uint64_t end = run_queue_turn_end(&schedule->queue, time_now());
+	uint64_t end = turn_end_of(schedule, vcpu);
 
 	if (schedule->loaded != vcpu) {
 		unload(schedule);

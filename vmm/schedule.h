@@ -84,6 +84,9 @@ void schedule_start(struct vcpu *vcpu);
  */
 void schedule_yield(struct vcpu *vcpu);
 
+/* The same, after an exit for an interrupt: if its turn is to end, and it waits so. */
+void schedule_look(struct vcpu *vcpu);
+
 /*
  * For exit handlers, on the vCPU that runs on this hart, when the handler returns: it waits
  * for an interrupt (or goes on at once if one is pending); it waits and is then resumed by

@@ -393,6 +393,33 @@ int soft_fetch(struct vcpu *vcpu, uint32_t *bits)
 	return 0;
 }
 
+/* wrs.nto and wrs.sto differ in one bit. */
+#define INSN_WRS      0x00d00073
+#define INSN_WRS_MASK (~UINT32_C(0x01000000))
+
+/* How far from it a loop may be interrupted that looks at a word, waits, and looks again. */
+#define WRS_NEAR 12
+
+/* It does not trap in U-mode. A loop that has it at the end of a page may be overlooked. */
+bool soft_waits_at_wrs(struct vcpu *vcpu)
+{
+	const uint64_t at = vcpu->pc & (PAGE_SIZE - 1);
+	const uint64_t last = min_u64(at + WRS_NEAR, PAGE_SIZE - 4);
+	const void *code;
+	struct walk walk;
+
+	if (vcpu->soft->privilege != SOFT_S ||
+	    find(vcpu, GVA(vcpu->pc), ACCESS_FETCH, &walk, &code) != WALK_DONE)
+		return false;
+	for (uint64_t i = at - min_u64(at, WRS_NEAR); i <= last; i += 2) {
+		const char *here = (const char *)code - at + i;
+
+		if ((insn_fetch(here, PAGE_SIZE - i) & INSN_WRS_MASK) == INSN_WRS)
+			return true;
+	}
+	return false;
+}
+
 /* A byte at a time: it may be misaligned, and in two pages. */
 int soft_read_word(struct vcpu *vcpu, gva_t address, uint64_t *word, struct exit_access *fault)
 {

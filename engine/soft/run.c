@@ -234,6 +234,7 @@ const struct engine soft_engine = {
     .run = run,
     .inject = soft_inject,
     .fetch = soft_fetch,
+    .waits_at_wrs = soft_waits_at_wrs,
     .read_word = soft_read_word,
     .clear_ipi = clear_ipi,
     .has_interrupt = has_interrupt,

@@ -181,8 +181,9 @@ struct walk_context soft_walk_context(const struct vcpu *vcpu);
 /* Where what the guest may read at `gpa` lies, RAM or not; false: nothing is mapped there. */
 bool soft_find_memory(struct vcpu *vcpu, gpa_t gpa, hpa_t *hpa);
 
-/* engine.h: fetch, read_word. */
+/* engine.h: fetch, waits_at_wrs, read_word. */
 int soft_fetch(struct vcpu *vcpu, uint32_t *bits);
+bool soft_waits_at_wrs(struct vcpu *vcpu);
 int soft_read_word(struct vcpu *vcpu, gva_t address, uint64_t *word, struct exit_access *fault);
 
 /* engine/soft/emulate.c: the guest is at an instruction that is illegal in the hart's U-mode. */

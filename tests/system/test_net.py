@@ -46,7 +46,6 @@ def test_transfer(folder, engine, lan):
         assert re.search(r"traffic: ok 100000 KiB there", m.output())
 
 
-@pytest.mark.engines("hext")
 def test_turns_are_not_lost(folder, engine, lan):
     """Two vCPUs of a VM on one hart that wait for one another's spinlocks do not lose a turn each
     time: 4 MB go there and back in about the time that they take with one vCPU each."""
