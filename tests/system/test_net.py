@@ -112,7 +112,7 @@ def test_kill_amid_traffic(folder, engine, lan):
 
 
 def test_interrupts_off_on_networks(folder, engine, lan, measuring):
-    guest(lan, "one", "10.0.0.1", "10.0.0.2", "serve")
+    guest(lan, "one", "10.0.0.1", "10.0.0.2", "serve", vcpus=2)
     guest(lan, "two", "10.0.0.2", "10.0.0.1", "send,3000")
     with Machine(folder, engine, lan.build(), icount=True, kernel=measuring, limit=240) as m:
         check_end(m)
