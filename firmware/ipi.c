@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: MIT */
+
+/* SBI 2.0, chapters 7 and 8: interrupts between harts, and what they ask each other for. */
+
+#include "firmware/firmware.h"
+#include "riscv/hint.h"
+#include "riscv/tlb.h"
+
+/* A longer range is flushed by everything. */
+#define FENCE_PAGES_MAX 64
+
+int64_t harts_select(uint64_t mask, uint64_t base, uint64_t *set)
+{
+	uint64_t present = harts_present;
+
+	*set = present;
+	if (base == ~UINT64_C(0))
+		return SBI_SUCCESS;
+	*set = base < FW_HARTS_MAX ? mask << base : 0;
+	if ((base < FW_HARTS_MAX ? *set >> base : 0) != mask || *set & ~present)
+		return SBI_ERR_INVALID_PARAM;
+	return SBI_SUCCESS;
+}
+
+void hart_kick(struct fw_hart *hart)
+{
+	/* Orders what it is to find before the interrupt. */
+	__asm__ volatile("fence rw, ow" ::: "memory");
+	if (hart->msip)
+		*(volatile uint32_t *)hart->msip = 1;
+	else if (hart->imsic)
+		*(volatile uint32_t *)hart->imsic = 1;
+}
+
+/* Calls for each hart of a set. */
+#define for_each_hart(hart, set)                                                                  \
+	for (uint64_t left_ = (set); left_ && ((hart) = &fw_harts[__builtin_ctzll(left_)], true); \
+	     left_ &= left_ - 1)
+
+/* A hart that is stopped begins with what an interrupt or fence could tell it. */
+static bool is_stopped(const struct fw_hart *hart)
+{
+	return __atomic_load_n(&hart->state, __ATOMIC_SEQ_CST) == SBI_HSM_STOPPED;
+}
+
+void ipi_send(uint64_t set)
+{
+	const struct fw_hart *self = this_hart();
+	struct fw_hart *hart;
+
+	if (set & self->bit)
+		csr_set(CSR_MIP, BIT(IRQ_S_SOFT));
+	for_each_hart(hart, set & ~self->bit)
+	{
+		if (is_stopped(hart))
+			continue;
+		__atomic_store_n(&hart->ipi, 1, __ATOMIC_SEQ_CST);
+		hart_kick(hart);
+	}
+}
+
+/* HFENCE.VVMA and HFENCE.GVMA, which the assembler need not know. */
+#define hfence(funct7, rs1, rs2)                                                                  \
+	__asm__ volatile(".insn r 0x73, 0, " funct7 ", x0, %0, %1" ::"r"(rs1), "r"(rs2) : "memor" \
+											  "y")
+#define hfence_address(funct7, rs1) \
+	__asm__ volatile(".insn r 0x73, 0, " funct7 ", x0, %0, x0" ::"r"(rs1) : "memory")
+#define hfence_id(funct7, rs2) \
+	__asm__ volatile(".insn r 0x73, 0, " funct7 ", x0, x0, %0" ::"r"(rs2) : "memory")
+#define hfence_all(funct7) __asm__ volatile(".insn r 0x73, 0, " funct7 ", x0, x0, x0" ::: "memory")
+#define VVMA               "0x11"
+#define GVMA               "0x31"
+
+static void fence_all(const struct fence *fence)
+{
+	switch (fence->function) {
+	case SBI_RFENCE_SFENCE_VMA:
+		tlb_flush_all();
+		break;
+	case SBI_RFENCE_SFENCE_VMA_ASID:
+		tlb_flush_asid(fence->id);
+		break;
+	case SBI_RFENCE_HFENCE_GVMA_VMID:
+		hfence_id(GVMA, fence->id);
+		break;
+	case SBI_RFENCE_HFENCE_GVMA:
+		hfence_all(GVMA);
+		break;
+	case SBI_RFENCE_HFENCE_VVMA_ASID:
+		hfence_id(VVMA, fence->id);
+		break;
+	default:
+		hfence_all(VVMA);
+		break;
+	}
+}
+
+static void fence_page(const struct fence *fence, uint64_t address)
+{
+	switch (fence->function) {
+	case SBI_RFENCE_SFENCE_VMA:
+		tlb_flush_page_all(address);
+		break;
+	case SBI_RFENCE_SFENCE_VMA_ASID:
+		tlb_flush_page(address, fence->id);
+		break;
+	case SBI_RFENCE_HFENCE_GVMA_VMID:
+		/* Guest-physical addresses are given shifted right by 2 (Priv. 1.13, 18.3.2). */
+		hfence(GVMA, address >> 2, fence->id);
+		break;
+	case SBI_RFENCE_HFENCE_GVMA:
+		hfence_address(GVMA, address >> 2);
+		break;
+	case SBI_RFENCE_HFENCE_VVMA_ASID:
+		hfence(VVMA, address, fence->id);
+		break;
+	default:
+		hfence_address(VVMA, address);
+		break;
+	}
+}
+
+static void fence_range(const struct fence *fence)
+{
+	uint64_t first = align_down(fence->start, PAGE_SIZE);
+	uint64_t last = fence->start + fence->size - 1;
+
+	if (fence->size == 0)
+		return;
+	if (fence->size == ~UINT64_C(0) || (last - first) / PAGE_SIZE >= FENCE_PAGES_MAX) {
+		fence_all(fence);
+		return;
+	}
+	for (uint64_t n = 0; n <= (last - first) / PAGE_SIZE; n++)
+		fence_page(fence, first + n * PAGE_SIZE);
+}
+
+static void do_fence(const struct fence *fence)
+{
+	uint64_t hgatp;
+
+	if (fence->function == SBI_RFENCE_FENCE_I) {
+		__asm__ volatile("fence.i" ::: "memory");
+		return;
+	}
+	if (fence->function < SBI_RFENCE_HFENCE_VVMA_ASID) {
+		fence_range(fence);
+		return;
+	}
+	/* Of the guest whose VMID the sender has in hgatp, whatever guest this hart has. */
+	hgatp = csr_swap(CSR_HGATP, fence->hgatp);
+	fence_range(fence);
+	csr_write(CSR_HGATP, hgatp);
+}
+
+static void do_fences(struct fw_hart *hart)
+{
+	uint64_t senders = __atomic_exchange_n(&hart->fences, 0, __ATOMIC_SEQ_CST);
+	struct fw_hart *sender;
+
+	for_each_hart(sender, senders)
+	{
+		do_fence(&sender->fence);
+		__atomic_fetch_sub(&sender->fence_left, 1, __ATOMIC_SEQ_CST);
+	}
+}
+
+/* 0 and -1 as size, with any start for -1, mean everything; a range may end where addresses do. */
+static int64_t check_range(struct fence *fence)
+{
+	if (fence->start == 0 && fence->size == 0)
+		fence->size = ~UINT64_C(0);
+	if (fence->size == ~UINT64_C(0))
+		fence->start = 0;
+	else if (fence->size && fence->start + (fence->size - 1) < fence->start)
+		return SBI_ERR_INVALID_ADDRESS;
+	return SBI_SUCCESS;
+}
+
+int64_t rfence_call(struct fw_hart *hart, uint64_t set, const struct fence *fence)
+{
+	int64_t error = SBI_SUCCESS;
+	struct fw_hart *target;
+
+	hart->fence = *fence;
+	if (fence->function != SBI_RFENCE_FENCE_I)
+		error = check_range(&hart->fence);
+	if (error)
+		return error;
+	if (fence->function >= SBI_RFENCE_HFENCE_VVMA_ASID)
+		hart->fence.hgatp = csr_read(CSR_HGATP);
+	for_each_hart(target, set & ~hart->bit)
+	{
+		if (is_stopped(target))
+			continue;
+		__atomic_fetch_add(&hart->fence_left, 1, __ATOMIC_SEQ_CST);
+		__atomic_fetch_or(&target->fences, hart->bit, __ATOMIC_SEQ_CST);
+		hart_kick(target);
+	}
+	if (set & hart->bit)
+		do_fence(&hart->fence);
+	/* They may be waiting for this hart, too. */
+	while (__atomic_load_n(&hart->fence_left, __ATOMIC_SEQ_CST)) {
+		do_fences(hart);
+		cpu_pause();
+	}
+	return SBI_SUCCESS;
+}
+
+/* Takes the interrupt back before what it stands for is looked at. */
+static void acknowledge(struct fw_hart *hart)
+{
+	if (hart->msip)
+		*(volatile uint32_t *)hart->msip = 0;
+	else if (hart->imsic)
+		csr_write(CSR_MTOPEI, 0);
+	__asm__ volatile("fence ow, rw" ::: "memory");
+}
+
+void interrupts_serve(struct fw_hart *hart)
+{
+	uint64_t pending = csr_read(CSR_MIP) & csr_read(CSR_MIE);
+
+	if (pending & BIT(IRQ_M_TIMER)) {
+		csr_set(CSR_MIP, BIT(IRQ_S_TIMER));
+		csr_clear(CSR_MIE, BIT(IRQ_M_TIMER));
+	}
+	if (pending & (BIT(IRQ_M_SOFT) | BIT(IRQ_M_EXT)))
+		acknowledge(hart);
+	if (__atomic_exchange_n(&hart->ipi, 0, __ATOMIC_SEQ_CST))
+		csr_set(CSR_MIP, BIT(IRQ_S_SOFT));
+	if (__atomic_load_n(&hart->fences, __ATOMIC_SEQ_CST))
+		do_fences(hart);
+}

@@ -1,0 +1,402 @@
+/* SPDX-License-Identifier: MIT */
+
+#include "firmware/platform.h"
+
+#include "firmware/hart.h"
+
+#include <libfdt.h>
+#include <string.h>
+
+struct platform platform;
+
+/* The phandle of each hart's own interrupt controller. */
+static uint32_t intc_phandle[FW_HARTS_MAX];
+
+static const fdt32_t *cells(const void *fdt, int node, const char *name, unsigned *count)
+{
+	int size;
+	const fdt32_t *value = fdt_getprop(fdt, node, name, &size);
+
+	*count = value ? (unsigned)size / 4 : 0;
+	return value;
+}
+
+static uint32_t cell(const void *fdt, int node, const char *name, uint32_t otherwise)
+{
+	unsigned count;
+	const fdt32_t *value = cells(fdt, node, name, &count);
+
+	return count ? fdt32_to_cpu(value[0]) : otherwise;
+}
+
+static uint64_t number(const fdt32_t *value, unsigned count)
+{
+	uint64_t result = 0;
+
+	while (count--)
+		result = result << 32 | fdt32_to_cpu(*value++);
+	return result;
+}
+
+/* The nth range of `reg`. false: there is none. */
+static bool read_reg(const void *fdt, int node, unsigned n, struct range *range)
+{
+	int parent = fdt_parent_offset(fdt, node);
+	int address = fdt_address_cells(fdt, parent), size = fdt_size_cells(fdt, parent);
+	unsigned count;
+	const fdt32_t *reg = cells(fdt, node, "reg", &count);
+
+	if (address < 1 || size < 0 || count < (n + 1) * (unsigned)(address + size))
+		return false;
+	reg += n * (unsigned)(address + size);
+	range->base = number(reg, (unsigned)address);
+	range->size = number(reg + address, (unsigned)size);
+	return true;
+}
+
+static uint64_t base_of(const void *fdt, int node)
+{
+	struct range range;
+
+	return read_reg(fdt, node, 0, &range) ? range.base : 0;
+}
+
+static bool is_available(const void *fdt, int node)
+{
+	const char *status = fdt_getprop(fdt, node, "status", NULL);
+
+	return !status || strcmp(status, "okay") == 0 || strcmp(status, "ok") == 0;
+}
+
+static void add_memory(const void *fdt, int node)
+{
+	for (unsigned n = 0; platform.memory_count < PLATFORM_MEMORY_MAX; n++) {
+		struct range *range = &platform.memory[platform.memory_count];
+
+		if (!read_reg(fdt, node, n, range))
+			return;
+		platform.memory_count += range->size != 0;
+	}
+}
+
+static bool has_extension(const void *fdt, int cpu, const char *name)
+{
+	int size;
+	const char *list = fdt_getprop(fdt, cpu, "riscv,isa-extensions", &size);
+
+	if (list)
+		return fdt_stringlist_contains(list, size, name);
+	list = fdt_getprop(fdt, cpu, "riscv,isa", NULL);
+	return list && strstr(list, name);
+}
+
+static void add_cpu(const void *fdt, int cpu)
+{
+	uint64_t id;
+	int child;
+
+	if (fdt_address_cells(fdt, fdt_parent_offset(fdt, cpu)) != 1)
+		id = base_of(fdt, cpu);
+	else
+		id = cell(fdt, cpu, "reg", FW_HARTS_MAX);
+	if (id >= FW_HARTS_MAX || !is_available(fdt, cpu))
+		return;
+	platform.harts |= BIT(id);
+	if (has_extension(fdt, cpu, "svadu") && !has_extension(fdt, cpu, "svade"))
+		platform.adue |= BIT(id);
+	fdt_for_each_subnode(child, fdt, cpu)
+	{
+		if (fdt_getprop(fdt, child, "interrupt-controller", NULL))
+			intc_phandle[id] = fdt_get_phandle(fdt, child);
+	}
+}
+
+static struct fw_hart *hart_of_intc(uint32_t phandle)
+{
+	for (unsigned i = 0; i < FW_HARTS_MAX; i++) {
+		if (platform.harts & BIT(i) && intc_phandle[i] == phandle)
+			return &fw_harts[i];
+	}
+	return NULL;
+}
+
+/* Calls `use` for each hart that the device interrupts in such a way, with its number there. */
+static void for_harts(const void *fdt, int node, uint32_t irq,
+		      void (*use)(struct fw_hart *hart, uint64_t n, const struct range *reg),
+		      const struct range *reg)
+{
+	unsigned count, n = 0;
+	const fdt32_t *list = cells(fdt, node, "interrupts-extended", &count);
+
+	for (unsigned i = 0; i + 1 < count; i += 2) {
+		struct fw_hart *hart = hart_of_intc(fdt32_to_cpu(list[i]));
+
+		if (fdt32_to_cpu(list[i + 1]) != irq)
+			continue;
+		if (hart)
+			use(hart, n, reg);
+		n++;
+	}
+}
+
+static void set_msip(struct fw_hart *hart, uint64_t n, const struct range *reg)
+{
+	hart->msip = reg->base + 4 * n;
+}
+
+static void set_mtimecmp(struct fw_hart *hart, uint64_t n, const struct range *reg)
+{
+	hart->mtimecmp = reg->base + 8 * n;
+}
+
+static void set_imsic(struct fw_hart *hart, uint64_t n, const struct range *reg)
+{
+	hart->imsic = reg->base + PAGE_SIZE * n;
+}
+
+static void add_clint(const void *fdt, int node)
+{
+	struct range reg;
+
+	if (!read_reg(fdt, node, 0, &reg))
+		return;
+	for_harts(fdt, node, IRQ_M_SOFT, set_msip, &reg);
+	reg.base += 0x4000;
+	for_harts(fdt, node, IRQ_M_TIMER, set_mtimecmp, &reg);
+	platform.mtime = reg.base + 0x7ff8;
+}
+
+static void add_mtimer(const void *fdt, int node)
+{
+	struct range reg;
+
+	if (!read_reg(fdt, node, 1, &reg))
+		return;
+	for_harts(fdt, node, IRQ_M_TIMER, set_mtimecmp, &reg);
+	platform.mtime = base_of(fdt, node);
+}
+
+static void add_mswi(const void *fdt, int node)
+{
+	struct range reg;
+
+	if (read_reg(fdt, node, 0, &reg))
+		for_harts(fdt, node, IRQ_M_SOFT, set_msip, &reg);
+}
+
+static void add_imsics(const void *fdt, int node)
+{
+	struct range reg;
+
+	if (read_reg(fdt, node, 0, &reg))
+		for_harts(fdt, node, IRQ_M_EXT, set_imsic, &reg);
+}
+
+static void add_uart(const void *fdt, int node)
+{
+	int stdout_node = fdt_path_offset(fdt, "/chosen");
+	int size;
+	const char *path = fdt_getprop(fdt, stdout_node, "stdout-path", &size);
+
+	/* Options may follow the path, after a colon. */
+	if (path)
+		stdout_node = fdt_path_offset_namelen(fdt, path, (int)strcspn(path, ":"));
+	if (platform.uart && stdout_node != node)
+		return;
+	platform.uart = base_of(fdt, node);
+	platform.uart_shift = cell(fdt, node, "reg-shift", 0) & 7;
+	platform.uart_wide = cell(fdt, node, "reg-io-width", 1) == 4;
+}
+
+static void add_finisher(const void *fdt, int node)
+{
+	platform.finisher = base_of(fdt, node);
+}
+
+static void add_syscon(const void *fdt, int node, struct reset *reset)
+{
+	int registers = fdt_node_offset_by_phandle(fdt, cell(fdt, node, "regmap", 0));
+
+	if (registers < 0)
+		return;
+	reset->address = base_of(fdt, registers) + cell(fdt, node, "offset", 0);
+	reset->value = cell(fdt, node, "value", 0);
+}
+
+static void add_poweroff(const void *fdt, int node)
+{
+	add_syscon(fdt, node, &platform.poweroff);
+}
+
+static void add_reboot(const void *fdt, int node)
+{
+	add_syscon(fdt, node, &platform.reboot);
+}
+
+static void add_pmu(const void *fdt, int node)
+{
+	unsigned count;
+	const fdt32_t *list = cells(fdt, node, "riscv,event-to-mhpmcounters", &count);
+
+	for (unsigned i = 0; i + 2 < count && platform.event_count < PLATFORM_EVENTS_MAX; i += 3)
+		platform.events[platform.event_count++] = (struct event){
+		    fdt32_to_cpu(list[i]), fdt32_to_cpu(list[i + 1]), fdt32_to_cpu(list[i + 2])};
+}
+
+static const struct device {
+	const char *compatible;
+	void (*add)(const void *fdt, int node);
+} devices[] = {
+    {"riscv,clint0", add_clint},
+    {"sifive,clint0", add_clint},
+    {"riscv,aclint-mtimer", add_mtimer},
+    {"riscv,aclint-mswi", add_mswi},
+    {"riscv,imsics", add_imsics},
+    {"ns16550a", add_uart},
+    {"sifive,test0", add_finisher},
+    {"sifive,test1", add_finisher},
+    {"syscon-poweroff", add_poweroff},
+    {"syscon-reboot", add_reboot},
+    {"riscv,pmu", add_pmu},
+};
+
+static void add_device(const void *fdt, int node)
+{
+	int size;
+	const char *compatible = fdt_getprop(fdt, node, "compatible", &size);
+
+	for (unsigned i = 0; compatible && i < ARRAY_SIZE(devices); i++) {
+		if (!fdt_stringlist_contains(compatible, size, devices[i].compatible))
+			continue;
+		devices[i].add(fdt, node);
+		return;
+	}
+}
+
+static void for_type(const void *fdt, const char *property, const char *type,
+		     void (*use)(const void *fdt, int node))
+{
+	int length = (int)strlen(type) + 1;
+
+	for (int node = -1;
+	     (node = fdt_node_offset_by_prop_value(fdt, node, property, type, length)) >= 0;)
+		use(fdt, node);
+}
+
+static void read_chosen(const void *fdt)
+{
+	int chosen = fdt_path_offset(fdt, "/chosen");
+	unsigned first, last;
+	const fdt32_t *start = cells(fdt, chosen, "linux,initrd-start", &first);
+	const fdt32_t *end = cells(fdt, chosen, "linux,initrd-end", &last);
+
+	platform.initrd.base = number(start, first);
+	platform.initrd.size = number(end, last) - platform.initrd.base;
+}
+
+bool platform_read(const void *fdt)
+{
+	if (!fdt || (uint64_t)fdt % 8 != 0 || fdt_check_header(fdt) != 0)
+		return false;
+	platform.timebase =
+	    cell(fdt, fdt_path_offset(fdt, "/cpus"), "timebase-frequency", 10000000);
+	for_type(fdt, "device_type", "memory", add_memory);
+	platform.ram_count = platform.memory_count;
+	for_type(fdt, "compatible", "cfi-flash", add_memory);
+	for_type(fdt, "device_type", "cpu", add_cpu);
+	for (int node = 0; node >= 0; node = fdt_next_node(fdt, node, NULL)) {
+		if (is_available(fdt, node))
+			add_device(fdt, node);
+	}
+	read_chosen(fdt);
+	return platform.ram_count && platform.harts;
+}
+
+static bool is_within(const struct range *ranges, unsigned count, uint64_t base, uint64_t size)
+{
+	if (ranges_overlap(base, size ? size : 1, FW_BASE, FW_SIZE))
+		return false;
+	for (unsigned i = 0; i < count; i++) {
+		if (range_within(base, size, ranges[i].base, ranges[i].size))
+			return true;
+	}
+	return false;
+}
+
+bool platform_is_ram(uint64_t base, uint64_t size)
+{
+	/* First, as the sum of the test for an overlap must not wrap. */
+	return base + size >= base && is_within(platform.memory, platform.ram_count, base, size);
+}
+
+bool platform_is_code(uint64_t address)
+{
+	return address % 2 == 0 && is_within(platform.memory, platform.memory_count, address, 4);
+}
+
+/* S-mode must not take machine mode's interrupt controllers for its own. */
+static void disable_machine_devices(void *fdt)
+{
+	int node = -1;
+
+	while ((node = fdt_node_offset_by_compatible(fdt, node, "riscv,imsics")) >= 0) {
+		unsigned count;
+		const fdt32_t *list = cells(fdt, node, "interrupts-extended", &count);
+
+		if (count > 1 && fdt32_to_cpu(list[1]) == IRQ_M_EXT)
+			fdt_setprop(fdt, node, "status", "disabled", sizeof("disabled"));
+	}
+	node = -1;
+	while ((node = fdt_node_offset_by_compatible(fdt, node, "riscv,aplic")) >= 0) {
+		if (fdt_getprop(fdt, node, "riscv,children", NULL))
+			fdt_setprop(fdt, node, "status", "disabled", sizeof("disabled"));
+	}
+}
+
+static int append_number(void *fdt, int node, uint64_t value, int count)
+{
+	return count == 1 ? fdt_appendprop_u32(fdt, node, "reg", (uint32_t)value)
+			  : fdt_appendprop_u64(fdt, node, "reg", value);
+}
+
+static int add_reserved_memory(void *fdt)
+{
+	int node = fdt_add_subnode(fdt, 0, "reserved-memory");
+
+	if (node < 0)
+		return node;
+	fdt_setprop_u32(fdt, node, "#address-cells", 2);
+	fdt_setprop_u32(fdt, node, "#size-cells", 2);
+	fdt_setprop_empty(fdt, node, "ranges");
+	return node;
+}
+
+static int reserve(void *fdt)
+{
+	int parent = fdt_path_offset(fdt, "/reserved-memory");
+	int node, error;
+
+	if (parent < 0)
+		parent = add_reserved_memory(fdt);
+	node = fdt_add_subnode(fdt, parent, "mmode_resv0@80000000");
+	if (node < 0)
+		return node;
+	error = append_number(fdt, node, FW_BASE, fdt_address_cells(fdt, parent));
+	if (!error)
+		error = append_number(fdt, node, FW_SIZE, fdt_size_cells(fdt, parent));
+	return error ? error : fdt_setprop_empty(fdt, node, "no-map");
+}
+
+#define TREE_ROOM 1024
+
+bool platform_hand_on(void *fdt)
+{
+	uint64_t base = (uint64_t)fdt, size = fdt_totalsize(fdt) + TREE_ROOM;
+
+	if (!platform_is_ram(base, size) ||
+	    ranges_overlap(base, size, platform.initrd.base, platform.initrd.size) ||
+	    fdt_open_into(fdt, fdt, (int)size) != 0)
+		return false;
+	disable_machine_devices(fdt);
+	return reserve(fdt) == 0 && fdt_pack(fdt) == 0;
+}
