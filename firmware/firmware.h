@@ -29,8 +29,8 @@ int64_t harts_select(uint64_t mask, uint64_t base, uint64_t *set);
 
 void ipi_send(uint64_t set);
 
-/* A call of RFENCE, on all harts of the set; returns when all have done it. */
-int64_t rfence_call(struct fw_hart *hart, uint64_t set, const struct fence *fence);
+/* hart->fence, this hart's, on all harts of the set; returns when all have done it. */
+int64_t rfence_call(struct fw_hart *hart, uint64_t set);
 
 /* Makes a hart look at what it is asked for. */
 void hart_kick(struct fw_hart *hart);

@@ -60,9 +60,10 @@ void ipi_send(uint64_t set)
 }
 
 /* HFENCE.VVMA and HFENCE.GVMA, which the assembler need not know. */
-#define hfence(funct7, rs1, rs2)                                                                  \
-	__asm__ volatile(".insn r 0x73, 0, " funct7 ", x0, %0, %1" ::"r"(rs1), "r"(rs2) : "memor" \
-											  "y")
+#define hfence(funct7, rs1, rs2)                                                        \
+	__asm__ volatile(".insn r 0x73, 0, " funct7 ", x0, %0, %1" ::"r"(rs1), "r"(rs2) \
+			 : "memor"                                                      \
+			   "y")
 #define hfence_address(funct7, rs1) \
 	__asm__ volatile(".insn r 0x73, 0, " funct7 ", x0, %0, x0" ::"r"(rs1) : "memory")
 #define hfence_id(funct7, rs2) \
@@ -177,18 +178,18 @@ static int64_t check_range(struct fence *fence)
 	return SBI_SUCCESS;
 }
 
-int64_t rfence_call(struct fw_hart *hart, uint64_t set, const struct fence *fence)
+int64_t rfence_call(struct fw_hart *hart, uint64_t set)
 {
-	int64_t error = SBI_SUCCESS;
+	struct fence *fence = &hart->fence;
 	struct fw_hart *target;
+	int64_t error = SBI_SUCCESS;
 
-	hart->fence = *fence;
 	if (fence->function != SBI_RFENCE_FENCE_I)
-		error = check_range(&hart->fence);
+		error = check_range(fence);
 	if (error)
 		return error;
 	if (fence->function >= SBI_RFENCE_HFENCE_VVMA_ASID)
-		hart->fence.hgatp = csr_read(CSR_HGATP);
+		fence->hgatp = csr_read(CSR_HGATP);
 	for_each_hart(target, set & ~hart->bit)
 	{
 		if (is_stopped(target))
@@ -198,7 +199,7 @@ int64_t rfence_call(struct fw_hart *hart, uint64_t set, const struct fence *fenc
 		hart_kick(target);
 	}
 	if (set & hart->bit)
-		do_fence(&hart->fence);
+		do_fence(fence);
 	/* They may be waiting for this hart, too. */
 	while (__atomic_load_n(&hart->fence_left, __ATOMIC_SEQ_CST)) {
 		do_fences(hart);

@@ -56,10 +56,18 @@ static int64_t ipi_call(const uint64_t *x)
 	return error;
 }
 
+/* The fence that this hart is going to ask for: arguments are the start, the size and the ASID. */
+static void set_fence(struct fw_hart *hart, uint64_t function, const uint64_t *arguments)
+{
+	hart->fence.function = function;
+	hart->fence.start = arguments[0];
+	hart->fence.size = arguments[1];
+	hart->fence.id = arguments[2];
+}
+
 static int64_t fence_call(struct fw_hart *hart)
 {
 	const uint64_t *x = hart->x;
-	struct fence fence = {.function = x[16], .start = x[12], .size = x[13], .id = x[14]};
 	uint64_t set;
 	int64_t error;
 
@@ -67,7 +75,10 @@ static int64_t fence_call(struct fw_hart *hart)
 	    (x[16] >= SBI_RFENCE_HFENCE_GVMA_VMID && !hart->has_h))
 		return SBI_ERR_NOT_SUPPORTED;
 	error = harts_select(x[10], x[11], &set);
-	return error ? error : rfence_call(hart, set, &fence);
+	if (error)
+		return error;
+	set_fence(hart, x[16], &x[12]);
+	return rfence_call(hart, set);
 }
 
 static void set_timer(struct fw_hart *hart, uint64_t deadline)
@@ -129,11 +140,6 @@ static bool read_mask(struct fw_hart *hart, uint64_t *set)
 
 static bool legacy_masked(struct fw_hart *hart, uint64_t extension)
 {
-	const uint64_t *x = hart->x;
-	struct fence fence = {.function = extension - SBI_EXT_REMOTE_FENCE_I + SBI_RFENCE_FENCE_I,
-			      .start = x[11],
-			      .size = x[12],
-			      .id = x[13]};
 	uint64_t set;
 
 	if (!read_mask(hart, &set))
@@ -141,9 +147,12 @@ static bool legacy_masked(struct fw_hart *hart, uint64_t extension)
 	/* These calls know no error: a range that makes no sense flushes everything. */
 	if (extension == SBI_EXT_SEND_IPI) {
 		ipi_send(set);
-	} else if (rfence_call(hart, set, &fence) != SBI_SUCCESS) {
-		fence.size = ~UINT64_C(0);
-		rfence_call(hart, set, &fence);
+		return true;
+	}
+	set_fence(hart, extension - SBI_EXT_REMOTE_FENCE_I + SBI_RFENCE_FENCE_I, &hart->x[11]);
+	if (rfence_call(hart, set) != SBI_SUCCESS) {
+		hart->fence.size = ~UINT64_C(0);
+		rfence_call(hart, set);
 	}
 	return true;
 }

@@ -16,8 +16,6 @@
 
 static void write_register(uint64_t address, uint32_t value)
 {
-	if (!address)
-		return;
 	*(volatile uint32_t *)address = value;
 	__asm__ volatile("fence o, iorw" ::: "memory");
 }
@@ -29,12 +27,15 @@ int64_t machine_reset(uint32_t type, uint32_t reason)
 
 	if (!platform.finisher && !reset->address)
 		return SBI_ERR_NOT_SUPPORTED;
-	/* A failure is one for who started the machine, too. */
-	if (type == SBI_SRST_SHUTDOWN && reason == SBI_SRST_REASON_FAILURE)
+	/* One write: QEMU would heed the last one. A failure is one for who started the machine,
+	 * too. */
+	if (type == SBI_SRST_SHUTDOWN && reason == SBI_SRST_REASON_FAILURE && platform.finisher)
 		write_register(platform.finisher, FINISHER_FAIL);
-	write_register(reset->address, reset->value);
-	write_register(platform.finisher,
-		       type == SBI_SRST_SHUTDOWN ? FINISHER_PASS : FINISHER_RESET);
+	else if (reset->address)
+		write_register(reset->address, reset->value);
+	else
+		write_register(platform.finisher,
+			       type == SBI_SRST_SHUTDOWN ? FINISHER_PASS : FINISHER_RESET);
 	/* The machine takes its time. */
 	for (;;)
 		__asm__ volatile("wfi");

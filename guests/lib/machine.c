@@ -9,6 +9,7 @@
 #include "riscv/sbi.h"
 
 #define SBI_IMPL_OPENSBI 1
+#define SBI_IMPL_PILAE   0x50696c61
 
 struct machine machine;
 struct hart harts[HARTS_MAX] __section(".noinit");
@@ -128,7 +129,8 @@ __noreturn void guest_start(uint64_t hart_id, const void *tree)
 	machine.sbi_version = sbi_base(SBI_BASE_GET_SPEC_VERSION);
 	machine.sbi_impl = sbi_base(SBI_BASE_GET_IMPL_ID);
 	machine.sbi_impl_version = sbi_base(SBI_BASE_GET_IMPL_VERSION);
-	machine.native = machine.sbi_impl == SBI_IMPL_OPENSBI;
+	machine.opensbi = machine.sbi_impl == SBI_IMPL_OPENSBI;
+	machine.native = machine.sbi_impl != SBI_IMPL_PILAE;
 	machine.heap = align_up((uint64_t)image_end, PAGE_SIZE);
 	machine.heap_end = machine.ram_base + machine.ram_size;
 	guest_main();

@@ -26,7 +26,8 @@ struct machine {
 	char isa[2048];    /* of the first hart: "rv64imafdc_sstc_…" */
 	char bootargs[512];
 	uint64_t sbi_version, sbi_impl, sbi_impl_version;
-	bool native;             /* OpenSBI is below: the machine itself, with its CLINT and PCI */
+	bool native;             /* not in Pilae: the machine itself, with its CLINT and PCI */
+	bool opensbi;            /* and this is its firmware, which is not strict everywhere */
 	uint64_t heap, heap_end; /* RAM that nothing uses */
 };
 

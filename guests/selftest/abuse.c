@@ -307,7 +307,7 @@ static void fence_many(void *argument)
 
 	(void)argument;
 	/* OpenSBI spins until all have answered, which takes long when they share host CPUs. */
-	for (int i = 0; i < (machine.native ? 4 : 30); i++) {
+	for (int i = 0; i < (machine.opensbi ? 4 : 30); i++) {
 		if (i & 1)
 			csr_set(CSR_SSTATUS, SSTATUS_SIE);
 		expect_eq(sbi5(SBI_EXT_RFENCE, (uint64_t)i % 3, 0, ~UINT64_C(0),
@@ -323,7 +323,7 @@ static void fence_storm(void)
 	if (alone())
 		return;
 	/* Seen with OpenSBI 1.1 and four harts: they wait for each other for ever. */
-	if (machine.native && machine.sbi_impl_version < 0x10005)
+	if (machine.opensbi && machine.sbi_impl_version < 0x10005)
 		test_skip("this firmware may lock up");
 	else
 		everywhere(fence_many);

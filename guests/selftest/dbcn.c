@@ -40,7 +40,7 @@ static void write_lines(void)
 	memcpy(buffer + 4096 - 7, "dbcn: across a page\n", 20);
 	write_all(buffer + 4096 - 7, 20);
 	/* OpenSBI 1.5 locks itself out here where it has Smepmp. */
-	if (!machine.native)
+	if (!machine.opensbi)
 		expect_eq(sbi3(SBI_EXT_DBCN, SBI_DBCN_WRITE, 0, (uint64_t)buffer, 0).error, 0,
 			  "no bytes");
 }
@@ -98,10 +98,10 @@ static void bad_memory(void)
 			int64_t error;
 
 			/* The firmware lets S-mode name any address of the memory map. */
-			if (machine.native && bad[i].high == 0)
+			if (machine.opensbi && bad[i].high == 0)
 				continue;
 			error = sbi3(SBI_EXT_DBCN, f, bad[i].length, bad[i].low, bad[i].high).error;
-			if (machine.native && error == SBI_ERR_FAILED)
+			if (machine.opensbi && error == SBI_ERR_FAILED)
 				continue;
 			expect_eq(error, SBI_ERR_INVALID_PARAM,
 				  "function %lu, %lu bytes at 0x%lx:%lx", f, bad[i].length,
@@ -125,7 +125,7 @@ static void read_nothing(void)
 	expect_eq(ret.value, 0, "bytes");
 	for (size_t i = 0; i < 100; i++)
 		expect_eq(buffer[i], 0x5a, "byte %lu of the buffer", i);
-	if (machine.native)
+	if (machine.opensbi)
 		return;
 	ret = sbi3(SBI_EXT_DBCN, SBI_DBCN_READ, 0, (uint64_t)buffer, 0);
 	expect(ret.error == 0 && ret.value == 0, "read of 0 bytes");

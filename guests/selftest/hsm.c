@@ -21,7 +21,7 @@ static void status(void)
 		expect_eq(hart_status(i), SBI_HSM_STOPPED, "hart %lu", harts[i].id);
 	/* OpenSBI looks at the low 32 bits of a hart id. */
 	for (size_t i = 0; i < ARRAY_SIZE(absent); i++)
-		if (!machine.native || (uint32_t)absent[i] != 0)
+		if (!machine.opensbi || (uint32_t)absent[i] != 0)
 			expect_eq(sbi1(SBI_EXT_HSM, SBI_HSM_HART_GET_STATUS, absent[i]).error,
 				  SBI_ERR_INVALID_PARAM, "hart %lu", absent[i]);
 }
@@ -34,7 +34,7 @@ static void start_errors(void)
 	expect_eq(sbi3(SBI_EXT_HSM, SBI_HSM_HART_START, hart_self()->id, good, 0).error,
 		  SBI_ERR_ALREADY_AVAILABLE, "self");
 	for (size_t i = 0; i < ARRAY_SIZE(absent); i++)
-		if (!machine.native || (uint32_t)absent[i] != 0)
+		if (!machine.opensbi || (uint32_t)absent[i] != 0)
 			expect_eq(sbi3(SBI_EXT_HSM, SBI_HSM_HART_START, absent[i], good, 0).error,
 				  SBI_ERR_INVALID_PARAM, "hart 0x%lx", absent[i]);
 }
@@ -56,7 +56,7 @@ static void start_addresses(void)
 				VIRTIO_BASE,
 				BIT(63) + machine.ram_base};
 
-	if (machine.native) {
+	if (machine.opensbi) {
 		test_skip("the firmware starts harts anywhere");
 		return;
 	}
@@ -182,7 +182,7 @@ static void suspend_non_retentive(void)
 		sbi1(SBI_EXT_TIME, 0, time_now() + machine.timebase / 1000);
 		if (!trap_run(suspend, SBI_HSM_SUSPEND_NON_RETENTIVE, (uint64_t)hart_resume,
 			      (uint64_t)hart)) {
-			if (machine.native)
+			if (machine.opensbi)
 				test_skip("returned %ld", (int64_t)hart->result);
 			else
 				test_fail("returned %ld", (int64_t)hart->result);
@@ -210,7 +210,7 @@ static void suspend_errors(void)
 		expect(error == SBI_ERR_INVALID_PARAM || error == SBI_ERR_NOT_SUPPORTED,
 		       "type 0x%x: %ld", platform[i], error);
 	}
-	for (size_t i = 0; i < ARRAY_SIZE(addresses) && !machine.native; i++)
+	for (size_t i = 0; i < ARRAY_SIZE(addresses) && !machine.opensbi; i++)
 		expect_eq(suspend(SBI_HSM_SUSPEND_NON_RETENTIVE, addresses[i], 0),
 			  SBI_ERR_INVALID_ADDRESS, "address 0x%lx", addresses[i]);
 }

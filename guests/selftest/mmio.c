@@ -271,6 +271,9 @@ static void nothing_else(void)
 
 	for (size_t i = 0; i < ARRAY_SIZE(addresses); i++)
 		for (uint32_t f3 = 0; f3 < 4; f3++) {
+			/* A CLINT is there, and open, natively on firmware other than OpenSBI. */
+			if (machine.native && !machine.opensbi && addresses[i] >> 16 == 0x200)
+				continue;
 			expect_load_fault(f3, addresses[i]);
 			expect_store_fault(f3, addresses[i]);
 		}

@@ -97,7 +97,7 @@ static void hypervisor_csrs(void)
 	for (int user = 0; user < 2; user++)
 		for (size_t i = 0; i < ARRAY_SIZE(csrs); i++) {
 			/* OpenSBI emulates this one for everybody. */
-			if (machine.native && csrs[i] == CSR_HTIMEDELTA)
+			if (machine.opensbi && csrs[i] == CSR_HTIMEDELTA)
 				continue;
 			expect_illegal(insn_csr(2, csrs[i], 12, 0), user, "hypervisor CSR");
 			expect_illegal(insn_csr(1, csrs[i], 0, 11), user, "hypervisor CSR");

@@ -8,7 +8,7 @@ static void base_version(void)
 
 	expect_eq(ret.error, 0, "error");
 	expect_eq(ret.value >> 31, 0, "reserved bits");
-	expect(ret.value >> 24 >= (machine.native ? 1 : 2), "version 0x%lx", ret.value);
+	expect(ret.value >> 24 >= (machine.opensbi ? 1 : 2), "version 0x%lx", ret.value);
 }
 
 static void base_ids(void)
@@ -136,7 +136,7 @@ static void ipi_absent(void)
 		const struct absent_mask *absent = &absent_masks[i];
 		int64_t error = sbi2(SBI_EXT_IPI, 0, absent->mask, absent->base).error;
 
-		if (machine.native && error == 0) {
+		if (machine.opensbi && error == 0) {
 			test_skip("this firmware ignores absent harts");
 			return;
 		}
@@ -216,7 +216,7 @@ static void rfence_wrap(void)
 			int64_t error =
 			    sbi5(SBI_EXT_RFENCE, f, BIT(me), 0, starts[i], sizes[i], 0).error;
 
-			if (machine.native && error == 0) {
+			if (machine.opensbi && error == 0) {
 				test_skip("this firmware accepts ranges that wrap");
 				return;
 			}
@@ -233,7 +233,7 @@ static void rfence_absent(void)
 					     absent_masks[i].base, 0, 0, 0)
 					    .error;
 
-			if (machine.native && error == 0) {
+			if (machine.opensbi && error == 0) {
 				test_skip("this firmware ignores absent harts");
 				return;
 			}
@@ -267,7 +267,7 @@ static void srst_invalid(void)
 		expect(error == SBI_ERR_INVALID_PARAM || error == SBI_ERR_NOT_SUPPORTED,
 		       "vendor type 0x%x: %ld", vendor[i], error);
 	}
-	if (machine.native)
+	if (machine.opensbi)
 		return;
 	for (size_t i = 0; i < ARRAY_SIZE(reasons); i++)
 		expect_eq(sbi2(SBI_EXT_SRST, 0, 0, reasons[i]).error, SBI_ERR_INVALID_PARAM,
@@ -317,7 +317,7 @@ static void registers(void)
 	expect_preserved(SBI_EXT_HSM, SBI_HSM_HART_START, hart_self()->id, 0);
 	expect_preserved(SBI_EXT_SRST, 0, 99, 0);
 	/* OpenSBI 1.5 locks itself out where it has Smepmp and there are no bytes. */
-	if (!machine.native) {
+	if (!machine.opensbi) {
 		expect_preserved(SBI_EXT_DBCN, SBI_DBCN_WRITE, 0, machine.heap);
 		expect_preserved(SBI_EXT_DBCN, SBI_DBCN_READ, 0, machine.heap);
 	}
@@ -364,6 +364,55 @@ static void fp_registers(void)
 		expect_eq(after[i], before[i], "f%d", i);
 }
 
+/* The firmware's memory, natively: the first page, and (of Pilae's) the last word. */
+static const uint64_t firmware_places[] = {0x80000000, 0x80000ff8, 0x8003fff8};
+
+static bool in_guest(void)
+{
+	if (!machine.native)
+		test_skip("a guest has none");
+	return !machine.native;
+}
+
+static void firmware_memory(void)
+{
+	if (in_guest())
+		return;
+	for (size_t i = 0; i < ARRAY_SIZE(firmware_places); i++)
+		for (int user = 0; user < 2; user++) {
+			uint64_t place = firmware_places[i];
+
+			insn_exec2(0x00053583, place, 0, user); /* ld a1, (a0) */
+			expect_trap(EXC_LOAD_ACCESS, place, "load at 0x%lx", place);
+			insn_exec2(0x00b53023, place, 0, user); /* sd a1, (a0) */
+			expect_trap(EXC_STORE_ACCESS, place, "store at 0x%lx", place);
+			trap_exec(place, NULL, user);
+			expect_trap(EXC_INSN_ACCESS, place, "fetch at 0x%lx", place);
+		}
+}
+
+static void firmware_named(void)
+{
+	if (in_guest())
+		return;
+	for (size_t i = 0; i < ARRAY_SIZE(firmware_places); i++) {
+		uint64_t place = firmware_places[i];
+
+		expect_eq(sbi3(SBI_EXT_DBCN, SBI_DBCN_WRITE, 8, place, 0).error,
+			  SBI_ERR_INVALID_PARAM, "write of 0x%lx", place);
+		expect_eq(sbi3(SBI_EXT_DBCN, SBI_DBCN_READ, 8, place, 0).error,
+			  SBI_ERR_INVALID_PARAM, "read to 0x%lx", place);
+		expect_eq(
+		    sbi3(SBI_EXT_HSM, SBI_HSM_HART_SUSPEND, SBI_HSM_SUSPEND_NON_RETENTIVE, place, 0)
+			.error,
+		    SBI_ERR_INVALID_ADDRESS, "resume at 0x%lx", place);
+		if (machine.hart_count > 1)
+			expect_eq(
+			    sbi3(SBI_EXT_HSM, SBI_HSM_HART_START, harts[1].id, place, 0).error,
+			    SBI_ERR_INVALID_ADDRESS, "start at 0x%lx", place);
+	}
+}
+
 static const struct test tests[] = {
     {"base-version", base_version},
     {"base-ids", base_ids},
@@ -381,5 +430,7 @@ static const struct test tests[] = {
     {"registers", registers},
     {"csrs-kept", csrs_kept},
     {"fp-registers", fp_registers},
+    {"firmware-memory", firmware_memory},
+    {"firmware-named", firmware_named},
 };
 TEST_GROUP(sbi, tests);

@@ -12,9 +12,12 @@ def pytest_addoption(parser):
                      help="how often the long tests do the same (default: 20)")
     parser.addoption("--engine", action="append", choices=list(pilae.ENGINES),
                      help="run on this engine only (can be given more than once)")
+    parser.addoption("--firmware", choices=["opensbi", "own"], default=pilae.firmware,
+                     help="what machines boot with (default: FIRMWARE, or opensbi)")
 
 
 def pytest_configure(config):
+    pilae.firmware = config.getoption("--firmware")
     config.addinivalue_line("markers", "soak: takes long; runs only with --soak")
     config.addinivalue_line("markers", "engines(name, ...): is about these engines alone")
 

@@ -34,6 +34,7 @@ EXT4_MODULES = BUILD / "linux/ext4.gz"
 MINIKERNEL = BUILD / "guests/minikernel.bin"
 SELFTEST = BUILD / "guests/selftest.elf"
 UBOOT = Path("/usr/lib/u-boot/qemu-riscv64_smode/u-boot.bin")
+FIRMWARE = BUILD / "firmware.bin"
 OPENSBI = Path("/usr/lib/riscv64-linux-gnu/opensbi/generic/fw_dynamic.bin")
 CROSS = os.environ.get("CROSS", "riscv64-unknown-elf-")
 
@@ -47,6 +48,9 @@ ENGINES = {
 }
 # Those that tests and benchmarks run on, unless others are asked for.
 DEFAULT_ENGINES = ["hext", "soft"]
+
+# The firmware of machines that name none: opensbi, QEMU's own, or own, Pilae's (--firmware).
+firmware = os.environ.get("FIRMWARE", "opensbi")
 
 # The tests that are run on the soft engine, too, where no engine is named: the others take long.
 SOFT_BY_DEFAULT = {
@@ -238,8 +242,10 @@ class Machine:
     """QEMU with a console. Everything must be done within `limit` seconds of its start."""
 
     def __init__(self, folder, engine, system, harts=1, memory="1G", cpu=None, limit=60,
-                 append="", kernel=None, machine="virt", icount=False, extra=(), name="console"):
-        """`engine` None boots `kernel` with `system` as its ramdisk natively."""
+                 append="", kernel=None, machine="virt", icount=False, extra=(), name="console",
+                 firmware=None):
+        """`engine` None boots `kernel` with `system` as its ramdisk natively. `firmware` opensbi
+        or own instead of what was asked for."""
         binary = qemu_binary()
         assert binary, "there is no qemu-system-riscv64 (make deps)"
         kernel = kernel or PILAE_BIN
@@ -257,6 +263,8 @@ class Machine:
             self.arguments += ["-append", append]
         if icount:
             self.arguments += ["-icount", "shift=0,sleep=off"]
+        if (firmware or globals()["firmware"]) == "own" and "-bios" not in extra:
+            self.arguments += ["-bios", str(FIRMWARE)]
         self.arguments += [str(e) for e in extra]
         self.deadline = time.monotonic() + limit
         self.log_path = Path(folder) / f"{name}.log"

@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: MIT
+"""Pilae's own machine-mode firmware, mostly without Pilae on it. With --firmware=own the other tests
+boot with it, too."""
+
+import re
+import subprocess
+
+import pytest
+
+from pilae import (CROSS, FIRMWARE, INITRD, KIB, LINUX, SELFTEST, Machine, host_cpu, native)
+
+CODE_MOST = 32 * KIB
+RESERVED_MOST = 256 * KIB
+# What it tells where it cannot go on.
+REFUSED = "Pilae firmware: "
+# The groups of the self-test that are about SBI.
+SBI_GROUPS = "sbi,hsm,dbcn,legacy"
+
+HOSTS = {
+    "plain": "rv64,h=false",
+    "h": "rv64,h=true",
+    "without-sstc": "rv64,h=false,sstc=off",
+    "h-without-sstc": "rv64,h=true,sstc=off",
+    "without-time": "rv64,h=false,zicntr=off",
+    "h-without-time": "rv64,h=true,zicntr=off,sstc=off",
+    "vectors": "rv64,v=true,svnapot=on",
+    "sv39": "rv64,sv48=off,sv57=off,svadu=off",
+}
+
+
+def selftest(folder, groups="", firmware="own", limit=120, **options):
+    """Runs the self-test natively: the names of what passed, and of what was left out."""
+    with native(folder, SELFTEST, bootargs=f"tests={groups}" if groups else "",
+                firmware=firmware, limit=limit, name=f"selftest-{firmware}", **options) as m:
+        m.expect(r"selftest: (\d+) ok, (\d+) not ok, (\d+) skipped")
+        status = m.wait_exit()
+        output = m.output()
+    assert re.findall(r"^not ok .*", output, re.MULTILINE) == []
+    assert status == 0
+    return (set(re.findall(r"^ok (\S+)", output, re.MULTILINE)),
+            set(re.findall(r"^skip (\S+):", output, re.MULTILINE)))
+
+
+def test_size():
+    """Code and data are what is loaded; all else is cleared memory, below the end that is closed."""
+    elf = FIRMWARE.with_suffix(".elf")
+    symbols = subprocess.run([CROSS + "nm", elf], capture_output=True, text=True, check=True).stdout
+    address = {m[2]: int(m[1], 16) for m in re.finditer(r"^(\w+) \w (\w+)$", symbols, re.MULTILINE)}
+    used = address["__firmware_end"] - address["__firmware_start"]
+    print(f"{FIRMWARE.stat().st_size} bytes of code and data, {used} in all")
+    assert 0 < FIRMWARE.stat().st_size <= CODE_MOST
+    assert FIRMWARE.stat().st_size < used <= RESERVED_MOST
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_hosts(folder, host):
+    ok, _ = selftest(folder, f"{SBI_GROUPS},traps,priv,irq", cpu=HOSTS[host], harts=2)
+    assert len(ok) >= 75
+
+
+def test_selftest(folder):
+    """Everything that a guest is checked for, natively."""
+    ok, _ = selftest(folder, cpu=host_cpu("hext"), harts=2, limit=400)
+    assert len(ok) >= 200
+
+
+def test_without_pmp(folder):
+    """Then nothing is closed, and sbi-firmware-memory would write where it must not."""
+    ok, _ = selftest(folder, "hsm,traps", cpu="rv64,pmp=off", harts=2)
+    assert len(ok) >= 20
+
+
+@pytest.mark.parametrize("machine", ["virt", "virt,aclint=on", "virt,aia=aplic-imsic,aclint=on"])
+@pytest.mark.parametrize("harts", [1, 5])
+def test_interrupts_between_harts(folder, machine, harts):
+    """By CLINT, ACLINT and IMSIC; the last machine has no PLIC, and nothing else for IPIs."""
+    ok, _ = selftest(folder, f"{SBI_GROUPS},smp", machine=machine, harts=harts)
+    assert {"sbi-ipi-send", "hsm-start-many", "smp-ipi-storm"} & ok
+
+
+def test_same_answers(folder, system):
+    """The same checks natively, on OpenSBI and in a guest. Where one of them leaves something out it
+    is not Pilae's firmware, but for what no firmware can tell."""
+    own, own_skipped = selftest(folder, SBI_GROUPS, harts=2)
+    opensbi, _ = selftest(folder, SBI_GROUPS, firmware="opensbi", harts=2)
+    system.image("selftest", SELFTEST)
+    system.vm("selftest", kernel="selftest", vcpus=2, bootargs=f"tests={SBI_GROUPS}")
+    with Machine(folder, "hext", system.build(), harts=2, firmware="own") as m:
+        assert m.wait_exit() == 0
+        guest = set(re.findall(r"^ok (\S+)", m.output(), re.MULTILINE))
+    assert own_skipped == set()
+    assert opensbi <= own
+    assert own - guest == {"sbi-firmware-memory", "sbi-firmware-named"}
+    assert guest <= own
+
+
+@pytest.mark.parametrize("harts", range(1, 9))
+def test_linux(folder, harts):
+    """Debian's kernel without Pilae: all harts, a restart, the end."""
+    with native(folder, LINUX, INITRD, bootargs="console=ttyS0", harts=harts, firmware="own",
+                limit=200, cpu=host_cpu("hext")) as m:
+        m.expect("SBI implementation ID=0x50696c66")
+        m.expect(rf"Brought up 1 node, {harts} CPU")
+        m.expect(r"riscv-pmu-sbi: 0 firmware and \d+ hardware counters")
+        m.expect(r"Welcome to Debian's Linux without Pilae: .*, (\d+) CPUs")
+        assert int(m.child.match[1]) == harts
+        m.sendline("seq 100 | sort -R | wc -l; reboot -f")
+        m.expect(r"\n100\s")
+        m.expect("Pilae firmware: SBI")
+        m.expect("poweroff ends it")
+        m.sendline("poweroff -f")
+        assert m.wait_exit() == 0
+
+
+@pytest.mark.parametrize("features", ["sstc=off", "zicntr=off,sstc=off"])
+def test_linux_under_load(folder, features):
+    with native(folder, LINUX, INITRD, bootargs="console=ttyS0 pilae.test=load,-n,1", harts=2,
+                firmware="own", limit=200, cpu=host_cpu("soft", features)) as m:
+        m.expect(r"load: ok \d+\.\d+ s, \d+ workers on 2 CPUs", unless="load: FAILED")
+        assert m.wait_exit() == 0
+
+
+def refused(folder, kernel, **options):
+    """The machine ends as failed, with a message of the firmware's."""
+    with native(folder, kernel, firmware="own", limit=30, **options) as m:
+        assert m.wait_exit() == 1
+        return re.search(re.escape(REFUSED) + "(.*)", m.output())[1]
+
+
+def test_no_kernel(folder):
+    arguments = ["-kernel", str(SELFTEST)]
+    m = native(folder, SELFTEST, firmware="own", limit=30)
+    m.close()
+    at = m.arguments.index("-kernel")
+    assert m.arguments[at:at + 2] == arguments
+    done = subprocess.run([m.child.command, *m.arguments[:at], *m.arguments[at + 2:]],
+                          capture_output=True, text=True, timeout=30, stdin=subprocess.DEVNULL)
+    assert done.returncode == 1
+    assert "there is no kernel" in done.stdout
+
+
+@pytest.mark.parametrize("spoiled", [b"\0" * 64, b"\xd0\x0d\xfe\xed" + b"\xff" * 60, b"\x5a" * 4096])
+def test_broken_tree(folder, spoiled):
+    """What QEMU has put there is overwritten. With 128 MiB of RAM that is 2 MiB before its end."""
+    tree = folder / "tree"
+    tree.write_bytes(spoiled)
+    told = refused(folder, SELFTEST, memory="128M",
+                   extra=["-device", f"loader,file={tree},addr=0x87e00000,force-raw=on"])
+    assert "device tree" in told
+
+
+def test_harts_that_are_missing(folder):
+    """The tree has four, the machine two: the other two cannot be started."""
+    dtb = folder / "four.dtb"
+    m = native(folder, SELFTEST, firmware="own", harts=4, limit=30)
+    m.close()
+    arguments = m.arguments.copy()
+    arguments[arguments.index("-M") + 1] = f"virt,dumpdtb={dtb}"
+    subprocess.run([m.child.command, *arguments], check=True, capture_output=True)
+    with native(folder, SELFTEST, bootargs="tests=hsm", harts=2, firmware="own", limit=60,
+                extra=["-dtb", dtb]) as m:
+        m.expect("Pilae firmware: SBI 2.0, 2 harts")
+        m.expect("selftest: 4 harts")
+        # SBI_ERR_INVALID_PARAM; the others work.
+        m.expect("not ok hsm-status: hart 2: got 0xfffffffffffffffd")
+        m.expect(r"selftest: 10 ok, 1 not ok")
