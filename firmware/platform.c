@@ -38,11 +38,19 @@ static uint64_t number(const fdt32_t *value, unsigned count)
 	return result;
 }
 
+/* The cells of an address and a size below the node that the walk is at: libfdt would look for the
+ * parent from the tree's beginning each time. */
+#define DEPTH_MAX 16
+
+static struct walk {
+	int depth;
+	uint8_t address_cells[DEPTH_MAX], size_cells[DEPTH_MAX]; /* of what is at each depth */
+} walk;
+
 /* The nth range of `reg`. false: there is none. */
 static bool read_reg(const void *fdt, int node, unsigned n, struct range *range)
 {
-	int parent = fdt_parent_offset(fdt, node);
-	int address = fdt_address_cells(fdt, parent), size = fdt_size_cells(fdt, parent);
+	int address = walk.address_cells[walk.depth], size = walk.size_cells[walk.depth];
 	unsigned count;
 	const fdt32_t *reg = cells(fdt, node, "reg", &count);
 
@@ -92,13 +100,11 @@ static bool has_extension(const void *fdt, int cpu, const char *name)
 
 static void add_cpu(const void *fdt, int cpu)
 {
-	uint64_t id;
+	unsigned count;
+	const fdt32_t *reg = cells(fdt, cpu, "reg", &count);
+	uint64_t id = count ? number(reg, count) : FW_HARTS_MAX;
 	int child;
 
-	if (fdt_address_cells(fdt, fdt_parent_offset(fdt, cpu)) != 1)
-		id = base_of(fdt, cpu);
-	else
-		id = cell(fdt, cpu, "reg", FW_HARTS_MAX);
 	if (id >= FW_HARTS_MAX || !is_available(fdt, cpu))
 		return;
 	platform.harts |= BIT(id);
@@ -213,13 +219,18 @@ static void add_finisher(const void *fdt, int node)
 	platform.finisher = base_of(fdt, node);
 }
 
+/* The register is one of another node's, which the walk is not at. */
 static void add_syscon(const void *fdt, int node, struct reset *reset)
 {
 	int registers = fdt_node_offset_by_phandle(fdt, cell(fdt, node, "regmap", 0));
+	int parent = fdt_parent_offset(fdt, registers);
+	unsigned count;
+	const fdt32_t *reg = cells(fdt, registers, "reg", &count);
+	int address = fdt_address_cells(fdt, parent);
 
-	if (registers < 0)
+	if (registers < 0 || address < 1 || count < (unsigned)address)
 		return;
-	reset->address = base_of(fdt, registers) + cell(fdt, node, "offset", 0);
+	reset->address = number(reg, (unsigned)address) + cell(fdt, node, "offset", 0);
 	reset->value = cell(fdt, node, "value", 0);
 }
 
@@ -258,6 +269,7 @@ static const struct device {
     {"syscon-poweroff", add_poweroff},
     {"syscon-reboot", add_reboot},
     {"riscv,pmu", add_pmu},
+    {"cfi-flash", add_memory},
 };
 
 static void add_device(const void *fdt, int node)
@@ -266,21 +278,41 @@ static void add_device(const void *fdt, int node)
 	const char *compatible = fdt_getprop(fdt, node, "compatible", &size);
 
 	for (unsigned i = 0; compatible && i < ARRAY_SIZE(devices); i++) {
-		if (!fdt_stringlist_contains(compatible, size, devices[i].compatible))
+		if (!fdt_stringlist_contains(compatible, size, devices[i].compatible) ||
+		    !is_available(fdt, node))
 			continue;
 		devices[i].add(fdt, node);
 		return;
 	}
 }
 
-static void for_type(const void *fdt, const char *property, const char *type,
-		     void (*use)(const void *fdt, int node))
+/* Calls for each node, with `walk` for what is above it. */
+static void for_nodes(const void *fdt, void (*use)(const void *fdt, int node))
 {
-	int length = (int)strlen(type) + 1;
+	int depth = 0;
 
-	for (int node = -1;
-	     (node = fdt_node_offset_by_prop_value(fdt, node, property, type, length)) >= 0;)
+	for (int node = 0; node >= 0 && depth >= 0; node = fdt_next_node(fdt, node, &depth)) {
+		int address, size;
+
+		if (depth >= DEPTH_MAX - 1)
+			continue;
+		walk.depth = depth;
 		use(fdt, node);
+		address = fdt_address_cells(fdt, node);
+		size = fdt_size_cells(fdt, node);
+		walk.address_cells[depth + 1] = (uint8_t)(address < 0 ? 0 : address);
+		walk.size_cells[depth + 1] = (uint8_t)(size < 0 ? 0 : size);
+	}
+}
+
+static void add_memory_or_cpu(const void *fdt, int node)
+{
+	const char *type = fdt_getprop(fdt, node, "device_type", NULL);
+
+	if (type && strcmp(type, "memory") == 0)
+		add_memory(fdt, node);
+	else if (type && strcmp(type, "cpu") == 0)
+		add_cpu(fdt, node);
 }
 
 static void read_chosen(const void *fdt)
@@ -296,18 +328,14 @@ static void read_chosen(const void *fdt)
 
 bool platform_read(const void *fdt)
 {
-	if (!fdt || (uint64_t)fdt % 8 != 0 || fdt_check_header(fdt) != 0)
+	if (!fdt || (uint64_t)fdt % 8 != 0 || fdt_check_header(fdt) != 0 ||
+	    fdt_check_full(fdt, fdt_totalsize(fdt)) != 0)
 		return false;
 	platform.timebase =
 	    cell(fdt, fdt_path_offset(fdt, "/cpus"), "timebase-frequency", 10000000);
-	for_type(fdt, "device_type", "memory", add_memory);
+	for_nodes(fdt, add_memory_or_cpu);
 	platform.ram_count = platform.memory_count;
-	for_type(fdt, "compatible", "cfi-flash", add_memory);
-	for_type(fdt, "device_type", "cpu", add_cpu);
-	for (int node = 0; node >= 0; node = fdt_next_node(fdt, node, NULL)) {
-		if (is_available(fdt, node))
-			add_device(fdt, node);
-	}
+	for_nodes(fdt, add_device);
 	read_chosen(fdt);
 	return platform.ram_count && platform.harts;
 }
