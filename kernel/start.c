@@ -62,6 +62,11 @@ bool kernel_initrd(const void **start, uint64_t *size)
 	return true;
 }
 
+void kernel_set_initrd(const void *start, uint64_t size)
+{
+	platform.initrd = (struct range){pointer_to_hpa(start).v, size};
+}
+
 static void set_log_level(void)
 {
 	static const char *const names[] = {"error", "warn", "info", "debug"};

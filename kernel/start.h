@@ -23,4 +23,7 @@ void hypervisor_reserve(void);
 /* The initial ramdisk in the direct map; false if there is none that memory holds. */
 bool kernel_initrd(const void **start, uint64_t *size);
 
+/* The system file was found elsewhere, and is there now. Boot hart. */
+void kernel_set_initrd(const void *start, uint64_t size);
+
 #endif

@@ -19,16 +19,14 @@
 #include "kernel/start.h"
 #include "shell/console.h"
 #include "shell/port.h"
+#include "shell/system_disk.h"
 #include "vmm/schedule.h"
 #include "vmm/vm.h"
 
 #include <string.h>
 
 static const char *const known_options[] = {
-    "pilae.engine",
-    "pilae.loglevel",
-    "pilae.color",
-    "pilae.escape",
+    "pilae.engine", "pilae.loglevel", "pilae.color", "pilae.escape", "pilae.system",
 };
 
 static enum vmconfig_engine chosen_engine(void)
@@ -54,11 +52,24 @@ static void prepare_hart(void)
 	statistics_init_hart();
 }
 
+/* A system that comes from a disk: what it passes through is known only now. */
+static void start_from_disk(const void *system, uint64_t size)
+{
+	kernel_set_initrd(system, size);
+	passthrough_init();
+	vm_start_system(system, size, chosen_engine());
+}
+
 static void start_system(void)
 {
+	static char disk[128];
 	const void *system;
 	uint64_t size;
 
+	if (option_find(platform.bootargs, "pilae.system", disk, sizeof(disk))) {
+		system_disk_begin(disk, start_from_disk);
+		return;
+	}
 	if (!kernel_initrd(&system, &size)) {
 		log_error("no system to run: give one as initial ramdisk, such as QEMU's "
 			  "-initrd build/examples/demo.itb");
