@@ -7,6 +7,18 @@
 #include <libfdt.h>
 #include <string.h>
 
+/* Registers of an APLIC (AIA 4.5), in bytes, and their fields. */
+#define APLIC_SOURCECFG   0x0004
+#define APLIC_MMSIADDRCFG 0x1bc0
+#define APLIC_SMSIADDRCFG 0x1bc8
+#define APLIC_SOURCES     1024
+#define APLIC_DELEGATED   0x400
+#define APLIC_PPN_HIGH    0xfff
+#define APLIC_LHXW_SHIFT  12
+#define APLIC_HHXW_SHIFT  16
+#define APLIC_LHXS_SHIFT  20
+#define APLIC_HHXS_SHIFT  24
+
 struct platform platform;
 
 /* The phandle of each hart's own interrupt controller. */
@@ -254,6 +266,58 @@ static void add_pmu(const void *fdt, int node)
 		    fdt32_to_cpu(list[i]), fdt32_to_cpu(list[i + 1]), fdt32_to_cpu(list[i + 2])};
 }
 
+/*
+ * Where an APLIC's messages go (AIA 4.5.3, 4.5.4). The fields that say how harts and groups of them
+ * are numbered in the addresses hold for S-mode's, too; QEMU wants them in both registers.
+ */
+static uint32_t msi_fields(const void *fdt, int imsics)
+{
+	uint32_t hart_bits = 0, group_bits = cell(fdt, imsics, "riscv,group-index-bits", 0);
+	uint32_t group_shift = cell(fdt, imsics, "riscv,group-index-shift", 24);
+	uint32_t guest_bits = cell(fdt, imsics, "riscv,guest-index-bits", 0);
+	unsigned count;
+
+	cells(fdt, imsics, "interrupts-extended", &count);
+	while (count / 2 > BIT(hart_bits))
+		hart_bits++;
+	hart_bits = cell(fdt, imsics, "riscv,hart-index-bits", hart_bits);
+	return ((group_shift - 24) & 31) << APLIC_HHXS_SHIFT |
+	       (guest_bits & 7) << APLIC_LHXS_SHIFT | (group_bits & 7) << APLIC_HHXW_SHIFT |
+	       (hart_bits & 15) << APLIC_LHXW_SHIFT;
+}
+
+static void set_msi_target(const void *fdt, int aplic, volatile uint32_t *target)
+{
+	int imsics = fdt_node_offset_by_phandle(fdt, cell(fdt, aplic, "msi-parent", 0));
+	int address = fdt_address_cells(fdt, fdt_parent_offset(fdt, imsics));
+	unsigned count;
+	const fdt32_t *reg = cells(fdt, imsics, "reg", &count);
+	uint64_t page;
+
+	if (imsics < 0 || address < 1 || count < (unsigned)address)
+		return;
+	page = number(reg, (unsigned)address) >> PAGE_SHIFT;
+	target[0] = (uint32_t)page;
+	target[1] = msi_fields(fdt, imsics) | ((uint32_t)(page >> 32) & APLIC_PPN_HIGH);
+}
+
+/* An APLIC of machine mode gives all its interrupts to S-mode's, and says where messages go. */
+static void add_aplic(const void *fdt, int node)
+{
+	volatile uint32_t *aplic = (volatile uint32_t *)base_of(fdt, node);
+	uint32_t sources = cell(fdt, node, "riscv,num-sources", 0);
+	int child = fdt_node_offset_by_phandle(fdt, cell(fdt, node, "riscv,children", 0));
+
+	if (!aplic || child < 0)
+		return;
+	aplic[0] = 0;
+	/* The index of the child is in the lower bits: the first. */
+	for (uint32_t i = 1; i <= sources && i < APLIC_SOURCES; i++)
+		aplic[APLIC_SOURCECFG / 4 + i - 1] = APLIC_DELEGATED;
+	set_msi_target(fdt, node, &aplic[APLIC_MMSIADDRCFG / 4]);
+	set_msi_target(fdt, child, &aplic[APLIC_SMSIADDRCFG / 4]);
+}
+
 static const struct device {
 	const char *compatible;
 	void (*add)(const void *fdt, int node);
@@ -263,6 +327,7 @@ static const struct device {
     {"riscv,aclint-mtimer", add_mtimer},
     {"riscv,aclint-mswi", add_mswi},
     {"riscv,imsics", add_imsics},
+    {"riscv,aplic", add_aplic},
     {"ns16550a", add_uart},
     {"sifive,test0", add_finisher},
     {"sifive,test1", add_finisher},

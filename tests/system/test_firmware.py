@@ -7,7 +7,8 @@ import subprocess
 
 import pytest
 
-from pilae import (CROSS, FIRMWARE, INITRD, KIB, LINUX, SELFTEST, Machine, host_cpu, native)
+from pilae import (CROSS, FIRMWARE, INITRD, KIB, LINUX, SELFTEST, Machine, host_cpu, native,
+                   qemu_can)
 
 CODE_MOST = 32 * KIB
 RESERVED_MOST = 256 * KIB
@@ -119,6 +120,21 @@ def test_linux_under_load(folder, features):
     with native(folder, LINUX, INITRD, bootargs="console=ttyS0 pilae.test=load,-n,1", harts=2,
                 firmware="own", limit=200, cpu=host_cpu("soft", features)) as m:
         m.expect(r"load: ok \d+\.\d+ s, \d+ workers on 2 CPUs", unless="load: FAILED")
+        assert m.wait_exit() == 0
+
+
+@pytest.mark.parametrize("machine", ["virt,aclint=on", "virt,aia=aplic", "virt,aia=aplic-imsic",
+                                     "virt,aia=aplic-imsic,aclint=on,aia-guests=3"])
+def test_linux_on_machines(folder, machine):
+    """The console's interrupt comes through a PLIC, an APLIC, and as a message."""
+    if not qemu_can(machine):
+        pytest.skip("this QEMU is too old for that")
+    with native(folder, LINUX, INITRD, bootargs="console=ttyS0", harts=3, firmware="own",
+                limit=100, machine=machine) as m:
+        m.expect("# ")
+        m.sendline("echo $((6*7))")
+        m.expect(r"\n42\r")
+        m.sendline("poweroff")
         assert m.wait_exit() == 0
 
 
