@@ -53,8 +53,9 @@ extern uint64_t harts_present, harts_arrived;
 static inline struct fw_hart *this_hart(void)
 {
 #ifdef __riscv
-	register struct fw_hart *hart __asm__("tp");
+	struct fw_hart *hart;
 
+	__asm__("mv %0, tp" : "=r"(hart));
 	return hart;
 #else
 	return &fw_harts[0];

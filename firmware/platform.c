@@ -68,7 +68,7 @@ static bool read_reg(const void *fdt, int node, unsigned n, struct range *range)
 
 	if (address < 1 || size < 0 || count < (n + 1) * (unsigned)(address + size))
 		return false;
-	reg += n * (unsigned)(address + size);
+	reg += (size_t)n * (unsigned)(address + size);
 	range->base = number(reg, (unsigned)address);
 	range->size = number(reg + address, (unsigned)size);
 	return true;

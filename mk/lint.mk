@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: MIT
 # clang-format, shellcheck and pyflakes over all of the tree; clang-tidy and cppcheck over the
-# hypervisor, a file at a time, so that only what has changed is looked at again.
+# hypervisor and the firmware, a file at a time, so that only what has changed is looked at again.
 
 lint_dirs := $(src_dirs) firmware guests guests/* tests/unit tests/fuzz
 format_src := $(sort $(wildcard $(foreach d,$(lint_dirs) guests/*/*,$(d)/*.c $(d)/*.h)))
-lint_headers := $(wildcard $(addsuffix /*.h,$(src_dirs)))
+lint_headers := $(wildcard $(addsuffix /*.h,$(src_dirs) firmware))
+lint_c := $(hv_c) $(wildcard firmware/*.c)
 
 PICOLIBC_INCLUDE := /usr/lib/picolibc/riscv64-unknown-elf/include
 TIDY_FLAGS := --target=riscv64-unknown-elf -march=rv64imac -mabi=lp64 -std=gnu17 -ffreestanding \
@@ -37,7 +38,7 @@ lint-format:
 format:
 	clang-format-19 -i $(format_src)
 
-lint-checks: $(hv_c:%.c=$(B)/lint/%.tidy) $(hv_c:%.c=$(B)/lint/%.cppcheck)
+lint-checks: $(lint_c:%.c=$(B)/lint/%.tidy) $(lint_c:%.c=$(B)/lint/%.cppcheck)
 
 $(B)/lint/%.tidy: %.c .clang-tidy $(lint_headers)
 	@mkdir -p $(@D)
