@@ -413,6 +413,39 @@ static void firmware_named(void)
 	}
 }
 
+#define SBI_IMPL_FIRMWARE 0x50696c66 /* Pilae's */
+#define SBI_EXT_FIRMWARE  0x0a696c66
+#define INSN_RDTIME       0xc0102573 /* rdtime a0 */
+
+static int64_t delegate_illegal(uint64_t value)
+{
+	return sbi1(SBI_EXT_FIRMWARE, 0, value).error;
+}
+
+/* Pilae's firmware gives illegal instructions away, and takes them back. */
+static void firmware_delegation(void)
+{
+	if (machine.sbi_impl != SBI_IMPL_FIRMWARE) {
+		test_skip("another firmware");
+		return;
+	}
+	expect_eq(delegate_illegal(2), SBI_ERR_INVALID_PARAM, "2");
+	expect_eq(sbi1(SBI_EXT_FIRMWARE, 1, 1).error, SBI_ERR_NOT_SUPPORTED, "function 1");
+	expect_eq(delegate_illegal(1), 0, "given away");
+	insn_exec2(INSN_RDTIME, 0, 0, false);
+	if (!machine_has("zicntr"))
+		expect_trap(EXC_ILLEGAL_INSN, INSN_RDTIME, "rdtime");
+	expect_eq(delegate_illegal(0), 0, "taken back");
+	insn_exec2(INSN_RDTIME, 0, 0, false);
+	expect(insn_completed(), "rdtime: cause %lu", hart_self()->trap.cause);
+	/* What is not emulated comes all the same. */
+	insn_exec2(0xffffffff, 0, 0, false);
+	expect_eq(hart_self()->trap.cause, EXC_ILLEGAL_INSN, "cause of no instruction");
+	expect_eq(hart_self()->trap.epc, insn_address(), "its sepc");
+	if (machine_has("zicntr"))
+		delegate_illegal(1);
+}
+
 static const struct test tests[] = {
     {"base-version", base_version},
     {"base-ids", base_ids},
@@ -432,5 +465,6 @@ static const struct test tests[] = {
     {"fp-registers", fp_registers},
     {"firmware-memory", firmware_memory},
     {"firmware-named", firmware_named},
+    {"firmware-delegation", firmware_delegation},
 };
 TEST_GROUP(sbi, tests);
