@@ -386,9 +386,12 @@ static void read_chosen(const void *fdt)
 	unsigned first, last;
 	const fdt32_t *start = cells(fdt, chosen, "linux,initrd-start", &first);
 	const fdt32_t *end = cells(fdt, chosen, "linux,initrd-end", &last);
+	struct range initrd = {number(start, first), 0};
 
-	platform.initrd.base = number(start, first);
-	platform.initrd.size = number(end, last) - platform.initrd.base;
+	/* One that ends before it begins is S-mode's to refuse. */
+	if (number(end, last) > initrd.base)
+		initrd.size = number(end, last) - initrd.base;
+	platform.initrd = initrd;
 }
 
 bool platform_read(const void *fdt)
