@@ -73,7 +73,8 @@ guests: $(GUESTS) $(linux_image) $(linux_initrd) $(linux_ext4)
 # made when there is a rule for it.
 
 SYSTEM ?= examples/demo.its
-FIRMWARE ?= opensbi
+# Empty: opensbi for what runs one system, half of the tests on each.
+FIRMWARE ?=
 export SYSTEM ENGINE SMP MEM FIRMWARE APPEND QEMU QEMUFLAGS CPU ICOUNT
 export BUILD := $(B)
 

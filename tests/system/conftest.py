@@ -1,9 +1,14 @@
 # SPDX-License-Identifier: MIT
 """Fixtures and options of the system tests."""
 
+import os
+import zlib
+
 import pytest
 
 import pilae
+
+FIRMWARES = ["opensbi", "own"]
 
 
 def pytest_addoption(parser):
@@ -12,12 +17,12 @@ def pytest_addoption(parser):
                      help="how often the long tests do the same (default: 20)")
     parser.addoption("--engine", action="append", choices=list(pilae.ENGINES),
                      help="run on this engine only (can be given more than once)")
-    parser.addoption("--firmware", choices=["opensbi", "own"], default=pilae.firmware,
-                     help="what machines boot with (default: FIRMWARE, or opensbi)")
+    parser.addoption("--firmware", choices=[*FIRMWARES, "both"],
+                     default=os.environ.get("FIRMWARE") or "both",
+                     help="what machines boot with (default: FIRMWARE, or both: one half each)")
 
 
 def pytest_configure(config):
-    pilae.firmware = config.getoption("--firmware")
     config.addinivalue_line("markers", "soak: takes long; runs only with --soak")
     config.addinivalue_line("markers", "engines(name, ...): is about these engines alone")
 
@@ -51,6 +56,20 @@ def pytest_generate_tests(metafunc):
     if "engine" in metafunc.fixturenames:
         engines = metafunc.config.getoption("--engine") or pilae.DEFAULT_ENGINES
         metafunc.parametrize("engine", engines)
+
+
+@pytest.fixture(autouse=True)
+def firmware(request):
+    """What the test's machines boot with. Of `both` each has one half of the tests, always the
+    same, and those that run on both engines have one on each."""
+    chosen = request.config.getoption("--firmware")
+    if chosen == "both":
+        parameters = getattr(request.node, "callspec", None)
+        soft = parameters is not None and parameters.params.get("engine") == "soft"
+        name = request.node.originalname
+        chosen = FIRMWARES[(zlib.crc32(name.encode()) + soft) % len(FIRMWARES)]
+    pilae.firmware = chosen
+    return chosen
 
 
 @pytest.fixture(scope="session")

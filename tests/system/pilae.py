@@ -50,7 +50,7 @@ ENGINES = {
 DEFAULT_ENGINES = ["hext", "soft"]
 
 # The firmware of machines that name none: opensbi, QEMU's own, or own, Pilae's (--firmware).
-firmware = os.environ.get("FIRMWARE", "opensbi")
+firmware = os.environ.get("FIRMWARE") or "opensbi"
 
 # The tests that are run on the soft engine, too, where no engine is named: the others take long.
 SOFT_BY_DEFAULT = {
