@@ -2,16 +2,15 @@
 #include "vmm/guest_fdt.h"
 
 #include <libfdt.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "kernel/error.h"
 #include "vmm/guest_fdt_host.h"
 #include "vmm/machine.h"
+#include "vmm/tree_writer.h"
 
-#define NODE_NAME_MAX 40
-#define ISA_BASE      "rv64"
-#define SERIAL_PATH   "/soc/serial@10000000"
+#define ISA_BASE    "rv64"
+#define SERIAL_PATH "/soc/serial@10000000"
 
 /* Harts whose interrupts the PLIC's property lists in one stretch. */
 #define CONTEXT_BATCH 64
@@ -23,9 +22,8 @@ enum { PHANDLE_PLIC = 1, PHANDLE_TEST = 2, PHANDLE_HARTS = 3 };
 #define IRQ_M_EXTERNAL 11
 
 /*
- * The tree is written without libfdt: its fdt_finish() visits every property in one stretch,
- * which takes five million instructions for 512 harts. All names are known beforehand, so that
- * they make the strings block as it stands, and a name is its offset there.
+ * All names are known beforehand, so that they make the strings block as it stands, and a name is
+ * its offset there.
  */
 #define PROPERTY_NAMES(NAME)                               \
 	NAME(address_cells, "#address-cells")              \
@@ -75,10 +73,8 @@ static const struct names names = {
 
 #define NAME(member) ((uint32_t)offsetof(struct names, member))
 
-/* What is written beyond the buffer's end is only counted. */
 struct writer {
-	uint8_t *buf;
-	size_t size, used;
+	struct tree_writer tree;
 	const struct guest_fdt_info *info;
 	/* The host's devices that have been written, and how long the names of what is copied are.
 	 */
@@ -87,110 +83,13 @@ struct writer {
 	size_t copied_names;
 };
 
-static void preempt(const struct writer *writer)
-{
-	if (writer->info->preempt)
-		writer->info->preempt();
-}
-
-static void put_raw(struct writer *writer, const void *data, size_t size)
-{
-	if (writer->used <= writer->size && size <= writer->size - writer->used)
-		memcpy(writer->buf + writer->used, data, size);
-	writer->used += size;
-}
-
-static void put_raw_u32(struct writer *writer, uint32_t value)
-{
-	fdt32_t cell = cpu_to_fdt32(value);
-
-	put_raw(writer, &cell, sizeof(cell));
-}
-
-/* Devicetree Specification 0.4, 5.4: tokens are aligned to four bytes. */
-static void put_padding(struct writer *writer)
-{
-	static const uint8_t zeroes[FDT_TAGSIZE];
-
-	put_raw(writer, zeroes, align_up(writer->used, FDT_TAGSIZE) - writer->used);
-}
-
-static void begin_node(struct writer *writer, const char *name)
-{
-	put_raw_u32(writer, FDT_BEGIN_NODE);
-	put_raw(writer, name, strlen(name) + 1);
-	put_padding(writer);
-}
-
-static void begin_unit(struct writer *writer, const char *name, uint64_t address)
-{
-	char full[NODE_NAME_MAX];
-
-	snprintf(full, sizeof(full), "%s@%lx", name, address);
-	begin_node(writer, full);
-}
-
-static void begin_numbered(struct writer *writer, const char *name, unsigned number)
-{
-	char full[NODE_NAME_MAX];
-
-	snprintf(full, sizeof(full), "%s%u", name, number);
-	begin_node(writer, full);
-}
-
-static void end_node(struct writer *writer)
-{
-	put_raw_u32(writer, FDT_END_NODE);
-	preempt(writer);
-}
-
-static void begin_property(struct writer *writer, uint32_t name, size_t size)
-{
-	put_raw_u32(writer, FDT_PROP);
-	put_raw_u32(writer, (uint32_t)size);
-	put_raw_u32(writer, name);
-}
-
-static void put_bytes(struct writer *writer, uint32_t name, const void *data, size_t size)
-{
-	begin_property(writer, name, size);
-	put_raw(writer, data, size);
-	put_padding(writer);
-}
-
-static void put_flag(struct writer *writer, uint32_t name)
-{
-	begin_property(writer, name, 0);
-}
-
-static void put_string(struct writer *writer, uint32_t name, const char *string)
-{
-	put_bytes(writer, name, string, strlen(string) + 1);
-}
-
-/* A list of strings, given as a literal with "\0" between them. */
-#define put_strings(writer, name, literal) put_bytes(writer, name, literal, sizeof(literal))
-
-static void put_cell(struct writer *writer, uint32_t name, uint32_t cell)
-{
-	begin_property(writer, name, sizeof(cell));
-	put_raw_u32(writer, cell);
-}
-
-static void put_u64(struct writer *writer, uint32_t name, uint64_t value)
-{
-	fdt64_t number = cpu_to_fdt64(value);
-
-	put_bytes(writer, name, &number, sizeof(number));
-}
-
 static void put_ranges(struct writer *writer, const struct range *ranges, unsigned count)
 {
-	begin_property(writer, NAME(reg), 2 * sizeof(fdt64_t) * count);
+	tree_begin_property(&writer->tree, NAME(reg), 2 * sizeof(fdt64_t) * count);
 	for (unsigned i = 0; i < count; i++) {
 		fdt64_t reg[2] = {cpu_to_fdt64(ranges[i].base), cpu_to_fdt64(ranges[i].size)};
 
-		put_raw(writer, reg, sizeof(reg));
+		tree_put_raw(&writer->tree, reg, sizeof(reg));
 	}
 }
 
@@ -201,8 +100,8 @@ static void put_range(struct writer *writer, uint64_t base, uint64_t size)
 
 static void put_interrupt(struct writer *writer, uint32_t source)
 {
-	put_cell(writer, NAME(interrupts), source);
-	put_cell(writer, NAME(interrupt_parent), PHANDLE_PLIC);
+	tree_put_cell(&writer->tree, NAME(interrupts), source);
+	tree_put_cell(&writer->tree, NAME(interrupt_parent), PHANDLE_PLIC);
 }
 
 static uint32_t hart_phandle(unsigned hart)
@@ -219,12 +118,12 @@ static uint32_t hart_intc_phandle(unsigned hart)
 static void write_syscon(struct writer *writer, const char *name, const char *compatible,
 			 uint32_t value)
 {
-	begin_node(writer, name);
-	put_cell(writer, NAME(value), value);
-	put_cell(writer, NAME(offset), 0);
-	put_cell(writer, NAME(regmap), PHANDLE_TEST);
-	put_string(writer, NAME(compatible), compatible);
-	end_node(writer);
+	tree_begin_node(&writer->tree, name);
+	tree_put_cell(&writer->tree, NAME(value), value);
+	tree_put_cell(&writer->tree, NAME(offset), 0);
+	tree_put_cell(&writer->tree, NAME(regmap), PHANDLE_TEST);
+	tree_put_string(&writer->tree, NAME(compatible), compatible);
+	tree_end_node(&writer->tree);
 }
 
 /* Both banks are one node, which has the name of the first. */
@@ -240,25 +139,25 @@ static void write_flash(struct writer *writer)
 	}
 	if (count == 0)
 		return;
-	begin_unit(writer, "flash", banks[0].base);
-	put_cell(writer, NAME(bank_width), 4);
+	tree_begin_unit(&writer->tree, "flash", banks[0].base);
+	tree_put_cell(&writer->tree, NAME(bank_width), 4);
 	put_ranges(writer, banks, count);
-	put_string(writer, NAME(compatible), "cfi-flash");
-	end_node(writer);
+	tree_put_string(&writer->tree, NAME(compatible), "cfi-flash");
+	tree_end_node(&writer->tree);
 }
 
 static void write_memory(struct writer *writer)
 {
-	begin_unit(writer, "memory", writer->info->ram_base);
-	put_string(writer, NAME(device_type), "memory");
+	tree_begin_unit(&writer->tree, "memory", writer->info->ram_base);
+	tree_put_string(&writer->tree, NAME(device_type), "memory");
 	put_range(writer, writer->info->ram_base, writer->info->ram_size);
-	end_node(writer);
+	tree_end_node(&writer->tree);
 }
 
 static void put_extension(struct writer *writer, const char *name, size_t length)
 {
-	put_raw(writer, name, length);
-	put_raw(writer, "", 1);
+	tree_put_raw(&writer->tree, name, length);
+	tree_put_raw(&writer->tree, "", 1);
 }
 
 /*
@@ -284,100 +183,96 @@ static void put_extensions(struct writer *writer, const char *isa)
 /* The hart's own interrupt controller. */
 static void write_hart_intc(struct writer *writer, unsigned hart)
 {
-	begin_node(writer, "interrupt-controller");
-	put_cell(writer, NAME(interrupt_cells), 1);
-	put_flag(writer, NAME(interrupt_controller));
-	put_string(writer, NAME(compatible), "riscv,cpu-intc");
-	put_cell(writer, NAME(phandle), hart_intc_phandle(hart));
-	end_node(writer);
+	tree_begin_node(&writer->tree, "interrupt-controller");
+	tree_put_cell(&writer->tree, NAME(interrupt_cells), 1);
+	tree_put_flag(&writer->tree, NAME(interrupt_controller));
+	tree_put_string(&writer->tree, NAME(compatible), "riscv,cpu-intc");
+	tree_put_cell(&writer->tree, NAME(phandle), hart_intc_phandle(hart));
+	tree_end_node(&writer->tree);
 }
 
 static void write_isa(struct writer *writer)
 {
 	const char *isa = writer->info->isa;
-	size_t start = writer->used, value;
+	size_t start = writer->tree.used;
 
-	begin_property(writer, NAME(isa_extensions), 0);
-	value = writer->used;
+	tree_begin_property(&writer->tree, NAME(isa_extensions), 0);
 	put_extensions(writer, isa);
-	if (writer->buf && writer->used <= writer->size)
-		fdt32_st(writer->buf + start + offsetof(struct fdt_property, len),
-			 (uint32_t)(writer->used - value));
-	put_padding(writer);
-	put_string(writer, NAME(isa_base), "rv64i");
-	put_string(writer, NAME(isa), isa);
-	preempt(writer);
+	tree_end_property(&writer->tree, start);
+	tree_put_string(&writer->tree, NAME(isa_base), "rv64i");
+	tree_put_string(&writer->tree, NAME(isa), isa);
+	tree_preempt(&writer->tree);
 }
 
 static void write_hart(struct writer *writer, unsigned hart)
 {
 	const struct guest_fdt_info *info = writer->info;
 
-	begin_unit(writer, "cpu", hart);
-	put_cell(writer, NAME(phandle), hart_phandle(hart));
-	put_string(writer, NAME(device_type), "cpu");
-	put_cell(writer, NAME(reg), hart);
-	put_string(writer, NAME(status), "okay");
-	put_string(writer, NAME(compatible), "riscv");
+	tree_begin_unit(&writer->tree, "cpu", hart);
+	tree_put_cell(&writer->tree, NAME(phandle), hart_phandle(hart));
+	tree_put_string(&writer->tree, NAME(device_type), "cpu");
+	tree_put_cell(&writer->tree, NAME(reg), hart);
+	tree_put_string(&writer->tree, NAME(status), "okay");
+	tree_put_string(&writer->tree, NAME(compatible), "riscv");
 	if (info->cbop_block_size)
-		put_cell(writer, NAME(cbop_block_size), info->cbop_block_size);
+		tree_put_cell(&writer->tree, NAME(cbop_block_size), info->cbop_block_size);
 	if (info->cboz_block_size)
-		put_cell(writer, NAME(cboz_block_size), info->cboz_block_size);
+		tree_put_cell(&writer->tree, NAME(cboz_block_size), info->cboz_block_size);
 	if (info->cbom_block_size)
-		put_cell(writer, NAME(cbom_block_size), info->cbom_block_size);
+		tree_put_cell(&writer->tree, NAME(cbom_block_size), info->cbom_block_size);
 	write_isa(writer);
-	put_string(writer, NAME(mmu_type), info->mmu_type);
+	tree_put_string(&writer->tree, NAME(mmu_type), info->mmu_type);
 	write_hart_intc(writer, hart);
-	end_node(writer);
+	tree_end_node(&writer->tree);
 }
 
 static void write_cpu_map(struct writer *writer)
 {
-	begin_node(writer, "cpu-map");
-	begin_node(writer, "cluster0");
+	tree_begin_node(&writer->tree, "cpu-map");
+	tree_begin_node(&writer->tree, "cluster0");
 	for (unsigned hart = 0; hart < writer->info->hart_count; hart++) {
-		begin_numbered(writer, "core", hart);
-		put_cell(writer, NAME(cpu), hart_phandle(hart));
-		end_node(writer);
+		tree_begin_numbered(&writer->tree, "core", hart);
+		tree_put_cell(&writer->tree, NAME(cpu), hart_phandle(hart));
+		tree_end_node(&writer->tree);
 	}
-	end_node(writer);
-	end_node(writer);
+	tree_end_node(&writer->tree);
+	tree_end_node(&writer->tree);
 }
 
 static void write_cpus(struct writer *writer)
 {
-	begin_node(writer, "cpus");
-	put_cell(writer, NAME(address_cells), 1);
-	put_cell(writer, NAME(size_cells), 0);
-	put_cell(writer, NAME(timebase_frequency), writer->info->timebase);
+	tree_begin_node(&writer->tree, "cpus");
+	tree_put_cell(&writer->tree, NAME(address_cells), 1);
+	tree_put_cell(&writer->tree, NAME(size_cells), 0);
+	tree_put_cell(&writer->tree, NAME(timebase_frequency), writer->info->timebase);
 	for (unsigned hart = 0; hart < writer->info->hart_count; hart++)
 		write_hart(writer, hart);
 	write_cpu_map(writer);
-	end_node(writer);
+	tree_end_node(&writer->tree);
 }
 
 static void write_aliases(struct writer *writer)
 {
-	begin_node(writer, "aliases");
-	put_string(writer, NAME(serial0), SERIAL_PATH);
-	end_node(writer);
+	tree_begin_node(&writer->tree, "aliases");
+	tree_put_string(&writer->tree, NAME(serial0), SERIAL_PATH);
+	tree_end_node(&writer->tree);
 }
 
 static void write_chosen(struct writer *writer)
 {
 	const struct guest_fdt_info *info = writer->info;
 
-	begin_node(writer, "chosen");
+	tree_begin_node(&writer->tree, "chosen");
 	if (info->bootargs)
-		put_string(writer, NAME(bootargs), info->bootargs);
-	put_string(writer, NAME(stdout_path), SERIAL_PATH);
+		tree_put_string(&writer->tree, NAME(bootargs), info->bootargs);
+	tree_put_string(&writer->tree, NAME(stdout_path), SERIAL_PATH);
 	if (info->ramdisk_size) {
-		put_u64(writer, NAME(initrd_start), info->ramdisk);
-		put_u64(writer, NAME(initrd_end), info->ramdisk + info->ramdisk_size);
+		tree_put_u64(&writer->tree, NAME(initrd_start), info->ramdisk);
+		tree_put_u64(&writer->tree, NAME(initrd_end), info->ramdisk + info->ramdisk_size);
 	}
 	if (info->rng_seed_size)
-		put_bytes(writer, NAME(rng_seed), info->rng_seed, info->rng_seed_size);
-	end_node(writer);
+		tree_put_bytes(&writer->tree, NAME(rng_seed), info->rng_seed, info->rng_seed_size);
+	tree_end_node(&writer->tree);
 }
 
 /*
@@ -389,8 +284,8 @@ static void copy_properties(struct writer *writer, const struct guest_fdt_device
 	struct guest_fdt_copy copy = {0};
 
 	while (guest_fdt_next_copy(device, &copy)) {
-		put_bytes(writer, (uint32_t)(sizeof(names) + writer->copied_names), copy.value,
-			  copy.size);
+		tree_put_bytes(&writer->tree, (uint32_t)(sizeof(names) + writer->copied_names),
+			       copy.value, copy.size);
 		writer->copied_names += strlen(copy.name) + 1;
 	}
 }
@@ -400,16 +295,17 @@ static void write_copied_names(struct writer *writer, const struct guest_fdt_dev
 	struct guest_fdt_copy copy = {0};
 
 	while (guest_fdt_next_copy(device, &copy))
-		put_raw(writer, copy.name, strlen(copy.name) + 1);
-	preempt(writer);
+		tree_put_raw(&writer->tree, copy.name, strlen(copy.name) + 1);
+	tree_preempt(&writer->tree);
 }
 
 static void put_host_interrupts(struct writer *writer, const struct guest_fdt_device *device)
 {
-	begin_property(writer, NAME(interrupts), sizeof(fdt32_t) * device->interrupt_count);
+	tree_begin_property(&writer->tree, NAME(interrupts),
+			    sizeof(fdt32_t) * device->interrupt_count);
 	for (unsigned i = 0; i < device->interrupt_count; i++)
-		put_raw_u32(writer, device->interrupts[i]);
-	put_cell(writer, NAME(interrupt_parent), PHANDLE_PLIC);
+		tree_put_raw_u32(&writer->tree, device->interrupts[i]);
+	tree_put_cell(&writer->tree, NAME(interrupt_parent), PHANDLE_PLIC);
 }
 
 /* Writes it unless it is there already. */
@@ -420,12 +316,12 @@ static void write_host_device(struct writer *writer, const struct guest_fdt_devi
 			return;
 	}
 	writer->devices[writer->device_count++] = device;
-	begin_node(writer, fdt_get_name(device->host, device->node, NULL));
+	tree_begin_node(&writer->tree, fdt_get_name(device->host, device->node, NULL));
 	put_ranges(writer, device->ranges, device->range_count);
 	if (device->interrupt_count > 0)
 		put_host_interrupts(writer, device);
 	copy_properties(writer, device);
-	end_node(writer);
+	tree_end_node(&writer->tree);
 }
 
 /* Writes what takes the place of the guest's own device, if there is something. */
@@ -448,30 +344,30 @@ static void write_rtc(struct writer *writer)
 {
 	if (write_instead(writer, MACHINE_RTC_BASE, MACHINE_RTC_SIZE, 0))
 		return;
-	begin_unit(writer, "rtc", MACHINE_RTC_BASE);
+	tree_begin_unit(&writer->tree, "rtc", MACHINE_RTC_BASE);
 	put_interrupt(writer, MACHINE_RTC_IRQ);
 	put_range(writer, MACHINE_RTC_BASE, MACHINE_RTC_SIZE);
-	put_string(writer, NAME(compatible), "google,goldfish-rtc");
-	end_node(writer);
+	tree_put_string(&writer->tree, NAME(compatible), "google,goldfish-rtc");
+	tree_end_node(&writer->tree);
 }
 
 static void write_uart(struct writer *writer)
 {
-	begin_unit(writer, "serial", MACHINE_UART_BASE);
+	tree_begin_unit(&writer->tree, "serial", MACHINE_UART_BASE);
 	put_interrupt(writer, MACHINE_UART_IRQ);
-	put_cell(writer, NAME(clock_frequency), MACHINE_UART_CLOCK);
+	tree_put_cell(&writer->tree, NAME(clock_frequency), MACHINE_UART_CLOCK);
 	put_range(writer, MACHINE_UART_BASE, MACHINE_UART_SIZE);
-	put_string(writer, NAME(compatible), "ns16550a");
-	end_node(writer);
+	tree_put_string(&writer->tree, NAME(compatible), "ns16550a");
+	tree_end_node(&writer->tree);
 }
 
 static void write_test(struct writer *writer)
 {
-	begin_unit(writer, "test", MACHINE_TEST_BASE);
-	put_cell(writer, NAME(phandle), PHANDLE_TEST);
+	tree_begin_unit(&writer->tree, "test", MACHINE_TEST_BASE);
+	tree_put_cell(&writer->tree, NAME(phandle), PHANDLE_TEST);
 	put_range(writer, MACHINE_TEST_BASE, MACHINE_TEST_SIZE);
-	put_strings(writer, NAME(compatible), "sifive,test1\0sifive,test0\0syscon");
-	end_node(writer);
+	tree_put_strings(&writer->tree, NAME(compatible), "sifive,test1\0sifive,test0\0syscon");
+	tree_end_node(&writer->tree);
 }
 
 /* In ascending order, so that guests, which number as they find, begin with slot 0. */
@@ -481,11 +377,11 @@ static void write_virtio_slots(struct writer *writer)
 		if (write_instead(writer, MACHINE_VIRTIO_BASE((uint64_t)slot), MACHINE_VIRTIO_SIZE,
 				  MACHINE_VIRTIO_IRQ(slot)))
 			continue;
-		begin_unit(writer, "virtio_mmio", MACHINE_VIRTIO_BASE(slot));
+		tree_begin_unit(&writer->tree, "virtio_mmio", MACHINE_VIRTIO_BASE(slot));
 		put_interrupt(writer, MACHINE_VIRTIO_IRQ(slot));
 		put_range(writer, MACHINE_VIRTIO_BASE(slot), MACHINE_VIRTIO_SIZE);
-		put_string(writer, NAME(compatible), "virtio,mmio");
-		end_node(writer);
+		tree_put_string(&writer->tree, NAME(compatible), "virtio,mmio");
+		tree_end_node(&writer->tree);
 	}
 }
 
@@ -494,38 +390,39 @@ static void write_plic_contexts(struct writer *writer)
 {
 	unsigned hart_count = writer->info->hart_count;
 
-	begin_property(writer, NAME(interrupts_extended), sizeof(fdt32_t) * 4 * hart_count);
+	tree_begin_property(&writer->tree, NAME(interrupts_extended),
+			    sizeof(fdt32_t) * 4 * hart_count);
 	for (unsigned hart = 0; hart < hart_count; hart++) {
-		put_raw_u32(writer, hart_intc_phandle(hart));
-		put_raw_u32(writer, IRQ_M_EXTERNAL);
-		put_raw_u32(writer, hart_intc_phandle(hart));
-		put_raw_u32(writer, IRQ_S_EXTERNAL);
+		tree_put_raw_u32(&writer->tree, hart_intc_phandle(hart));
+		tree_put_raw_u32(&writer->tree, IRQ_M_EXTERNAL);
+		tree_put_raw_u32(&writer->tree, hart_intc_phandle(hart));
+		tree_put_raw_u32(&writer->tree, IRQ_S_EXTERNAL);
 		if (hart % CONTEXT_BATCH == CONTEXT_BATCH - 1)
-			preempt(writer);
+			tree_preempt(&writer->tree);
 	}
 }
 
 static void write_plic(struct writer *writer)
 {
-	begin_unit(writer, "plic", MACHINE_PLIC_BASE);
-	put_cell(writer, NAME(phandle), PHANDLE_PLIC);
-	put_cell(writer, NAME(ndev), MACHINE_PLIC_SOURCES);
+	tree_begin_unit(&writer->tree, "plic", MACHINE_PLIC_BASE);
+	tree_put_cell(&writer->tree, NAME(phandle), PHANDLE_PLIC);
+	tree_put_cell(&writer->tree, NAME(ndev), MACHINE_PLIC_SOURCES);
 	put_range(writer, MACHINE_PLIC_BASE, MACHINE_PLIC_SIZE);
 	write_plic_contexts(writer);
-	put_flag(writer, NAME(interrupt_controller));
-	put_strings(writer, NAME(compatible), "sifive,plic-1.0.0\0riscv,plic0");
-	put_cell(writer, NAME(address_cells), 0);
-	put_cell(writer, NAME(interrupt_cells), 1);
-	end_node(writer);
+	tree_put_flag(&writer->tree, NAME(interrupt_controller));
+	tree_put_strings(&writer->tree, NAME(compatible), "sifive,plic-1.0.0\0riscv,plic0");
+	tree_put_cell(&writer->tree, NAME(address_cells), 0);
+	tree_put_cell(&writer->tree, NAME(interrupt_cells), 1);
+	tree_end_node(&writer->tree);
 }
 
 static void write_soc(struct writer *writer)
 {
-	begin_node(writer, "soc");
-	put_cell(writer, NAME(address_cells), 2);
-	put_cell(writer, NAME(size_cells), 2);
-	put_string(writer, NAME(compatible), "simple-bus");
-	put_flag(writer, NAME(ranges));
+	tree_begin_node(&writer->tree, "soc");
+	tree_put_cell(&writer->tree, NAME(address_cells), 2);
+	tree_put_cell(&writer->tree, NAME(size_cells), 2);
+	tree_put_string(&writer->tree, NAME(compatible), "simple-bus");
+	tree_put_flag(&writer->tree, NAME(ranges));
 	write_rtc(writer);
 	write_uart(writer);
 	write_test(writer);
@@ -533,16 +430,16 @@ static void write_soc(struct writer *writer)
 	for (unsigned i = 0; i < writer->info->device_count; i++)
 		write_host_device(writer, &writer->info->devices[i]);
 	write_plic(writer);
-	end_node(writer);
+	tree_end_node(&writer->tree);
 }
 
 static void write_root(struct writer *writer)
 {
-	begin_node(writer, "");
-	put_cell(writer, NAME(address_cells), 2);
-	put_cell(writer, NAME(size_cells), 2);
-	put_string(writer, NAME(compatible), "riscv-virtio");
-	put_string(writer, NAME(model), "riscv-virtio,qemu");
+	tree_begin_node(&writer->tree, "");
+	tree_put_cell(&writer->tree, NAME(address_cells), 2);
+	tree_put_cell(&writer->tree, NAME(size_cells), 2);
+	tree_put_string(&writer->tree, NAME(compatible), "riscv-virtio");
+	tree_put_string(&writer->tree, NAME(model), "riscv-virtio,qemu");
 	write_syscon(writer, "poweroff", "syscon-poweroff", MACHINE_TEST_POWEROFF);
 	write_syscon(writer, "reboot", "syscon-reboot", MACHINE_TEST_REBOOT);
 	write_flash(writer);
@@ -551,7 +448,7 @@ static void write_root(struct writer *writer)
 	write_aliases(writer);
 	write_chosen(writer);
 	write_soc(writer);
-	end_node(writer);
+	tree_end_node(&writer->tree);
 }
 
 /* Where the blocks lie: header, memory reservations (none, but their end), tree, names. */
@@ -579,19 +476,21 @@ static void write_header(void *buf, size_t strings_offset, size_t names_size, si
 static size_t write_tree(void *buf, size_t size, const struct guest_fdt_info *info)
 {
 	static const uint8_t zeroes[STRUCT_OFFSET];
-	struct writer writer = {.buf = buf, .size = size, .info = info};
+	struct writer writer = {.tree = {.buf = buf, .size = size, .preempt = info->preempt},
+				.info = info};
 	size_t strings_offset;
 
-	put_raw(&writer, zeroes, sizeof(zeroes));
+	tree_put_raw(&writer.tree, zeroes, sizeof(zeroes));
 	write_root(&writer);
-	put_raw_u32(&writer, FDT_END);
-	strings_offset = writer.used;
-	put_raw(&writer, &names, sizeof(names));
+	tree_put_raw_u32(&writer.tree, FDT_END);
+	strings_offset = writer.tree.used;
+	tree_put_raw(&writer.tree, &names, sizeof(names));
 	for (unsigned i = 0; i < writer.device_count; i++)
 		write_copied_names(&writer, writer.devices[i]);
-	if (buf && writer.used <= size)
-		write_header(buf, strings_offset, writer.used - strings_offset, writer.used);
-	return writer.used;
+	if (buf && writer.tree.used <= size)
+		write_header(buf, strings_offset, writer.tree.used - strings_offset,
+			     writer.tree.used);
+	return writer.tree.used;
 }
 
 size_t guest_fdt_size(const struct guest_fdt_info *info)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* unit: vmm/guest_fdt.c vmm/guest_fdt_host.c */
+/* unit: vmm/guest_fdt.c vmm/guest_fdt_host.c vmm/tree_writer.c */
 /* libs: -lfdt */
 #include "tests/unit/guest_tree.h"
 
