@@ -79,6 +79,7 @@ help:
 #: make gdb        the same, stopped, with gdb attached to the hypervisor
 #: make test       all tests; PYTESTFLAGS='-k NAME' chooses system tests, UNIT=NAME unit tests
 #: make unit       the unit tests alone
+#: make coverage   what the unit tests reach, also as HTML in build/coverage
 #: make soak       the long system tests
 #: make fuzz       the fuzzers: TARGET=NAME one of them, SECONDS=60 each
 #: make bench      the benchmarks, against the same work run natively

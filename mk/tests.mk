@@ -40,6 +40,32 @@ $(B)/host/%.o: %.c $(host_cflags_file)
 run_unit = status=0; for t in $(unit_bin); do $$t || { echo "$$t: failed"; status=1; }; done
 run_system = PILAE_BUILD=$(B) $(PYTHON) -m pytest tests/tools tests/system $(PYTESTFLAGS)
 
+# What of the code the unit tests reach: the same programs, built to count. `tools/coverage` tells.
+
+cov_bin := $(unit_src:tests/unit/%.c=$(B)/coverage/bin/%)
+cov_flags := -O0 --coverage -fprofile-update=atomic
+
+define cov_rule
+$(1)_cov := $$(patsubst %.c,$(B)/coverage/obj/%.o,$(1) $(call unit_sources,$(1)))
+$(B)/coverage/bin/$(notdir $(1:.c=)): $$($(1)_cov)
+	@mkdir -p $$(@D)
+	$$(call say,COVLD,$$@)$(HOST_CC) --coverage -o $$@ $$^ -lcmocka $(call unit_libs,$(1))
+cov_objs += $$($(1)_cov)
+endef
+$(foreach t,$(unit_src),$(eval $(call cov_rule,$(t))))
+
+$(B)/coverage/obj/%.o: %.c $(host_cflags_file)
+	@mkdir -p $(@D)
+	$(call say,COVCC,$@)$(HOST_CC) $(HOST_CFLAGS) $(cov_flags) -MMD -MP -c $< -o $@
+
+-include $(patsubst %.o,%.d,$(sort $(cov_objs)))
+
+.PHONY: coverage
+coverage: $(cov_bin)
+	@find $(B)/coverage -name '*.gcda' -delete
+	@for t in $^; do $$t >$$t.log 2>&1 || { cat $$t.log; echo "$$t: failed"; exit 1; }; done
+	@tools/coverage $(B) $(sort $(hv_c) $(wildcard firmware/*.c))
+
 .PHONY: unit test soak
 unit: $(if $(unit_bin),$(unit_bin),no-such-unit-test)
 	@$(run_unit); exit $$status
