@@ -47,6 +47,14 @@ static inline uint32_t ref_sum(const uint8_t *bytes, uint32_t at, uint32_t end)
 	return (uint32_t)(sum % 65535);
 }
 
+/* RFC 1071: the sum of what is not all zeroes is never 0, but may be its other form, 0xffff. */
+static inline uint32_t ref_complement(const uint8_t *bytes, uint32_t at, uint32_t end)
+{
+	uint32_t sum = ref_sum(bytes, at, end);
+
+	return sum == 0 ? 0 : 65535 - sum;
+}
+
 /* Where the transport header of `protocol` begins, in a packet that fills the frame; or 0. */
 static inline uint32_t ref_transport(struct reference *r, unsigned protocol)
 {
@@ -204,7 +212,7 @@ static inline uint32_t ref_cut(const struct reference *r, unsigned i, uint8_t *t
 		ref_put(to, r->network + 2, 2, size - r->network);
 		ref_put(to, r->network + 4, 2, ref_get(to, r->network + 4, 2) + i);
 		ref_put(to, r->network + 10, 2, 0);
-		ref_put(to, r->network + 10, 2, 65535 - ref_sum(to, r->network, r->transport));
+		ref_put(to, r->network + 10, 2, ref_complement(to, r->network, r->transport));
 	} else {
 		ref_put(to, r->network + 4, 2, size - r->network - 40);
 	}
