@@ -100,14 +100,27 @@ $(B)/fuzz/%.o: %.c $(host_cflags_file)
 
 -include $(patsubst %.o,%.d,$(sort $(fuzz_objs)))
 
-.PHONY: fuzz
-fuzz: $(fuzz_bin)
-ifeq ($(fuzz_bin),)
-	@echo 'no such fuzzer; have: $(or $(patsubst tests/fuzz/fuzz_%.c,%,$(fuzz_src)),none)'
-else
-	@status=0; for f in $(fuzz_bin); do \
-		name=$${f##*/fuzz_}; corpus=$(B)/fuzz/corpus/$$name; mkdir -p $$corpus; \
-		$$f -max_total_time=$(SECONDS) -artifact_prefix=$(B)/fuzz/$$name- $$corpus \
-			$$([ -d tests/fuzz/corpus/$$name ] && echo tests/fuzz/corpus/$$name) || status=1; \
-	done; exit $$status
-endif
+# Each goes on from the inputs of tests/fuzz/corpus and those it has found before. What one says goes to
+# a file when there are several; `make -j2 fuzz` runs two at a time.
+
+fuzz_names := $(fuzz_bin:$(B)/tests/fuzz/fuzz_%=%)
+fuzz_corpus = $(wildcard tests/fuzz/corpus/$(1))
+
+.PHONY: fuzz fuzz-replay
+fuzz fuzz-replay: $(if $(fuzz_names),,no-such-fuzzer)
+no-such-fuzzer:
+	@echo 'have: $(or $(patsubst tests/fuzz/fuzz_%.c,%,$(fuzz_src)),none)'; false
+
+fuzz: $(fuzz_names:%=fuzz-of-%)
+fuzz-of-%: $(B)/tests/fuzz/fuzz_%
+	@mkdir -p $(B)/fuzz/corpus/$*
+	$(call say,FUZZ,$* $(SECONDS) s)$< -max_total_time=$(SECONDS) -artifact_prefix=$(B)/fuzz/$*- \
+		$(B)/fuzz/corpus/$* $(call fuzz_corpus,$*) \
+		$(if $(word 2,$(fuzz_names)),>$(B)/fuzz/$*.log 2>&1 || { tail -n 60 $(B)/fuzz/$*.log; false; })
+
+# Every input that is kept, once: a fuzzer without any is an error.
+fuzz-replay: $(fuzz_names:%=fuzz-replay-of-%)
+fuzz-replay-of-%: $(B)/tests/fuzz/fuzz_%
+	@mkdir -p $(B)/fuzz
+	$(call say,REPLAY,$*)$< -runs=0 -artifact_prefix=$(B)/fuzz/$*- tests/fuzz/corpus/$* \
+		>$(B)/fuzz/$*-replay.log 2>&1 || { tail -n 60 $(B)/fuzz/$*-replay.log; false; }
