@@ -2,6 +2,7 @@
 
 #include "kernel/arena.h"
 
+#include "kernel/alloc_fault.h"
 #include "kernel/error.h"
 #include "kernel/page.h"
 
@@ -56,6 +57,8 @@ void *arena_alloc(struct arena *arena, size_t size)
 {
 	char *object = NULL;
 
+	if (alloc_fault())
+		return NULL;
 	if (size >= PAGE_SIZE)
 		return size > GIB(1) ? NULL
 				     : arena_alloc_pages(arena, page_order(size), ARENA_OBJECTS);

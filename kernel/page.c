@@ -2,6 +2,7 @@
 
 #include "kernel/page.h"
 
+#include "kernel/alloc_fault.h"
 #include "kernel/lock.h"
 #include "kernel/log.h"
 #include "kernel/trap.h"
@@ -116,6 +117,8 @@ void *page_alloc(unsigned order)
 	unsigned from = order;
 	void *block = NULL;
 
+	if (alloc_fault())
+		return NULL;
 	spin_lock(&allocator.lock);
 	while (from <= PAGE_ORDER_MAX && allocator.free[from] == PAGE_NONE)
 		from++;

@@ -4,6 +4,7 @@
 
 #include "vmm/vm.h"
 
+#include "kernel/alloc_fault.h"
 #include "kernel/error.h"
 #include "kernel/irqoff.h"
 #include "kernel/log.h"
@@ -207,6 +208,18 @@ const char *vm_next_described(int *at)
 	return NULL;
 }
 
+static int define(int node)
+{
+	struct vm *vm = new_vm();
+
+	if (!vm)
+		return ERR_NOMEM;
+	if (read_description(vm, node) == 0)
+		return 0;
+	vm_forget(vm);
+	return ERR_INVAL;
+}
+
 int vm_define(const char *name)
 {
 	const char *other;
@@ -219,14 +232,12 @@ int vm_define(const char *name)
 	if (!other)
 		return ERR_NOENT;
 
-	struct vm *vm = new_vm();
+	alloc_fault_begin();
 
-	if (!vm)
-		return ERR_NOMEM;
-	if (read_description(vm, node) == 0)
-		return 0;
-	vm_forget(vm);
-	return ERR_INVAL;
+	int error = define(node);
+
+	alloc_fault_end();
+	return error;
 }
 
 /* false if the VM is refused. */
@@ -281,5 +292,6 @@ void vm_start_system(const void *system, uint64_t size, enum vmconfig_engine eng
 		machine_end(true);
 	}
 	pool_begin();
+	alloc_fault_enable();
 	irqoff_start_measuring();
 }

@@ -2,6 +2,7 @@
 
 /* Building a VM from its description: everything that can fail, before it is called alive. */
 
+#include "kernel/alloc_fault.h"
 #include "kernel/error.h"
 #include "kernel/hart.h"
 #include "kernel/log.h"
@@ -208,11 +209,14 @@ bool vm_build(struct vm *vm, enum vmconfig_engine otherwise, uint64_t committed)
 	if (!choose_engine(vm, otherwise) || !has_room(vm, committed))
 		return false;
 
+	alloc_fault_begin();
+
 	int error = build(vm);
 
+	if (error == ERR_NOMEM)
+		log_error("%s: no memory left to build it", vm->config.path);
+	alloc_fault_end();
 	if (error) {
-		if (error == ERR_NOMEM)
-			log_error("%s: no memory left to build it", vm->config.path);
 		vm_unbuild(vm);
 		while (arena_destroy_step(&vm->arena) == ERR_AGAIN)
 			preempt_point();

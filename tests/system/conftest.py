@@ -79,6 +79,12 @@ def measuring():
 
 
 @pytest.fixture(scope="session")
+def failing():
+    """Pilae built so that its allocations fail, one after the other: kernel/alloc_fault.h."""
+    return pilae.build_variant("failing", "PILAE_FAIL_ALLOCATIONS")
+
+
+@pytest.fixture(scope="session")
 def checking_disks():
     """Pilae built so that it checks the host's disks at boot, and overwrites them. It measures
     itself as well."""

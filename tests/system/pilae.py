@@ -66,7 +66,7 @@ SOFT_BY_DEFAULT = {
     "test_disk_and_rng", "test_rtc_and_fw_cfg", "test_ends_at_work", "test_linux_with_devices",
     "test_interrupts_off_with_devices", "test_disks", "test_files",
     "test_transfer", "test_uplink", "test_interrupts_off_on_networks", "test_rng",
-    "test_turns_are_not_lost",
+    "test_turns_are_not_lost", "test_no_memory_to_make_a_vm",
 }
 
 

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef KERNEL_ALLOC_FAULT_H
+#define KERNEL_ALLOC_FAULT_H
+
+/*
+ * Lets allocations fail, in a build made with -DPILAE_FAIL_ALLOCATIONS; costs nothing in any
+ * other. Of what is done between begin and end all allocations fail from the nth on, n being
+ * one more each time, and 1 again after none was left to fail: so a test that tries until then has
+ * seen each fail. For one hart, as other harts' allocations count as well.
+ */
+
+#include "kernel/types.h"
+
+#ifdef PILAE_FAIL_ALLOCATIONS
+
+/* From now on: what is done at boot does not fail. */
+void alloc_fault_enable(void);
+
+void alloc_fault_begin(void);
+
+/* Logs which one was the first to fail. */
+void alloc_fault_end(void);
+
+/* For allocators: whether this one is to fail. */
+bool alloc_fault(void);
+
+#else
+
+static inline void alloc_fault_enable(void)
+{
+}
+
+static inline void alloc_fault_begin(void)
+{
+}
+
+static inline void alloc_fault_end(void)
+{
+}
+
+static inline bool alloc_fault(void)
+{
+	return false;
+}
+
+#endif
+
+#endif

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: MIT
+"""What cannot be counted on: memory for the making of a VM."""
+
+import re
+
+from pilae import MIB, Machine, assemble
+from shell import PROMPT, free_bytes, open_shell, states, wait_for
+
+MACHINE = ("-netdev", "user,id=net", "-device", "virtio-net-device,netdev=net",
+           "-device", "virtio-rng-device")
+DEVICES = {
+    "ram": {"compatible": "pilae,virtio-blk", "pilae,image": "keys"},
+    "disk": {"compatible": "pilae,virtio-blk", "pilae,host": "virtio-blk0"},
+    "net": {"compatible": "pilae,virtio-net", "pilae,switch": "lan0"},
+    "console": {"compatible": "pilae,virtio-console"},
+    "rng": {"compatible": "pilae,virtio-rng"},
+    "flash": {"compatible": "pilae,flash", "pilae,bank": 1, "pilae,image": "keys"},
+    "passed": {"compatible": "pilae,passthrough", "pilae,host": "/soc/rtc@101000"},
+}
+
+
+def add_drive(folder):
+    path = folder / "disk.img"
+    path.write_bytes(bytes(4 * MIB))
+    return ("-drive", f"file={path},if=none,format=raw,id=disk",
+            "-device", "virtio-blk-device,drive=disk")
+
+
+def fail_until_it_works(machine, command, complaint):
+    """Gives a command again and again, with one allocation more before they fail: how often it
+    failed, and in what words it said so each time."""
+    words = []
+    free = free_bytes(machine)
+    while True:
+        machine.sendline(command)
+        nth = machine.expect(r"pilae: fault: (?:allocation (\d+) failed|none of \d+ )")[1]
+        if nth is None:
+            return words
+        said = machine.child.before
+        machine.expect(PROMPT)
+        words += re.findall(complaint, said + machine.child.before)
+        assert int(nth) == len(words), f"{command}: allocation {nth}: {said}"
+        assert free_bytes(machine) == free, f"{command}: allocation {nth} leaks"
+
+
+def test_no_memory_to_make_a_vm(folder, engine, system, failing):
+    """With each allocation failing in turn, and all after it: nothing is left behind, and it is
+    said. When none fails, the VM has all that it should."""
+    system.image("keys", assemble(folder, "keys.S"))
+    system.root["lan0"] = {"compatible": "pilae,switch", "pilae,uplink": "virtio-net0"}
+    system.vm("it", kernel="keys", memory=4 * MIB, vcpus=3, **DEVICES, **{"pilae,manual": True})
+    with Machine(folder, engine, system.build(), kernel=failing, limit=30,
+                 extra=(*MACHINE, *add_drive(folder))) as m:
+        m.expect("MiB of memory")
+        open_shell(m)
+        builds = fail_until_it_works(m, "vm start it", "no memory left to build it|or its uplink no memory, left")
+        assert len(builds) > 20
+        m.expect("keys: started")
+        m.sendline("vm destroy it")
+        wait_for(m, "it", None)
+        assert len(fail_until_it_works(m, "vm define it", "no memory left")) == 2
+        assert states(m)["it"] == "not started"
+        m.sendline("poweroff")
+        assert m.wait_exit() == 0
