@@ -81,6 +81,7 @@ help:
 #: make unit       the unit tests alone
 #: make coverage   what the unit tests reach, also as HTML in build/coverage
 #: make soak       the long system tests
+#: make mutations  breaks a copy of the tree, a mistake at a time: tests have to notice
 #: make fuzz       the fuzzers: TARGET=NAME one of them, SECONDS=60 each; -j2 two at a time
 #: make fuzz-replay  what they are to begin with, once
 #: make bench      the benchmarks, against the same work run natively

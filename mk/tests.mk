@@ -74,7 +74,12 @@ test: all debian $(unit_bin)
 	@$(run_unit); $(run_system) || status=1; exit $$status
 
 soak: all debian
-	@$(run_system) --soak
+	@$(run_system) --soak; status=$$?; tests/mutations || status=1; exit $$status
+
+# Mistakes made on purpose, each of which a test has to notice.
+.PHONY: mutations
+mutations: all $(unit_bin)
+	@tests/mutations
 
 # Fuzzers, with the same two comments.
 
