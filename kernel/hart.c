@@ -260,6 +260,39 @@ void hart_fence_i_all(void)
 	sbi_call(SBI_EXT_RFENCE, SBI_RFENCE_FENCE_I, 0, UINT64_MAX, 0, 0, 0);
 }
 
+/*
+ * A build with -DPILAE_DISTURB_IPIS: those to other harts are late, by up to 50 us, some are sent
+ * again, and some come to a hart that has none.
+ */
+#ifdef PILAE_DISTURB_IPIS
+
+#define LATE_US 50
+
+static void send_ipi(const struct hart *hart)
+{
+	static uint64_t seed = 1; /* races only make it more random */
+	uint64_t random = (seed = seed * 6364136223846793005 + 1442695040888963407) >> 33;
+	uint64_t until = time_now() + random % (LATE_US * platform.timebase / 1000000);
+
+	while (time_now() < until)
+		cpu_pause();
+	sbi_call(SBI_EXT_IPI, SBI_IPI_SEND_IPI, 1, hart->id, 0, 0, 0);
+	if (random % 4 == 0)
+		sbi_call(SBI_EXT_IPI, SBI_IPI_SEND_IPI, 1, hart->id, 0, 0, 0);
+	if (random % 4 == 1)
+		sbi_call(SBI_EXT_IPI, SBI_IPI_SEND_IPI, 1, harts[random / 4 % hart_count()]->id, 0,
+			 0, 0);
+}
+
+#else
+
+static void send_ipi(const struct hart *hart)
+{
+	sbi_call(SBI_EXT_IPI, SBI_IPI_SEND_IPI, 1, hart->id, 0, 0, 0);
+}
+
+#endif
+
 void ipi_send(struct hart *hart, enum ipi reason)
 {
 	/* Who set the first bit sends; until it is taken the interrupt is still to come. */
@@ -270,7 +303,7 @@ void ipi_send(struct hart *hart, enum ipi reason)
 	if (hart == this_hart())
 		csr_set(CSR_SIP, BIT(IRQ_S_SOFT));
 	else
-		sbi_call(SBI_EXT_IPI, SBI_IPI_SEND_IPI, 1, hart->id, 0, 0, 0);
+		send_ipi(hart);
 }
 
 void hart_notify(struct hart *hart)

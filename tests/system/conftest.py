@@ -85,6 +85,12 @@ def failing():
 
 
 @pytest.fixture(scope="session")
+def disturbing():
+    """Pilae built so that its IPIs are late, and some come twice or without a reason."""
+    return pilae.build_variant("disturbing", "PILAE_DISTURB_IPIS")
+
+
+@pytest.fixture(scope="session")
 def checking_disks():
     """Pilae built so that it checks the host's disks at boot, and overwrites them. It measures
     itself as well."""

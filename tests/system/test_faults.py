@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""What cannot be counted on: memory for the making of a VM."""
+"""What cannot be counted on: memory for the making of a VM, and that IPIs come at once."""
 
 import re
 
-from pilae import MIB, Machine, assemble
+from pilae import BUILD, MIB, MINIKERNEL, Machine, assemble
 from shell import PROMPT, free_bytes, open_shell, states, wait_for
 
 MACHINE = ("-netdev", "user,id=net", "-device", "virtio-net-device,netdev=net",
@@ -62,3 +62,19 @@ def test_no_memory_to_make_a_vm(folder, engine, system, failing):
         assert states(m)["it"] == "not started"
         m.sendline("poweroff")
         assert m.wait_exit() == 0
+
+
+def test_disturbed_ipis(folder, engine, system, disturbing):
+    """IPIs that are late, come twice, or have no reason: nothing is lost, and nothing waits for
+    ever. More vCPUs than harts, so that they move, beside page tables that change under way."""
+    system.image("mk", MINIKERNEL)
+    system.vm("mk", kernel="mk", memory=16 * MIB, vcpus=2, bootargs="script=selfcheck;poweroff")
+    system.image("torture", BUILD / "guests/torture.elf")
+    system.vm("torture", kernel="torture", memory=64 * MIB, vcpus=2,
+              bootargs="seed=1 ops=3000 levels=3")
+    with Machine(folder, engine, system.build(), harts=2, kernel=disturbing, limit=100) as m:
+        assert m.wait_exit() == 0
+        output = m.output()
+    assert "not ok " not in output
+    assert "ok torture: 3000 operations" in output
+    assert "minikernel: all checks passed" in output
