@@ -53,8 +53,9 @@ struct hart {
 
 	struct trap_frame trap; /* the last exception taken under trap_run() */
 	void (*on_interrupt)(struct trap_frame *frame);
-	volatile uint64_t interrupts[16]; /* taken so far, by number */
-	volatile uint64_t order[8];       /* the first eight since order_count was cleared */
+	bool (*on_exception)(struct trap_frame *frame); /* true: go on as the frame says */
+	volatile uint64_t interrupts[16];               /* taken so far, by number */
+	volatile uint64_t order[8]; /* the first eight since order_count was cleared */
 	volatile uint64_t order_count;
 
 	void (*work)(void *argument);

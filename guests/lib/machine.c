@@ -68,6 +68,18 @@ bool machine_option(const char *name, char *value, size_t size)
 	return false;
 }
 
+uint64_t machine_number(const char *name, uint64_t otherwise)
+{
+	char text[24];
+	uint64_t value = 0;
+
+	if (!machine_option(name, text, sizeof(text)))
+		return otherwise;
+	for (const char *s = text; *s >= '0' && *s <= '9'; s++)
+		value = value * 10 + (uint64_t)(*s - '0');
+	return value;
+}
+
 void hart_init(struct hart *hart, uint64_t id)
 {
 	/* The stacks may stay as they are; clearing them would touch memory for nothing. */

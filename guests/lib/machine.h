@@ -39,6 +39,9 @@ bool machine_has(const char *extension);
 /* The value of NAME=VALUE in bootargs, as far as fits; false if it is not there. */
 bool machine_option(const char *name, char *value, size_t size);
 
+/* The same as a decimal number; `otherwise` if it is not there. */
+uint64_t machine_number(const char *name, uint64_t otherwise);
+
 /* Ends the machine through SRST, with reason none or "system failure". */
 __noreturn void machine_shutdown(bool good);
 

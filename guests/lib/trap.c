@@ -42,6 +42,8 @@ void trap_handle(struct trap_frame *frame)
 		trap_handle_interrupt(hart, frame);
 		return;
 	}
+	if (hart->on_exception && hart->on_exception(frame))
+		return;
 	if (hart->catch_sp == 0 || hart->frame < bottom) {
 		print_raw("guest: unexpected exception: hart %lu cause %lu epc 0x%lx tval 0x%lx "
 			  "ra 0x%lx sp 0x%lx\n",

@@ -12,18 +12,6 @@
 static uint64_t from, until; /* ticks */
 static uint64_t rounds_of[HARTS_MAX];
 
-static uint64_t option(const char *name, uint64_t otherwise)
-{
-	char text[24];
-	uint64_t value = 0;
-
-	if (!machine_option(name, text, sizeof(text)))
-		return otherwise;
-	for (const char *s = text; *s >= '0' && *s <= '9'; s++)
-		value = value * 10 + (uint64_t)(*s - '0');
-	return value;
-}
-
 static uint64_t ticks_of_us(uint64_t us)
 {
 	return us * (machine.timebase / 1000) / 1000;
@@ -88,7 +76,7 @@ static void burn_on_all(void)
 
 static void periodic(void)
 {
-	uint64_t period = ticks_of_us(option("period", 10000)), work = option("work", 1000);
+	uint64_t period = ticks_of_us(machine_number("period", 10000)), work = machine_number("work", 1000);
 	uint64_t periods = 0, missed = 0, latency = 0, done = 0;
 
 	for (uint64_t begin = from; begin < until; begin += period, periods++) {
@@ -184,8 +172,8 @@ void guest_main(void)
 	char kind[16] = "";
 
 	machine_option("do", kind, sizeof(kind));
-	from = ticks_of_us(option("from", 0) * 1000);
-	until = ticks_of_us(option("until", 1000) * 1000);
+	from = ticks_of_us(machine_number("from", 0) * 1000);
+	until = ticks_of_us(machine_number("until", 1000) * 1000);
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
 		if (strcmp(kind, kinds[i].name) != 0)
 			continue;

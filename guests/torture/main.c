@@ -5,18 +5,6 @@ struct settings settings = {.seed = 1, .ops = 100000, .timer_us = 700, .levels =
 struct worker workers[WORKERS_MAX];
 size_t worker_count;
 
-static uint64_t number_option(const char *name, uint64_t value)
-{
-	char text[24];
-
-	if (!machine_option(name, text, sizeof(text)))
-		return value;
-	value = 0;
-	for (const char *s = text; *s >= '0' && *s <= '9'; s++)
-		value = value * 10 + (uint64_t)(*s - '0');
-	return value;
-}
-
 static uint64_t load(uint64_t address, uint64_t a1, uint64_t a2)
 {
 	(void)a1;
@@ -170,12 +158,12 @@ static void summary(void)
 
 void guest_main(void)
 {
-	settings.seed = max_u64(1, number_option("seed", settings.seed));
-	settings.ops = number_option("ops", settings.ops);
-	settings.timer_us = number_option("timer", settings.timer_us);
-	settings.levels = (unsigned int)number_option("levels", settings.levels);
+	settings.seed = max_u64(1, machine_number("seed", settings.seed));
+	settings.ops = machine_number("ops", settings.ops);
+	settings.timer_us = machine_number("timer", settings.timer_us);
+	settings.levels = (unsigned int)machine_number("levels", settings.levels);
 	worker_count = min_u64(min_u64(machine.hart_count, WORKERS_MAX),
-			       max_u64(1, number_option("workers", WORKERS_MAX)));
+			       max_u64(1, machine_number("workers", WORKERS_MAX)));
 	if (settings.levels < 3 || settings.levels > 5 || !paging_supported(settings.levels)) {
 		print("skip torture: no page tables of %u levels\n", settings.levels);
 		machine_shutdown(true);
