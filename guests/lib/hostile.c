@@ -24,9 +24,8 @@
 #define REG_QUEUE_DRIVER 0x090
 #define REG_QUEUE_DEVICE 0x0a0
 
-#define ID_NET     1
-#define ID_DISK    2
-#define ID_CONSOLE 3
+#define ID_NET  1
+#define ID_DISK 2
 
 #define STATUS_READY (1 | 2 | 4 | 8)
 
@@ -329,7 +328,7 @@ static void find_devices(bool disks_only)
 			continue;
 		device.legacy = rd(&device, REG_VERSION) == 1;
 		device.is_disk = id == ID_DISK;
-		device.queue = id == ID_NET || id == ID_CONSOLE;
+		device.queue = id == ID_NET; /* it sends; a console would say too much */
 		device.rings = (struct rings *)heap_take(sizeof(*device.rings));
 		devices[device_count++] = device;
 	}

@@ -7,7 +7,9 @@
 #include "guests/lib/trap.h"
 #include "riscv/sbi.h"
 
-#define NS_PER_SECOND UINT64_C(1000000000)
+#define NS_PER_SECOND  UINT64_C(1000000000)
+#define CANARY_PARTS   16
+#define CANARY_LATE_US 5000000 /* more than a busy host may take */
 
 static uint64_t from, until; /* ticks */
 static uint64_t rounds_of[HARTS_MAX];
@@ -76,7 +78,8 @@ static void burn_on_all(void)
 
 static void periodic(void)
 {
-	uint64_t period = ticks_of_us(machine_number("period", 10000)), work = machine_number("work", 1000);
+	uint64_t period = ticks_of_us(machine_number("period", 10000)),
+		 work = machine_number("work", 1000);
 	uint64_t periods = 0, missed = 0, latency = 0, done = 0;
 
 	for (uint64_t begin = from; begin < until; begin += period, periods++) {
@@ -159,12 +162,58 @@ static void sleep(void)
 	print("neighbour: slept\n");
 }
 
+static uint64_t pattern(uint64_t address, uint64_t round)
+{
+	return (address ^ round << 48) * UINT64_C(0x9e3779b97f4a7c15);
+}
+
+static __noreturn void canary_fail(const char *why, uint64_t value)
+{
+	print("neighbour: not ok: %s 0x%lx\n", why, value);
+	machine_shutdown(false);
+}
+
+/* Each part of memory in turn: is it as it was left, a while ago? */
+static void canary_check(uint64_t beat)
+{
+	uint64_t size = align_down((machine.heap_end - machine.heap) / CANARY_PARTS, PAGE_SIZE);
+	uint64_t from_ = machine.heap + beat % CANARY_PARTS * size, round = beat / CANARY_PARTS;
+
+	for (uint64_t a = from_; a < from_ + size; a += 8) {
+		volatile uint64_t *word = (volatile uint64_t *)a;
+
+		if (round > 0 && *word != pattern(a, round - 1))
+			canary_fail("memory has changed at", a);
+		*word = pattern(a, round);
+	}
+}
+
+/* Its timer wakes it, and it sees whether anybody has touched its memory or its registers. */
+static void canary(void)
+{
+	const uint64_t period = ticks_of_us(20000);
+
+	for (uint64_t beat = 0; time_now() < until; beat++) {
+		uint64_t due = time_now() + period, kept = pattern(beat, 1);
+
+		csr_write(CSR_SEPC, kept & ~UINT64_C(3));
+		sleep_until(due);
+		if (time_now() > due + ticks_of_us(CANARY_LATE_US))
+			canary_fail("the timer was late, in ticks:", time_now() - due);
+		if (csr_read(CSR_SEPC) != (kept & ~UINT64_C(3)))
+			canary_fail("sepc has changed:", csr_read(CSR_SEPC));
+		canary_check(beat);
+		if (beat % CANARY_PARTS == 0)
+			print("neighbour: canary %lu\n", beat / CANARY_PARTS);
+	}
+}
+
 static const struct {
 	const char *name;
 	void (*run)(void);
 } kinds[] = {
     {"burn", burn_on_all}, {"periodic", periodic}, {"timers", timers}, {"flood", flood},
-    {"faults", faults},    {"memory", memory},     {"sleep", sleep},
+    {"faults", faults},    {"memory", memory},     {"sleep", sleep},   {"canary", canary},
 };
 
 void guest_main(void)
