@@ -156,6 +156,8 @@ static bool build(struct builder *builder, const struct uop *uop, bool *last)
 			return false;
 		emit_register(builder, soft_fast_read, uop->rs1, 0);
 		emit(builder, soft_fast_fence, 0);
+		/* One of them may take long. */
+		*last = true;
 		return true;
 	case UOP_CSR:
 		if (CSR((uint32_t)uop->imm) != CSR_SSTATUS)

@@ -23,6 +23,9 @@
 #define SITE_INDEX_RIGHT 54
 #define SITE_SHIFT       7
 
+/* ra, sp, s0, s1, a0 to a7, t4 to t6. */
+#define CALL_SAVES 1, 2, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 29, 30, 31
+
 #define OP_CSR    4
 #define OP_OFFSET 6
 #define OP_SIZE   8
@@ -414,12 +417,12 @@ status_not_simple:
  */
 	.globl	soft_fast_fence
 soft_fast_fence:
-	bltz	t3, not_simple
+	bltz	t3, fence_page
 	ld	t0, SOFT_VIEW(t2)
 	addi	t0, t0, -SOFT_VIEW_S
-	bnez	t0, not_simple
+	bnez	t0, fence_page
 	ld	t0, SOFT_LOW_PAGES(t2)
-	bnez	t0, not_simple
+	bnez	t0, fence_page
 	ld	t0, SOFT_FENCE_COUNT(t2)
 	addi	t0, t0, -SOFT_FENCES_MOST
 	beqz	t0, not_simple
@@ -433,6 +436,33 @@ soft_fast_fence:
 	addi	t3, t3, 1
 	sd	t0, SOFT_FENCE_COUNT(t2)
 	sd	t3, SOFT_VERSION(t2)
+	next
+
+/* The others: soft_fence_page(), for which only what C may change is saved, and fp for its frames. */
+fence_page:
+	.irp n, CALL_SAVES
+	sd	x\n, X(\n)(tp)
+	.endr
+	sd	t1, SOFT_SCRATCH(t2)
+	lla	t0, kernel_trap_vector
+	mv	s1, tp
+	mv	a0, tp
+	mv	a1, t3
+	csrw	stvec, t0
+	ld	tp, VCPU_HOST_TP(tp)
+	mv	fp, zero
+	ld	sp, HART_STACK_TOP(tp)
+	call	soft_fence_page
+	mv	tp, s1
+	lla	t0, soft_exit
+	ld	t2, VCPU_SOFT_BASE(tp)
+	csrw	stvec, t0
+	ld	t1, SOFT_SCRATCH(t2)
+	mv	t3, a0
+	.irp n, CALL_SAVES
+	ld	x\n, X(\n)(tp)
+	.endr
+	beqz	t3, not_simple
 	next
 
 /* SRET (Priv. 1.13, 12.1.1, 3.3.2). */

@@ -7,6 +7,7 @@
 #include "engine/soft/trampoline.h"
 #include "engine/soft/walk.h"
 #include "kernel/error.h"
+#include "kernel/irqoff.h"
 #include "kernel/layout.h"
 #include "kernel/mmu.h"
 #include "riscv/csr.h"
@@ -159,6 +160,15 @@ static uint64_t begin_fill(struct vcpu *vcpu, const struct walk_context *context
 	return allowed(context, walk->bare ? walk->entry & ~(uint64_t)PTE_U : walk->entry);
 }
 
+/* Enters a leaf of 4 KiB. */
+static void enter_page(struct vcpu *vcpu, const struct walk_context *context, gva_t va,
+		       const struct walk *walk, hpa_t hpa, uint64_t rights, enum access_kind kind)
+{
+	shadow_map(&vcpu->soft->shadow, va, 0,
+		   page_leaf(vcpu, walk->gpa, HPA(align_down(hpa.v, PAGE_SIZE)), rights, kind),
+		   may_share(context, walk->entry, walk->global));
+}
+
 static void fill(struct vcpu *vcpu, const struct walk_context *context, gva_t va,
 		 const struct walk *walk, hpa_t hpa, unsigned backed_level, enum access_kind kind)
 {
@@ -176,9 +186,7 @@ static void fill(struct vcpu *vcpu, const struct walk_context *context, gva_t va
 			shadow_note_piece(shadow, va, walk->level);
 		return;
 	}
-	shadow_map(shadow, va, 0,
-		   page_leaf(vcpu, walk->gpa, HPA(align_down(hpa.v, PAGE_SIZE)), rights, kind),
-		   may_share(context, walk->entry, walk->global));
+	enter_page(vcpu, context, va, walk, hpa, rights, kind);
 	if (walk->bare)
 		return;
 	if (walk->level > 0 || walk->entry & PTE_N)
@@ -291,6 +299,19 @@ static void no_translation(struct vcpu *vcpu, uint64_t cause, gva_t va)
 	soft_inject(vcpu, cause, va.v);
 }
 
+/*
+ * What an access that may come would be translated to. Nothing is changed in the guest's memory: it
+ * may not come after all. false: it is to come first.
+ */
+static bool foresee(struct vcpu *vcpu, const struct walk_context *context, gva_t va,
+		    enum access_kind kind, struct walk *walk, hpa_t *hpa, unsigned *level)
+{
+	return walk_address(context, va, kind, false, walk) == WALK_DONE &&
+	       gspace_lookup_cached(&vcpu->guest->space, context->backing, walk->gpa, hpa, level) ==
+		   0 &&
+	       !code_is_protected(vcpu->guest, walk->gpa);
+}
+
 void soft_refill(struct vcpu *vcpu)
 {
 	struct soft_vcpu *soft = vcpu->soft;
@@ -301,13 +322,42 @@ void soft_refill(struct vcpu *vcpu)
 	hpa_t hpa;
 
 	soft->refill = false;
-	/* Nothing is changed in the guest's memory: it may not touch that page after all. */
-	if (walk_address(&context, va, soft->refill_kind, false, &walk) != WALK_DONE ||
-	    gspace_lookup_cached(&vcpu->guest->space, context.backing, walk.gpa, &hpa, &level) !=
-		0 ||
-	    code_is_protected(vcpu->guest, walk.gpa))
-		return;
-	fill(vcpu, &context, va, &walk, hpa, level, soft->refill_kind);
+	if (foresee(vcpu, &context, va, soft->refill_kind, &walk, &hpa, &level))
+		fill(vcpu, &context, va, &walk, hpa, level, soft->refill_kind);
+}
+
+/* A fence for a page that had no leaf: most likely it has been mapped, to be used now. */
+static void fill_fenced(struct vcpu *vcpu, gva_t va)
+{
+	struct walk_context context = soft_walk_context(vcpu);
+	struct walk walk;
+	unsigned level;
+	hpa_t hpa;
+
+	if (foresee(vcpu, &context, va, ACCESS_LOAD, &walk, &hpa, &level) && walk.level == 0 &&
+	    !(walk.entry & PTE_N))
+		enter_page(vcpu, &context, va, &walk, hpa, begin_fill(vcpu, &context, va, &walk),
+			   ACCESS_LOAD);
+}
+
+bool soft_fence_page(struct vcpu *vcpu, gva_t va)
+{
+	struct shadow *shadow = &vcpu->soft->shadow;
+	struct soft_fast_root *fast = &vcpu->soft->fast[vcpu->soft->view];
+	bool is_fast = fast->version == shadow->version;
+	bool found;
+
+	irqoff_begin();
+	shadow->work = 0;
+	if (!shadow_fence_page(shadow, va, &found))
+		return false;
+	if (!found)
+		fill_fenced(vcpu, va);
+	/* It is the root in use that has followed. */
+	if (is_fast)
+		fast->version = shadow->version;
+	irqoff_end();
+	return true;
 }
 
 void soft_page_fault(struct vcpu *vcpu, uint64_t cause, gva_t va)

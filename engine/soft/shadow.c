@@ -350,6 +350,20 @@ void shadow_root_drop(struct shadow *shadow, struct shadow_root *root, uint64_t 
 	}
 }
 
+/* For the roots that are not in use. */
+static void note_fence(struct shadow *shadow, const struct shadow_fence *fence)
+{
+	struct shadow_own *own = shadow->own;
+
+	shadow->version++;
+	own->log[own->log_end++ % SHADOW_LOG] = (struct shadow_log_entry){
+	    .address = fence->address.v,
+	    .asid = (uint16_t)fence->asid,
+	    .all_addresses = fence->all_addresses,
+	    .all_asids = fence->all_asids,
+	};
+}
+
 void shadow_fence(struct shadow *shadow, const struct shadow_fence *fence)
 {
 	struct shadow_own *own = shadow->own;
@@ -366,13 +380,7 @@ void shadow_fence(struct shadow *shadow, const struct shadow_fence *fence)
 		shadow_forget_all(shadow);
 		return;
 	}
-	shadow->version++;
-	own->log[own->log_end++ % SHADOW_LOG] = (struct shadow_log_entry){
-	    .address = fence->address.v,
-	    .asid = asid,
-	    .all_addresses = fence->all_addresses,
-	    .all_asids = fence->all_asids,
-	};
+	note_fence(shadow, fence);
 	if (fence->all_addresses) {
 		/* Global translations stay. */
 		if (matches) {
@@ -385,4 +393,56 @@ void shadow_fence(struct shadow *shadow, const struct shadow_fence *fence)
 		shadow_root_drop(shadow, &own->shared, fence->address.v);
 	if (matches)
 		shadow_root_drop(shadow, root, fence->address.v);
+}
+
+/* A table in which a fence may have to drop more than one leaf. */
+static inline bool has_pieces(const uint64_t *table, unsigned level)
+{
+	return level < GUEST_LEVEL_MAX && shadow_page_of(table)->pieces;
+}
+
+/*
+ * The entry that ends the way to `va`, in shared tables if it leads so far: the slot of the root in
+ * use must be as that of the shared set. NULL: it is not, or there are pieces.
+ */
+static uint64_t *find_shared(const struct shadow *shadow, uint64_t va)
+{
+	const struct shadow_own *own = shadow->own;
+	const struct shadow_root *root = shadow->selected;
+	uint64_t *table = root->table;
+
+	if (has_pieces(own->shared.table, own->shared.level))
+		return NULL;
+	for (unsigned l = root->level;; l--) {
+		unsigned index = shadow_index(va, l);
+		uint64_t value = table[index];
+
+		if (unlikely(has_pieces(table, l) ||
+			     (l == root->slot_level && value != own->shared.table[index])))
+			return NULL;
+		if (l == 0 || !shadow_is_table(root, l, value))
+			return l > root->slot_level ? NULL : &table[index];
+		table = shadow_table(value);
+	}
+}
+
+bool shadow_fence_page(struct shadow *shadow, gva_t va, bool *found)
+{
+	const struct shadow_fence fence = {.all_asids = true, .address = va};
+	const struct shadow_root *root = shadow->selected;
+	uint64_t *entry;
+
+	if (root->slot_level == SHADOW_NO_SLOTS || !shadow_is_canonical(root, va.v) ||
+	    shadow_is_reserved(shadow->own, va.v) || shadow_may_have_code(shadow, va.v))
+		return false;
+	entry = find_shared(shadow, va.v);
+	if (!entry)
+		return false;
+	note_fence(shadow, &fence);
+	*found = pte_is_leaf(*entry);
+	if (*found) {
+		*entry = 0;
+		tlb_flush_page_all(va.v);
+	}
+	return true;
 }

@@ -155,6 +155,13 @@ bool shadow_uses_low_half(const struct shadow *shadow);
 /* Does what the guest's SFENCE.VMA says (Priv. 1.13, 12.2.1). */
 void shadow_fence(struct shadow *shadow, const struct shadow_fence *fence);
 
+/*
+ * The same for one address and all ASIDs, where that takes few steps: no code is near it, and
+ * neither parts of a larger page nor tables of the root's own are on the way. *found: there was a
+ * leaf for it. false: nothing was done.
+ */
+bool shadow_fence_page(struct shadow *shadow, gva_t va, bool *found);
+
 /* Forgets all translations: another vCPU's view of memory changed under them. */
 void shadow_flush(struct shadow *shadow);
 

@@ -171,6 +171,12 @@ void soft_count_interrupt(struct vcpu *vcpu, uint64_t cause);
 /* Does the fences that fast_ops.S has put off. engine/soft/run.c */
 void soft_do_fences(struct vcpu *vcpu);
 
+/*
+ * fast_ops.S: SFENCE.VMA for one address of all ASIDs, in the resident layout. false: nothing was
+ * done, and it is to be executed as others are. engine/soft/fault.c
+ */
+bool soft_fence_page(struct vcpu *vcpu, gva_t va);
+
 /* Fills what the last page fault of U-mode was about, if that is possible now. */
 void soft_refill(struct vcpu *vcpu);
 

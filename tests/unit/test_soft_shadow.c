@@ -405,6 +405,46 @@ static void test_code_generation(void **state)
 	destroy();
 }
 
+/*
+ * The short way of a fence: for global leaves, and where nothing is; not where the root has tables
+ * of its own, parts of larger pages or code. Other roots follow it as any other.
+ */
+static void test_fence_of_page(void **state)
+{
+	const uint64_t own = USER, code = KERNEL + 2 * MEGAPAGE_SIZE,
+		       pieces = KERNEL + 5 * MEGAPAGE_SIZE;
+	bool found;
+
+	(void)state;
+	start(4, 1000);
+	use(1, 1, VIEW_S);
+	map(KERNEL, leaf(1), true);
+	map(own, leaf(2), false);
+	map(code, leaf(3) | SHADOW_CODE, true);
+	map(pieces, leaf(4), true);
+	shadow_note_piece(&shadow, GVA(pieces), 1);
+
+	assert_false(shadow_fence_page(&shadow, GVA(own), &found));
+	assert_false(shadow_fence_page(&shadow, GVA(code), &found));
+	assert_false(shadow_fence_page(&shadow, GVA(pieces), &found));
+	assert_false(shadow_fence_page(&shadow, GVA(IMAGE_BASE), &found));
+	assert_false(shadow_fence_page(&shadow, GVA(UINT64_C(1) << 60), &found));
+	assert_true(find(own) && find(code) && find(pieces));
+
+	use(2, 2, VIEW_U);
+	assert_false(shadow_fence_page(&shadow, GVA(own), &found));
+	map(KERNEL, leaf(5), false);
+	use(1, 1, VIEW_S);
+	assert_true(shadow_fence_page(&shadow, GVA(KERNEL), &found));
+	assert_true(found);
+	assert_int_equal(find(KERNEL), 0);
+	assert_true(shadow_fence_page(&shadow, GVA(KERNEL), &found));
+	assert_false(found);
+	use(2, 2, VIEW_U);
+	assert_int_equal(find(KERNEL), 0);
+	destroy();
+}
+
 /* Where one view had code, a fence in another one is about it as well. */
 static void test_code_of_views(void **state)
 {
@@ -470,6 +510,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_switching_keeps, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_global, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_fences_spare, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_fence_of_page, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_log, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_many_roots, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_bound, setup, teardown),
