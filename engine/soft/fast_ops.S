@@ -438,8 +438,11 @@ soft_fast_fence:
 	sd	t3, SOFT_VERSION(t2)
 	next
 
-/* The others: soft_fence_page(), for which only what C may change is saved, and fp for its frames. */
-fence_page:
+/*
+ * Calls a function in C with the vCPU and t3; its result is in t3 then. Only what it may change is
+ * saved, fp for its frames, and s1.
+ */
+	.macro	call_c function
 	.irp n, CALL_SAVES
 	sd	x\n, X(\n)(tp)
 	.endr
@@ -452,7 +455,7 @@ fence_page:
 	ld	tp, VCPU_HOST_TP(tp)
 	mv	fp, zero
 	ld	sp, HART_STACK_TOP(tp)
-	call	soft_fence_page
+	call	\function
 	mv	tp, s1
 	lla	t0, soft_exit
 	ld	t2, VCPU_SOFT_BASE(tp)
@@ -462,6 +465,11 @@ fence_page:
 	.irp n, CALL_SAVES
 	ld	x\n, X(\n)(tp)
 	.endr
+	.endm
+
+/* The others. */
+fence_page:
+	call_c	soft_fence_page
 	beqz	t3, not_simple
 	next
 
@@ -478,7 +486,7 @@ soft_fast_sret:
 	bnez	t3, not_simple
 	ld	t0, SOFT_FAST_U_VERSION(t2)
 	ld	t3, SOFT_VERSION(t2)
-	bne	t0, t3, not_simple
+	bne	t0, t3, enter_user
 	ld	t0, SOFT_FAST_U_SATP(t2)
 	ld	t3, SOFT_FAST_U_ROOT(t2)
 	sd	zero, SOFT_PRIVILEGE(t2)
@@ -486,6 +494,7 @@ soft_fast_sret:
 	sd	t0, SOFT_HOST_SATP(t2)
 	sd	t3, SOFT_SELECTED(t2)
 	csrw	satp, t0
+user_entered:
 	ld	t0, SOFT_SSTATUS(t2)
 1:	andi	t3, t0, SSTATUS_SPIE
 	srli	t3, t3, 4
@@ -496,3 +505,8 @@ soft_fast_sret:
 	sd	t0, SOFT_SSTATUS(t2)
 	csrw	sepc, t3
 	j	return_to_guest
+
+/* Its root is not up to date. */
+enter_user:
+	call_c	soft_enter_user
+	j	user_entered

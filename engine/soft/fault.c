@@ -123,13 +123,13 @@ static bool may_share(const struct walk_context *context, uint64_t entry, bool g
  * A, and only where that is backed.
  */
 static void prefill(struct vcpu *vcpu, const struct walk_context *context, gva_t va,
-		    const struct walk *walk, enum access_kind kind)
+		    const struct walk *walk, enum access_kind kind, const uint64_t *entered)
 {
 	const uint64_t bytes = PREFILL * sizeof(uint64_t);
 	struct shadow *shadow = &vcpu->soft->shadow;
 	uint64_t first = align_down(va.v, PREFILL * PAGE_SIZE);
 	const uint64_t *group = (const uint64_t *)align_down((uint64_t)walk->leaf, bytes);
-	const uint64_t *present = shadow_find_entry(shadow, GVA(first));
+	const uint64_t *present = (const uint64_t *)align_down((uint64_t)entered, bytes);
 
 	if (kind == ACCESS_STORE)
 		kind = ACCESS_LOAD;
@@ -140,8 +140,8 @@ static void prefill(struct vcpu *vcpu, const struct walk_context *context, gva_t
 		unsigned level;
 		hpa_t hpa;
 
-		if (!(entry & PTE_A) || ((entry ^ walk->entry) & PTE_G) ||
-		    (present && present[i]) || !walk_entry_allows(context, entry, kind) ||
+		if (!(entry & PTE_A) || ((entry ^ walk->entry) & PTE_G) || present[i] ||
+		    !walk_entry_allows(context, entry, kind) ||
 		    gspace_lookup_cached(&vcpu->guest->space, context->backing, gpa, &hpa,
 					 &level) != 0)
 			continue;
@@ -160,13 +160,15 @@ static uint64_t begin_fill(struct vcpu *vcpu, const struct walk_context *context
 	return allowed(context, walk->bare ? walk->entry & ~(uint64_t)PTE_U : walk->entry);
 }
 
-/* Enters a leaf of 4 KiB. */
-static void enter_page(struct vcpu *vcpu, const struct walk_context *context, gva_t va,
-		       const struct walk *walk, hpa_t hpa, uint64_t rights, enum access_kind kind)
+/* Enters a leaf of 4 KiB; as shadow_map(). */
+static const uint64_t *enter_page(struct vcpu *vcpu, const struct walk_context *context, gva_t va,
+				  const struct walk *walk, hpa_t hpa, uint64_t rights,
+				  enum access_kind kind)
 {
-	shadow_map(&vcpu->soft->shadow, va, 0,
-		   page_leaf(vcpu, walk->gpa, HPA(align_down(hpa.v, PAGE_SIZE)), rights, kind),
-		   may_share(context, walk->entry, walk->global));
+	return shadow_map(
+	    &vcpu->soft->shadow, va, 0,
+	    page_leaf(vcpu, walk->gpa, HPA(align_down(hpa.v, PAGE_SIZE)), rights, kind),
+	    may_share(context, walk->entry, walk->global));
 }
 
 static void fill(struct vcpu *vcpu, const struct walk_context *context, gva_t va,
@@ -186,13 +188,15 @@ static void fill(struct vcpu *vcpu, const struct walk_context *context, gva_t va
 			shadow_note_piece(shadow, va, walk->level);
 		return;
 	}
-	enter_page(vcpu, context, va, walk, hpa, rights, kind);
-	if (walk->bare)
+
+	const uint64_t *entered = enter_page(vcpu, context, va, walk, hpa, rights, kind);
+
+	if (walk->bare || !entered)
 		return;
 	if (walk->level > 0 || walk->entry & PTE_N)
 		shadow_note_piece(shadow, va, walk->level ? walk->level : 1);
 	else
-		prefill(vcpu, context, va, walk, kind);
+		prefill(vcpu, context, va, walk, kind, entered);
 }
 
 /* What is at `gpa` instead of RAM, and what of PTE_W and PTE_X it lacks. false: not for this. */
@@ -278,9 +282,10 @@ static enum access_kind kind_of(uint64_t cause)
 					: ACCESS_STORE;
 }
 
-static void no_translation(struct vcpu *vcpu, uint64_t cause, gva_t va)
+/* `refused`: the guest's leaf, 0 where there is none. */
+static void no_translation(struct vcpu *vcpu, uint64_t cause, gva_t va, uint64_t refused)
 {
-	if (cause == EXC_STORE_PAGE) {
+	if (cause == EXC_STORE_PAGE && refused) {
 		struct walk_context context = soft_walk_context(vcpu);
 		struct walk walk;
 
@@ -374,7 +379,7 @@ void soft_page_fault(struct vcpu *vcpu, uint64_t cause, gva_t va)
 	case WALK_DONE:
 		break;
 	case WALK_PAGE_FAULT:
-		no_translation(vcpu, cause, va);
+		no_translation(vcpu, cause, va, walk.entry);
 		return;
 	case WALK_MISSING:
 		leave_for_walk(vcpu, kind, walk.gpa, va, 0);

@@ -102,13 +102,26 @@ static void deal_with(struct vcpu *vcpu, uint64_t cause, uint64_t value)
 void soft_do_fences(struct vcpu *vcpu)
 {
 	struct soft_vcpu *soft = vcpu->soft;
-	struct shadow_fence fence = {.all_asids = true};
+	struct soft_fast_root *fast = &soft->fast[VIEW_S];
+	/* Since it was noted there was nothing but these, each of which has changed the version. */
+	bool is_fast = fast->version == soft->shadow.version - soft->fence_count;
 
-	for (uint64_t i = 0; i < soft->fence_count; i++) {
-		fence.address = GVA(soft->fences[i]);
-		shadow_fence(&soft->shadow, &fence);
-	}
+	for (uint64_t i = 0; i < soft->fence_count; i++)
+		shadow_fence_others(&soft->shadow, GVA(soft->fences[i]));
 	soft->fence_count = 0;
+	if (is_fast)
+		fast->version = soft->shadow.version;
+}
+
+void soft_enter_user(struct vcpu *vcpu)
+{
+	irqoff_begin();
+	vcpu->soft->shadow.work = 0;
+	if (vcpu->soft->fence_count)
+		soft_do_fences(vcpu);
+	vcpu->soft->privilege = SOFT_U;
+	soft_update(vcpu);
+	irqoff_end();
 }
 
 void soft_trapped(struct vcpu *vcpu, uint64_t cause, uint64_t value)

@@ -200,7 +200,7 @@ static void enter_leaf(struct shadow *shadow, struct shadow_root *owner, uint64_
 		shadow_note(entry);
 }
 
-void shadow_map(struct shadow *shadow, gva_t va, unsigned level, uint64_t pte, bool global)
+const uint64_t *shadow_map(struct shadow *shadow, gva_t va, unsigned level, uint64_t pte, bool global)
 {
 	struct shadow_own *own = shadow->own;
 	struct shadow_root *root = shadow->selected, *owner = root;
@@ -208,7 +208,7 @@ void shadow_map(struct shadow *shadow, gva_t va, unsigned level, uint64_t pte, b
 	bool in_part = false;
 
 	if (unlikely(shadow_is_reserved(own, address)))
-		return;
+		return NULL;
 	if (unlikely(own->free_count < SHADOW_RESERVE))
 		shadow_make_room(shadow, SHADOW_RESERVE);
 	if (level > 0 && root->spine[1] &&
@@ -229,7 +229,9 @@ void shadow_map(struct shadow *shadow, gva_t va, unsigned level, uint64_t pte, b
 	}
 	if (in_part)
 		shadow_page_of(table)->pieces = true;
-	enter_leaf(shadow, owner, &table[shadow_index(address, level)], address, pte);
+	table += shadow_index(address, level);
+	enter_leaf(shadow, owner, table, address, pte);
+	return table;
 }
 
 void shadow_note_piece(struct shadow *shadow, gva_t va, unsigned guest_level)
@@ -271,23 +273,6 @@ static bool uses_low_half(const uint64_t *table)
 bool shadow_uses_low_half(const struct shadow *shadow)
 {
 	return uses_low_half(shadow->selected->table) || uses_low_half(shadow->own->shared.table);
-}
-
-const uint64_t *shadow_find_entry(const struct shadow *shadow, gva_t va)
-{
-	const struct shadow_root *root = shadow->selected;
-	const uint64_t *table = root->table;
-
-	if (!shadow_is_canonical(root, va.v))
-		return NULL;
-	for (unsigned l = root->level; l > 0; l--) {
-		uint64_t value = table[shadow_index(va.v, l)];
-
-		if (!shadow_is_table(root, l, value))
-			return NULL;
-		table = shadow_table(value);
-	}
-	return &table[shadow_index(va.v, 0)];
 }
 
 /*
@@ -393,6 +378,16 @@ void shadow_fence(struct shadow *shadow, const struct shadow_fence *fence)
 		shadow_root_drop(shadow, &own->shared, fence->address.v);
 	if (matches)
 		shadow_root_drop(shadow, root, fence->address.v);
+}
+
+void shadow_fence_others(struct shadow *shadow, gva_t va)
+{
+	const struct shadow_fence fence = {.all_asids = true, .address = va};
+
+	shadow->work++;
+	if (shadow_may_have_code(shadow, va.v))
+		shadow->code_generation++;
+	note_fence(shadow, &fence);
 }
 
 /* A table in which a fence may have to drop more than one leaf. */

@@ -127,8 +127,12 @@ uint64_t shadow_select(struct shadow *shadow, uint64_t satp, unsigned view, unsi
  * level 0 or 1. The hart may go on using what it had before for other pages, but not for this.
  * `va` is an address of the guest's mode. Nothing is entered over the hypervisor's own pages (the
  * top GiB, the pinned pages); a large page around pinned ones is entered in part.
+ *
+ * Returns the entry in its table (of PTE_ENTRIES, for the pages beside it), true until the next
+ * call of any function; NULL where nothing was entered.
  */
-void shadow_map(struct shadow *shadow, gva_t va, unsigned level, uint64_t pte, bool global);
+const uint64_t *shadow_map(struct shadow *shadow, gva_t va, unsigned level, uint64_t pte,
+			   bool global);
 
 /*
  * To be called after shadow_map(), where the guest's own page around `va` is larger than the leaf:
@@ -141,12 +145,6 @@ void shadow_note_piece(struct shadow *shadow, gva_t va, unsigned guest_level);
 uint64_t shadow_find(const struct shadow *shadow, gva_t va, unsigned *level);
 
 /*
- * The entry for `va` in its table of level 0, in the root in use: one of PTE_ENTRIES, for the
- * pages beside it. NULL: there is no such table. Until the next call of any function but this.
- */
-const uint64_t *shadow_find_entry(const struct shadow *shadow, gva_t va);
-
-/*
  * Whether anything may have been entered at addresses of the lower half into the root in use, or
  * among the global leaves.
  */
@@ -154,6 +152,12 @@ bool shadow_uses_low_half(const struct shadow *shadow);
 
 /* Does what the guest's SFENCE.VMA says (Priv. 1.13, 12.2.1). */
 void shadow_fence(struct shadow *shadow, const struct shadow_fence *fence);
+
+/*
+ * The same for one address and all ASIDs, of which the root in use and the global set have nothing:
+ * it is about other roots.
+ */
+void shadow_fence_others(struct shadow *shadow, gva_t va);
 
 /*
  * The same for one address and all ASIDs, where that takes few steps: no code is near it, and

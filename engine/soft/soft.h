@@ -168,6 +168,12 @@ void soft_page_fault(struct vcpu *vcpu, uint64_t cause, gva_t va);
 /* An interrupt, by its scause, that the guest takes, for the statistics. engine/soft/run.c */
 void soft_count_interrupt(struct vcpu *vcpu, uint64_t cause);
 
+/*
+ * fast_ops.S: SRET to the guest's U-mode, in the resident layout: changes the privilege, and makes
+ * the hart use what belongs to it. engine/soft/run.c
+ */
+void soft_enter_user(struct vcpu *vcpu);
+
 /* Does the fences that fast_ops.S has put off. engine/soft/run.c */
 void soft_do_fences(struct vcpu *vcpu);
 

@@ -183,8 +183,10 @@ static enum walk_result walk_tables(const struct walk_context *context, const st
 				return WALK_MISSING;
 			continue;
 		}
-		if (!is_permitted(demand, entry) || !is_aligned_leaf(entry, walk->level))
+		if (!is_permitted(demand, entry) || !is_aligned_leaf(entry, walk->level)) {
+			walk->entry = entry;
 			return WALK_PAGE_FAULT;
+		}
 		if (likely((entry & demand->used) == demand->used))
 			return finish(entry, va, walk);
 		if (!update)
@@ -205,14 +207,13 @@ enum walk_result walk_address(const struct walk_context *context, gva_t va, enum
 {
 	struct demand demand;
 	unsigned levels;
+	bool known = walk_mode_levels(context->satp, &levels);
 
-	if (!walk_mode_levels(context->satp, &levels))
-		return WALK_PAGE_FAULT;
-	if (levels == 0)
+	if (known && levels == 0)
 		return walk_bare(va, walk);
-	if (!is_canonical(va, levels))
-		return WALK_PAGE_FAULT;
 	*walk = (struct walk){.level = levels - 1};
+	if (!known || !is_canonical(va, levels))
+		return WALK_PAGE_FAULT;
 	if (!find_entry(context, (context->satp & SATP_PPN) << PAGE_SHIFT, va, walk))
 		return WALK_MISSING;
 	demand = demand_of(context, kind);

@@ -15,7 +15,7 @@
 
 enum walk_result {
 	WALK_DONE,
-	WALK_PAGE_FAULT,
+	WALK_PAGE_FAULT, /* walk->entry: a leaf that refuses this access, maybe not others; or 0 */
 	/* An entry that has to be read is in no memory that is mapped: walk->gpa tells where.
 	   Whether there is RAM to be backed is for others to say. */
 	WALK_MISSING,

@@ -445,6 +445,37 @@ static void test_fence_of_page(void **state)
 	destroy();
 }
 
+/* A fence of which the root in use has nothing reaches those that are not in use. */
+static void test_fence_of_others(void **state)
+{
+	uint64_t version, generation;
+
+	(void)state;
+	start(4, 1000);
+	/* The first with a global set empties what there is. */
+	use(1, 1, VIEW_S);
+	use(1, 1, VIEW_U);
+	map(USER, leaf(1), false);
+	map(USER + PAGE_SIZE, leaf(2), false);
+	use(1, 1, VIEW_S);
+	version = shadow.version;
+	generation = shadow.code_generation;
+	shadow_fence_others(&shadow, GVA(USER));
+	assert_int_not_equal(shadow.version, version);
+	assert_int_equal(shadow.code_generation, generation);
+	use(1, 1, VIEW_U);
+	assert_int_equal(find(USER), 0);
+	assert_int_equal(find(USER + PAGE_SIZE), leaf(2));
+
+	/* Where any root may have code it is about that, too. */
+	map(USER, leaf(3) | SHADOW_CODE, false);
+	use(1, 1, VIEW_S);
+	generation = shadow.code_generation;
+	shadow_fence_others(&shadow, GVA(USER));
+	assert_int_not_equal(shadow.code_generation, generation);
+	destroy();
+}
+
 /* Where one view had code, a fence in another one is about it as well. */
 static void test_code_of_views(void **state)
 {
@@ -511,6 +542,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_global, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_fences_spare, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_fence_of_page, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_fence_of_others, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_log, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_many_roots, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_bound, setup, teardown),
