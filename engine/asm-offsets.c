@@ -26,9 +26,11 @@ void asm_offsets(void)
 	OFFSET(VCPU_SBI_EXTENSIONS, struct vcpu, sbi_extensions);
 	OFFSET(VCPU_QUICK_SBI, struct vcpu, statistics.quick_sbi);
 	OFFSET(VCPU_QUICK_PRIVILEGED, struct vcpu, statistics.quick_privileged);
+	OFFSET(VCPU_QUICK_SHADOW, struct vcpu, statistics.quick_shadow);
 	OFFSET(VCPU_INJECTED_SOFT, struct vcpu, statistics.injected[INJECTED_SOFT]);
 	OFFSET(VCPU_SOFT_BASE, struct vcpu, soft_base);
 	VALUE(SOFT_VIEW_S, VIEW_S);
+	VALUE(SOFT_FAULT_INJECTED, SOFT_FAULT_INJECTED);
 	VALUE(SOFT_FENCES_MOST, SOFT_FENCES);
 	OFFSET(VCPU_IRQ, struct vcpu, irq);
 	BASED(SOFT_SSTATUS, csrs.sstatus);

@@ -32,6 +32,8 @@ uint64_t statistics_quick(const struct vcpu_statistics *statistics, enum exit_cl
 		return statistics->quick_mmio;
 	case EXITS_PRIVILEGED:
 		return statistics->quick_privileged;
+	case EXITS_SHADOW:
+		return statistics->quick_shadow;
 	default:
 		return 0;
 	}

@@ -45,7 +45,7 @@ struct exit_count {
 struct vcpu_statistics {
 	struct exit_count exits[EXIT_CLASSES];
 	/* Those that are dealt with on a quick way, too short to be measured. */
-	uint64_t quick_sbi, quick_mmio, quick_privileged;
+	uint64_t quick_sbi, quick_mmio, quick_privileged, quick_shadow;
 	uint64_t injected[INJECTIONS];
 };
 

@@ -42,6 +42,7 @@ static void add_counts(struct vcpu_statistics *sum, const struct vcpu_statistics
 	sum->quick_sbi += counts->quick_sbi;
 	sum->quick_mmio += counts->quick_mmio;
 	sum->quick_privileged += counts->quick_privileged;
+	sum->quick_shadow += counts->quick_shadow;
 	for (unsigned i = 0; i < INJECTIONS; i++)
 		sum->injected[i] += counts->injected[i];
 }
@@ -81,6 +82,7 @@ void usage_add_difference(struct usage *sum, const struct usage *now, const stru
 	sum->counts.quick_sbi += difference(a->quick_sbi, b->quick_sbi);
 	sum->counts.quick_mmio += difference(a->quick_mmio, b->quick_mmio);
 	sum->counts.quick_privileged += difference(a->quick_privileged, b->quick_privileged);
+	sum->counts.quick_shadow += difference(a->quick_shadow, b->quick_shadow);
 	for (unsigned i = 0; i < INJECTIONS; i++)
 		sum->counts.injected[i] += difference(a->injected[i], b->injected[i]);
 }

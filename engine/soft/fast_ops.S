@@ -19,9 +19,8 @@
 /*
  * SOFT_FAST_SITES entries of 128 bytes are found by bits 10 to 1 of the pc.
  */
-#define SITE_INDEX_LEFT  53
-#define SITE_INDEX_RIGHT 54
-#define SITE_SHIFT       7
+#define SITE_INDEX 0x7fe
+#define SITE_SHIFT 7
 
 /* ra, sp, s0, s1, a0 to a7, t4 to t6. */
 #define CALL_SAVES 1, 2, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 29, 30, 31
@@ -60,6 +59,35 @@
 	or	t0, t0, t4
 	.endm
 
+/*
+ * Calls a function in C with the vCPU and t3; its result is in t3 then. Only what it may change is
+ * saved, fp for its frames, and s1.
+ */
+	.macro	call_c function
+	.irp n, CALL_SAVES
+	sd	x\n, X(\n)(tp)
+	.endr
+	sd	t1, SOFT_SCRATCH(t2)
+	lla	t0, kernel_trap_vector
+	mv	s1, tp
+	mv	a0, tp
+	mv	a1, t3
+	csrw	stvec, t0
+	ld	tp, VCPU_HOST_TP(tp)
+	mv	fp, zero
+	ld	sp, HART_STACK_TOP(tp)
+	call	\function
+	mv	tp, s1
+	lla	t0, soft_exit
+	ld	t2, VCPU_SOFT_BASE(tp)
+	csrw	stvec, t0
+	ld	t1, SOFT_SCRATCH(t2)
+	mv	t3, a0
+	.irp n, CALL_SAVES
+	ld	x\n, X(\n)(tp)
+	.endr
+	.endm
+
 	.text
 	.balign	4
 	.globl	soft_exit
@@ -80,10 +108,9 @@ soft_exit:
 
 /* t0 = the guest's pc, which is sepc. */
 find_site:
-	slli	t1, t0, SITE_INDEX_LEFT
+	andi	t1, t0, SITE_INDEX
 	ld	t3, SOFT_SITES(t2)
-	srli	t1, t1, SITE_INDEX_RIGHT
-	slli	t1, t1, SITE_SHIFT
+	slli	t1, t1, SITE_SHIFT - 1
 	add	t1, t1, t3
 	ld	t3, SITE_PC(t1)
 	bne	t3, t0, other_site
@@ -101,18 +128,31 @@ other_site:
 	ld	t3, SITE_PC(t1)
 	beq	t3, t0, site_found
 no_site:
-	/* After a call that was entered here, scause is still ECALL: nothing is left to be done. */
+	/* After a call or fault that was entered here, nothing is left to be done. */
 	csrr	t0, scause
-	addi	t0, t0, -EXC_ECALL_U
-	beqz	t0, return_to_guest
+	addi	t0, t0, -EXC_BREAKPOINT
+	bnez	t0, return_to_guest
 	j	soft_full_exit
 
 not_breakpoint:
 	addi	t1, t1, EXC_BREAKPOINT - EXC_ECALL_U
-	bnez	t1, 1f
+	bnez	t1, not_call
 	ld	t1, SOFT_PRIVILEGE(t2)
 	beqz	t1, enter_call
 1:	j	soft_full_exit
+
+/* Page faults have the causes 12, 13 and 15. */
+not_call:
+	addi	t1, t1, EXC_ECALL_U - EXC_INSN_PAGE
+	sltiu	t1, t1, EXC_STORE_PAGE - EXC_INSN_PAGE + 1
+	beqz	t1, soft_full_exit
+	call_c	soft_quick_fault
+	beqz	t3, soft_full_exit
+	count	VCPU_QUICK_SHADOW
+	addi	t3, t3, -SOFT_FAULT_INJECTED
+	csrr	t0, sepc
+	beqz	t3, find_site
+	j	leave
 
 /* ECALL of the guest's user mode (Priv. 1.13, 12.1.1): t0 = its address. */
 enter_call:
@@ -154,6 +194,7 @@ soft_fast_end:
 	csrw	sepc, t3
 return_to_guest:
 	count	VCPU_QUICK_PRIVILEGED
+leave:
 	ld	t0, X(5)(tp)
 	ld	t1, X(6)(tp)
 	ld	t2, X(7)(tp)
@@ -311,6 +352,19 @@ soft_fast_status_read:
  */
 	.globl	soft_fast_status_set
 soft_fast_status_set:
+	/* SIE or nothing: what was read from sstatus, restored. */
+	andi	t0, t3, ~SSTATUS_SIE
+	bnez	t0, status_set
+	beqz	t3, 1f
+	lw	t0, VCPU_IRQ(tp)
+	bnez	t0, not_simple
+1:	ld	t0, SOFT_SSTATUS(t2)
+	or	t0, t0, t3
+	ld	t3, SOFT_STASH(t2)
+	sd	t0, SOFT_SSTATUS(t2)
+	next
+
+status_set:
 	sd	t4, X(29)(tp)
 	sd	t5, X(30)(tp)
 	old_status
@@ -437,35 +491,6 @@ soft_fast_fence:
 	sd	t0, SOFT_FENCE_COUNT(t2)
 	sd	t3, SOFT_VERSION(t2)
 	next
-
-/*
- * Calls a function in C with the vCPU and t3; its result is in t3 then. Only what it may change is
- * saved, fp for its frames, and s1.
- */
-	.macro	call_c function
-	.irp n, CALL_SAVES
-	sd	x\n, X(\n)(tp)
-	.endr
-	sd	t1, SOFT_SCRATCH(t2)
-	lla	t0, kernel_trap_vector
-	mv	s1, tp
-	mv	a0, tp
-	mv	a1, t3
-	csrw	stvec, t0
-	ld	tp, VCPU_HOST_TP(tp)
-	mv	fp, zero
-	ld	sp, HART_STACK_TOP(tp)
-	call	\function
-	mv	tp, s1
-	lla	t0, soft_exit
-	ld	t2, VCPU_SOFT_BASE(tp)
-	csrw	stvec, t0
-	ld	t1, SOFT_SCRATCH(t2)
-	mv	t3, a0
-	.irp n, CALL_SAVES
-	ld	x\n, X(\n)(tp)
-	.endr
-	.endm
 
 /* The others. */
 fence_page:

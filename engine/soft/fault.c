@@ -10,6 +10,7 @@
 #include "kernel/irqoff.h"
 #include "kernel/layout.h"
 #include "kernel/mmu.h"
+#include "kernel/trace.h"
 #include "riscv/csr.h"
 #include "riscv/insn.h"
 
@@ -171,8 +172,10 @@ static const uint64_t *enter_page(struct vcpu *vcpu, const struct walk_context *
 	    may_share(context, walk->entry, walk->global));
 }
 
-static void fill(struct vcpu *vcpu, const struct walk_context *context, gva_t va,
-		 const struct walk *walk, hpa_t hpa, unsigned backed_level, enum access_kind kind)
+/* Returns the entry of a leaf that others may be entered beside, or NULL. */
+static const uint64_t *fill_one(struct vcpu *vcpu, const struct walk_context *context, gva_t va,
+				const struct walk *walk, hpa_t hpa, unsigned backed_level,
+				enum access_kind kind)
 {
 	struct shadow *shadow = &vcpu->soft->shadow;
 	uint64_t rights = begin_fill(vcpu, context, va, walk);
@@ -186,16 +189,25 @@ static void fill(struct vcpu *vcpu, const struct walk_context *context, gva_t va
 			   may_share(context, walk->entry, walk->global));
 		if (walk->level > 1 && !walk->bare)
 			shadow_note_piece(shadow, va, walk->level);
-		return;
+		return NULL;
 	}
 
 	const uint64_t *entered = enter_page(vcpu, context, va, walk, hpa, rights, kind);
 
-	if (walk->bare || !entered)
-		return;
-	if (walk->level > 0 || walk->entry & PTE_N)
-		shadow_note_piece(shadow, va, walk->level ? walk->level : 1);
-	else
+	if (walk->bare)
+		return NULL;
+	if (walk->level == 0 && !(walk->entry & PTE_N))
+		return entered;
+	shadow_note_piece(shadow, va, walk->level ? walk->level : 1);
+	return NULL;
+}
+
+static void fill(struct vcpu *vcpu, const struct walk_context *context, gva_t va,
+		 const struct walk *walk, hpa_t hpa, unsigned backed_level, enum access_kind kind)
+{
+	const uint64_t *entered = fill_one(vcpu, context, va, walk, hpa, backed_level, kind);
+
+	if (entered)
 		prefill(vcpu, context, va, walk, kind, entered);
 }
 
@@ -327,7 +339,12 @@ void soft_refill(struct vcpu *vcpu)
 	hpa_t hpa;
 
 	soft->refill = false;
-	if (foresee(vcpu, &context, va, soft->refill_kind, &walk, &hpa, &level))
+	if (!foresee(vcpu, &context, va, soft->refill_kind, &walk, &hpa, &level))
+		return;
+	/* Beside a page that was made for a store there is seldom another one that is new. */
+	if (soft->refill_kind == ACCESS_STORE)
+		fill_one(vcpu, &context, va, &walk, hpa, level, ACCESS_STORE);
+	else
 		fill(vcpu, &context, va, &walk, hpa, level, soft->refill_kind);
 }
 
@@ -363,6 +380,59 @@ bool soft_fence_page(struct vcpu *vcpu, gva_t va)
 		fast->version = shadow->version;
 	irqoff_end();
 	return true;
+}
+
+/* The guest has no translation that allows the access. */
+static enum soft_fault_result give_quickly(struct vcpu *vcpu, uint64_t cause, gva_t va,
+					   uint64_t refused)
+{
+	if (vcpu->soft->privilege != SOFT_U || (cause == EXC_STORE_PAGE && refused))
+		return SOFT_FAULT_LEFT;
+	vcpu->pc = csr_read(CSR_SEPC);
+	no_translation(vcpu, cause, va, 0);
+	csr_write(CSR_SEPC, vcpu->pc);
+	return SOFT_FAULT_INJECTED;
+}
+
+/* As soft_page_fault(), but never leaves the guest, and has of its registers only what is in CSRs.
+ */
+static enum soft_fault_result deal_quickly(struct vcpu *vcpu)
+{
+	uint64_t cause = csr_read(CSR_SCAUSE);
+	gva_t va = GVA(csr_read(CSR_STVAL));
+	enum access_kind kind = kind_of(cause);
+	struct walk_context context = soft_walk_context(vcpu);
+	struct walk walk;
+	unsigned level;
+	hpa_t hpa;
+
+	if (va.v >= IMAGE_BASE || vcpu->soft->fence_count || trace_is_on())
+		return SOFT_FAULT_LEFT;
+	switch (walk_address(&context, va, kind, true, &walk)) {
+	case WALK_DONE:
+		break;
+	case WALK_PAGE_FAULT:
+		return give_quickly(vcpu, cause, va, walk.entry);
+	default:
+		return SOFT_FAULT_LEFT;
+	}
+	if (gspace_lookup_cached(&vcpu->guest->space, context.backing, walk.gpa, &hpa, &level) !=
+		0 ||
+	    code_is_protected(vcpu->guest, walk.gpa))
+		return SOFT_FAULT_LEFT;
+	fill(vcpu, &context, va, &walk, hpa, level, kind);
+	return SOFT_FAULT_FILLED;
+}
+
+enum soft_fault_result soft_quick_fault(struct vcpu *vcpu)
+{
+	enum soft_fault_result result;
+
+	irqoff_begin();
+	vcpu->soft->shadow.work = 0;
+	result = deal_quickly(vcpu);
+	irqoff_end();
+	return result;
 }
 
 void soft_page_fault(struct vcpu *vcpu, uint64_t cause, gva_t va)

@@ -200,7 +200,8 @@ static void enter_leaf(struct shadow *shadow, struct shadow_root *owner, uint64_
 		shadow_note(entry);
 }
 
-const uint64_t *shadow_map(struct shadow *shadow, gva_t va, unsigned level, uint64_t pte, bool global)
+const uint64_t *shadow_map(struct shadow *shadow, gva_t va, unsigned level, uint64_t pte,
+			   bool global)
 {
 	struct shadow_own *own = shadow->own;
 	struct shadow_root *root = shadow->selected, *owner = root;
@@ -336,7 +337,8 @@ void shadow_root_drop(struct shadow *shadow, struct shadow_root *root, uint64_t 
 }
 
 /* For the roots that are not in use. */
-static void note_fence(struct shadow *shadow, const struct shadow_fence *fence)
+static inline __attribute__((always_inline)) void note_fence(struct shadow *shadow,
+							     const struct shadow_fence *fence)
 {
 	struct shadow_own *own = shadow->own;
 

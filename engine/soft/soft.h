@@ -165,6 +165,14 @@ void soft_leave_for_nothing(struct vcpu *vcpu) __noreturn;
 /* engine/soft/fault.c: a page fault in the guest; `cause` as in scause. Returns to enter it. */
 void soft_page_fault(struct vcpu *vcpu, uint64_t cause, gva_t va);
 
+/*
+ * fast_ops.S: the same right behind the trap, in the resident layout, as far as it is plain: the
+ * page was filled; or the guest was given the fault, and sepc is where it goes on. Or nothing was
+ * done, and soft_page_fault() has to do it.
+ */
+enum soft_fault_result { SOFT_FAULT_LEFT, SOFT_FAULT_FILLED, SOFT_FAULT_INJECTED };
+enum soft_fault_result soft_quick_fault(struct vcpu *vcpu);
+
 /* An interrupt, by its scause, that the guest takes, for the statistics. engine/soft/run.c */
 void soft_count_interrupt(struct vcpu *vcpu, uint64_t cause);
 
