@@ -369,8 +369,7 @@ bool soft_fence_page(struct vcpu *vcpu, gva_t va)
 	bool is_fast = fast->version == shadow->version;
 	bool found;
 
-	irqoff_begin();
-	shadow->work = 0;
+	soft_begin_quickly(vcpu);
 	if (!shadow_fence_page(shadow, va, &found))
 		return false;
 	if (!found)

@@ -115,8 +115,7 @@ void soft_do_fences(struct vcpu *vcpu)
 
 void soft_enter_user(struct vcpu *vcpu)
 {
-	irqoff_begin();
-	vcpu->soft->shadow.work = 0;
+	soft_begin_quickly(vcpu);
 	if (vcpu->soft->fence_count)
 		soft_do_fences(vcpu);
 	vcpu->soft->privilege = SOFT_U;

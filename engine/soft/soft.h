@@ -11,6 +11,8 @@
 #include "engine/engine.h"
 #include "engine/soft/csr.h"
 #include "engine/soft/shadow.h"
+#include "kernel/irqoff.h"
+#include "riscv/csr.h"
 
 struct block_cache;
 struct code;
@@ -175,6 +177,17 @@ enum soft_fault_result soft_quick_fault(struct vcpu *vcpu);
 
 /* An interrupt, by its scause, that the guest takes, for the statistics. engine/soft/run.c */
 void soft_count_interrupt(struct vcpu *vcpu, uint64_t cause);
+
+/*
+ * fast_ops.S calls C: what was done is counted in shadow.work from here on, unless it has been
+ * since a page fault of the same trap.
+ */
+static inline void soft_begin_quickly(struct vcpu *vcpu)
+{
+	irqoff_begin();
+	if (csr_read(CSR_SCAUSE) <= EXC_ECALL_U)
+		vcpu->soft->shadow.work = 0;
+}
 
 /*
  * fast_ops.S: SRET to the guest's U-mode, in the resident layout: changes the privilege, and makes
