@@ -385,7 +385,7 @@ bool soft_fence_page(struct vcpu *vcpu, gva_t va)
 static enum soft_fault_result give_quickly(struct vcpu *vcpu, uint64_t cause, gva_t va,
 					   uint64_t refused)
 {
-	if (vcpu->soft->privilege != SOFT_U || (cause == EXC_STORE_PAGE && refused))
+	if (cause == EXC_STORE_PAGE && refused)
 		return SOFT_FAULT_LEFT;
 	vcpu->pc = csr_read(CSR_SEPC);
 	no_translation(vcpu, cause, va, 0);
@@ -395,18 +395,15 @@ static enum soft_fault_result give_quickly(struct vcpu *vcpu, uint64_t cause, gv
 
 /* As soft_page_fault(), but never leaves the guest, and has of its registers only what is in CSRs.
  */
-static enum soft_fault_result deal_quickly(struct vcpu *vcpu)
+static inline enum soft_fault_result deal_quickly(struct vcpu *vcpu, gva_t va, uint64_t *device)
 {
 	uint64_t cause = csr_read(CSR_SCAUSE);
-	gva_t va = GVA(csr_read(CSR_STVAL));
 	enum access_kind kind = kind_of(cause);
 	struct walk_context context = soft_walk_context(vcpu);
 	struct walk walk;
 	unsigned level;
 	hpa_t hpa;
 
-	if (va.v >= IMAGE_BASE || vcpu->soft->fence_count || trace_is_on())
-		return SOFT_FAULT_LEFT;
 	switch (walk_address(&context, va, kind, true, &walk)) {
 	case WALK_DONE:
 		break;
@@ -416,8 +413,11 @@ static enum soft_fault_result deal_quickly(struct vcpu *vcpu)
 		return SOFT_FAULT_LEFT;
 	}
 	if (gspace_lookup_cached(&vcpu->guest->space, context.backing, walk.gpa, &hpa, &level) !=
-		0 ||
-	    code_is_protected(vcpu->guest, walk.gpa))
+	    0) {
+		*device = va.v >> PAGE_SHIFT;
+		return SOFT_FAULT_LEFT;
+	}
+	if (code_is_protected(vcpu->guest, walk.gpa))
 		return SOFT_FAULT_LEFT;
 	fill(vcpu, &context, va, &walk, hpa, level, kind);
 	return SOFT_FAULT_FILLED;
@@ -425,11 +425,17 @@ static enum soft_fault_result deal_quickly(struct vcpu *vcpu)
 
 enum soft_fault_result soft_quick_fault(struct vcpu *vcpu)
 {
+	struct soft_vcpu *soft = vcpu->soft;
+	gva_t va = GVA(csr_read(CSR_STVAL));
+	uint64_t page = va.v >> PAGE_SHIFT;
+	uint64_t *device = &soft->devices[page % SOFT_DEVICES];
 	enum soft_fault_result result;
 
+	if (va.v >= IMAGE_BASE || *device == page || soft->fence_count || trace_is_on())
+		return SOFT_FAULT_LEFT;
 	irqoff_begin();
-	vcpu->soft->shadow.work = 0;
-	result = deal_quickly(vcpu);
+	soft->shadow.work = 0;
+	result = deal_quickly(vcpu, va, device);
 	irqoff_end();
 	return result;
 }

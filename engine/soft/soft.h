@@ -50,7 +50,8 @@ struct soft_fast_site {
 
 _Static_assert(sizeof(struct soft_fast_site) == 128, "known to fast_ops.S");
 
-#define SOFT_FENCES 16
+#define SOFT_FENCES  16
+#define SOFT_DEVICES 8
 
 /* A root that may be switched to without more ado while the shadow's version stays. */
 struct soft_fast_root {
@@ -106,9 +107,11 @@ struct soft_vcpu {
 	bool refill;
 	uint8_t refill_kind; /* enum access_kind */
 	gva_t refill_address;
-	bool waits;          /* it executed WFI */
-	uint64_t doubted_pc; /* where the hart refused something else than is there */
-	unsigned doubts;     /* how often, one after the other */
+	uint64_t
+	    devices[SOFT_DEVICES]; /* pages where no memory was found: not to be tried quickly */
+	bool waits;                /* it executed WFI */
+	uint64_t doubted_pc;       /* where the hart refused something else than is there */
+	unsigned doubts;           /* how often, one after the other */
 
 	struct trampoline *trampoline; /* for when vcpu->trampoline is not NULL */
 	unsigned pin;                  /* its place; engine/soft/pin.h */
