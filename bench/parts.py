@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: MIT
+"""What is measured: each part takes a column and returns numbers by their names."""
+
+from pathlib import Path
+
+import pilae
+from machines import OUTPUT, TICK_NS, measure, measure_linux, one_vm
+from part_disk import disk
+
+BENCH = pilae.BUILD / "guests/bench.elf"
+ENTRY_SIZE = 2 * pilae.MIB
+HANDOVER_SEEDS = (1, 2, 3)
+WALL_RUNS = 3
+
+
+def micro(column):
+    """The guest that times single operations."""
+    pattern = r"^bench (\S+) (\d+)\s*$"
+    system = one_vm(column, "micro", kernel=BENCH, memory=128 * pilae.MIB)
+    found = measure("micro-benchmarks", column, system, pattern, native={"kernel": BENCH})
+    if column.engine:
+        system = one_vm(column, "switch", kernel=BENCH, memory=128 * pilae.MIB, vcpus=2,
+                        bootargs="part=switch")
+        found.update(measure("switch between vCPUs", column, system, pattern))
+    return found
+
+
+def boot(column):
+    """Linux up to the first instruction of init: since reset, and since its own first one."""
+    size = ENTRY_SIZE + pilae.LINUX.stat().st_size
+    entry = pilae.assemble(OUTPUT, Path(__file__).parent / "entry.S", IMAGE_SIZE=size)
+    kernel = OUTPUT / "timed-Image"
+    kernel.write_bytes(entry.read_bytes() + pilae.LINUX.read_bytes())
+    found = measure_linux("Linux boot", column, r"^(entry|boottime) (\d+)",
+                          "rdinit=/tests/boottime", kernel)
+    if len(found) != 2:
+        return {}
+    return {"boot-to-entry": found["entry"] * TICK_NS,
+            "boot-from-entry": (found["boottime"] - found["entry"]) * TICK_NS,
+            "boot-from-reset": found["boottime"] * TICK_NS}
+
+
+def least(found, more):
+    for name, value in more.items():
+        found[name] = min(value, found.get(name, value))
+
+
+def linux(column):
+    """Operations of Linux; hand-overs between two CPUs as the best of several seeds."""
+    pattern = r"^lbench (?!end)(\S+) (\d+)"
+    found = measure_linux("Linux operations", column, pattern, "pilae.test=lbench")
+    for seed in HANDOVER_SEEDS:
+        least(found, measure_linux(f"hand-over between CPUs, seed {seed}", column, pattern,
+                                   "pilae.test=lbench,handover-futex,handover-pipe", vcpus=2,
+                                   seed=seed))
+    return found
+
+
+def wall(column):
+    """Real time, the best of several: Linux boot, and memory in no order."""
+    found = {}
+    for n in range(WALL_RUNS):
+        least(found, measure_linux(f"Linux boot, real time, run {n + 1}", column,
+                                   r"^(boottime) (\d+)", "rdinit=/tests/boottime", icount=False))
+        least(found, measure_linux(f"pointer chase, real time, run {n + 1}", column,
+                                   r"^lbench (chase) (\d+)", "pilae.test=lbench,chase",
+                                   icount=False))
+    names = {"boottime": ("wall-boot-us", TICK_NS / 1000), "chase": ("wall-chase-1000-ns", 1)}
+    return {names[k][0]: round(v * names[k][1]) for k, v in found.items()}
+
+
+PARTS = {"micro": micro, "boot": boot, "linux": linux, "disk": disk, "wall": wall}
