@@ -22,10 +22,13 @@
 /*
  * While several clients are busy the device gets no more than this, so that what is given to it
  * next is not far from being served. A client that it has nothing of is let in at once: for that
- * some places are kept free, also by one that is alone.
+ * some places are kept free, also by one that is alone. Nobody gets further ahead than so many
+ * bytes, at the usual weight, of one all of whose requests are at the device: that has asked for
+ * little at a time, and would wait behind much each time that it asks for more.
  */
 #define SHARED_REQUESTS 16
 #define SHARED_BYTES    MIB(1)
+#define SHARED_AHEAD    (KIB(16) * TIME_SCALE / 100)
 #define SHARED_FOR_MS   10 /* after another was busy, since it may come back */
 #define KEPT_FREE       8
 
@@ -247,7 +250,10 @@ void host_disk_finish(struct host_disk *disk, struct disk_request *request, int 
 	disk->started--;
 	disk->bytes -= bytes_of(request);
 	client->started--;
-	disk->busy -= !is_busy(client);
+	if (!is_busy(client)) {
+		disk->busy--;
+		heap_remove(&disk->served, &client->node);
+	}
 	if (!error && request->operation == DISK_READ)
 		disk->counts.read_bytes += bytes_of(request);
 	if (!error && request->operation == DISK_WRITE)
@@ -264,7 +270,10 @@ static void enqueue(struct host_disk *disk, struct disk_request *request)
 	list_push_back(&client->waiting, &request->link);
 	if (client->queued++ > 0)
 		return;
-	client->node.key = max_u64(client->node.key, disk->now);
+	if (client->started > 0)
+		heap_remove(&disk->served, &client->node);
+	else
+		client->node.key = max_u64(client->node.key, disk->now);
 	heap_insert(&disk->waiting, &client->node);
 }
 
@@ -276,10 +285,12 @@ static struct disk_request *dequeue(struct host_disk *disk, struct disk_client *
 	list_remove(&request->link);
 	heap_remove(&disk->waiting, &client->node);
 	client->queued--;
+	client->started++;
 	disk->now = client->node.key;
+	if (disk->served.root)
+		disk->now = min_u64(disk->now, disk->served.root->key);
 	client->node.key += cost_of(request);
-	if (client->queued > 0)
-		heap_insert(&disk->waiting, &client->node);
+	heap_insert(client->queued > 0 ? &disk->waiting : &disk->served, &client->node);
 	return request;
 }
 
@@ -292,6 +303,14 @@ static bool is_shared(struct host_disk *disk)
 	return now < disk->shared_until;
 }
 
+/* Of one for whom that ends as soon as the device is done with something. */
+static bool is_ahead(const struct host_disk *disk, const struct disk_client *client)
+{
+	const struct heap_node *served = disk->served.root;
+
+	return served && client->node.key > served->key + SHARED_AHEAD;
+}
+
 /* Whether the client may give the device one more. */
 static bool may_start(struct host_disk *disk, const struct disk_client *client)
 {
@@ -302,7 +321,8 @@ static bool may_start(struct host_disk *disk, const struct disk_client *client)
 	if (client->started == 0)
 		return true;
 	if (is_shared(disk))
-		return disk->started < SHARED_REQUESTS && disk->bytes < SHARED_BYTES;
+		return disk->started < SHARED_REQUESTS && disk->bytes < SHARED_BYTES &&
+		       !is_ahead(disk, client);
 	return disk->started < disk->depth - kept_free;
 }
 
@@ -319,7 +339,6 @@ static int start(struct host_disk *disk, struct disk_client *client)
 			return error;
 	}
 	dequeue(disk, client);
-	client->started++;
 	disk->started++;
 	disk->bytes += bytes_of(request);
 	disk->counts.requests++;
@@ -396,7 +415,10 @@ void disk_client_cancel(struct disk_client *client)
 			hand_back(disk, list_entry(first, struct disk_request, link), ERR_AGAIN);
 		}
 		client->queued = 0;
-		disk->busy -= !is_busy(client);
+		if (is_busy(client))
+			heap_insert(&disk->served, &client->node);
+		else
+			disk->busy--;
 	}
 	leave(disk, !list_empty(&disk->finished));
 }

@@ -71,7 +71,7 @@ struct disk_client {
 	/* The rest is the disk's; the list is the boot hart's, all else under the disk's lock. */
 	struct list link;
 	struct list waiting;
-	struct heap_node node; /* its key: the virtual time; in the heap while something waits */
+	struct heap_node node; /* its key: the virtual time; in one of two heaps while busy */
 	unsigned queued;       /* requests that wait */
 	unsigned started;      /* requests that the device has */
 	unsigned pending;      /* all that have not come back */

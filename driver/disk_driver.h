@@ -38,7 +38,8 @@ struct host_disk {
 	struct spinlock lock;  /* guards the rest, but for what is said to be the boot hart's */
 	struct list clients;   /* the boot hart's */
 	struct heap waiting;   /* clients with requests that wait, by virtual time */
-	uint64_t now;          /* virtual time: that of the last request that was started */
+	struct heap served;    /* clients all of whose requests the device has, likewise */
+	uint64_t now;          /* virtual time: the least of a busy client, when one was started */
 	unsigned busy;         /* clients with requests that wait or that the device has */
 	unsigned started;      /* requests that the device has */
 	uint64_t bytes;        /* that they move */

@@ -96,7 +96,10 @@ static void test_bytes(void **state)
 		request->piece_count = 4;
 		disk_submit(&clients[0], request);
 	}
-	/* 500 KiB each, up to what passes 1 MiB. */
+	/* 500 KiB each: one while the other waits for 4 KiB, then up to what passes 1 MiB. */
+	assert_int_equal(at_device(0), 1);
+	complete(1);
+	assert_int_equal(served[1], 1);
 	assert_int_equal(at_device(0), 3);
 }
 
@@ -124,6 +127,35 @@ static void test_weights(void **state)
 		complete(1);
 	served[0] = served[1] = 0;
 	run_shares(0, 1, 200);
+}
+
+static void submit_again(struct disk_request *request)
+{
+	if (back_count < 1000)
+		disk_submit(request->client, request);
+}
+
+/* One that has few requests at a time has its share all the same, beside one that has many. */
+static void test_few(void **state)
+{
+	(void)state;
+	for (unsigned few = 2; few < 8; few++) {
+		for (unsigned weight = 50; weight <= 200; weight *= 2) {
+			setup(NULL);
+			at_done = submit_again;
+			clients[1].weight = weight;
+			submit(0, 0, 32);
+			submit(1, 0, few);
+			/* What came first had the device alone. */
+			while (back_count < 60)
+				complete(1);
+			served[0] = served[1] = 0;
+			while (back_count < 900)
+				complete(1);
+			assert_in_range(served[1] * 10000 / served[0], 97 * weight, 103 * weight);
+			assert_true(device.most <= DEPTH);
+		}
+	}
 }
 
 /* Who did nothing for a while gets no more for it later. */
@@ -206,12 +238,6 @@ static void test_full(void **state)
 	assert_int_equal(device.count, 4);
 	complete(4);
 	assert_int_equal(served[0], 5);
-}
-
-static void submit_again(struct disk_request *request)
-{
-	if (back_count < 1000)
-		disk_submit(request->client, request);
 }
 
 static void test_again_and_again(void **state)
@@ -303,6 +329,7 @@ int main(void)
 	    cmocka_unit_test_setup(test_light, setup),
 	    cmocka_unit_test_setup(test_bytes, setup),
 	    cmocka_unit_test_setup(test_weights, setup),
+	    cmocka_unit_test_setup(test_few, setup),
 	    cmocka_unit_test_setup(test_no_credit, setup),
 	    cmocka_unit_test_setup(test_cancel, setup),
 	    cmocka_unit_test_setup(test_failure, setup),
