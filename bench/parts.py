@@ -6,6 +6,8 @@ from pathlib import Path
 import pilae
 from machines import OUTPUT, TICK_NS, measure, measure_linux, one_vm
 from part_disk import disk
+from part_fair import fair
+from part_net import net
 
 BENCH = pilae.BUILD / "guests/bench.elf"
 ENTRY_SIZE = 2 * pilae.MIB
@@ -69,4 +71,5 @@ def wall(column):
     return {names[k][0]: round(v * names[k][1]) for k, v in found.items()}
 
 
-PARTS = {"micro": micro, "boot": boot, "linux": linux, "disk": disk, "wall": wall}
+PARTS = {"micro": micro, "boot": boot, "linux": linux, "disk": disk, "net": net, "fair": fair,
+         "wall": wall}

@@ -8,11 +8,13 @@ from machines import OUTPUT
 from targets import TARGETS
 
 
-def verdict(column, name, native, value):
+def verdict(column, name):
+    """The target of a number, and whether it is met; empty where there is nothing to tell."""
     target = TARGETS.get(column.name, {}).get(name)
-    if target is None or value is None or (native is None and target.most is None):
+    if target is None or name not in column.numbers:
         return "", ""
-    return str(target), "ok" if value <= target.limit(native) else "over"
+    met = target.is_met(name, column.native.numbers if column.native else {}, column.numbers)
+    return ("", "") if met is None else (str(target), "ok" if met else "missed")
 
 
 def compare(column, complete):
@@ -21,7 +23,7 @@ def compare(column, complete):
     targets = TARGETS.get(column.name, {}) if complete else {}
     for name in dict.fromkeys([*native, *values, *targets]):
         a, b = native.get(name), values.get(name)
-        target, judged = verdict(column, name, a, b)
+        target, judged = verdict(column, name)
         if name in targets and b is None:
             target, judged = str(targets[name]), "missing"
         rows.append({"name": name, "native": a, column.name: b,
@@ -56,7 +58,7 @@ def show(columns, results):
                 line += f" {'-' if ratio is None else f'{ratio:.3f}':>8}"
                 if row.get("target"):
                     targets.append(f"{column.name} {row['target']}: {row['verdict']}")
-            target, judged = verdict(native, name, None, native.numbers.get(name))
+            target, judged = verdict(native, name)
             if target:
                 targets.append(f"native {target}: {judged}")
         print(f"{line}  {', '.join(targets)}".rstrip())

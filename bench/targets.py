@@ -5,24 +5,39 @@ import pilae
 
 
 class Target:
-    """What a number of an engine must be: at most `most`, `plus` more than native, or
-    `times` native."""
+    """What a number of an engine must be: at least `least`, at most `most`, `plus` more than
+    native, or `times` native; or with `of`, times another number of the same engine."""
 
-    def __init__(self, most=None, plus=None, times=None):
-        self.most, self.plus, self.times = most, plus, times
+    def __init__(self, most=None, plus=None, times=None, least=None, of=None):
+        self.most, self.plus, self.times, self.least, self.of = most, plus, times, least, of
 
-    def limit(self, native):
+    def is_met(self, name, native, numbers):
+        """By the engine's numbers, beside the native ones; None: what it is to be compared with is
+        not there."""
+        value = numbers[name]
+        if self.least is not None:
+            return value >= self.least
         if self.most is not None:
-            return self.most
-        return native + self.plus if self.plus is not None else native * self.times
+            return value <= self.most
+        base = numbers.get(self.of) if self.of else native.get(name)
+        if base is None:
+            return None
+        return value <= (base + self.plus if self.plus is not None else base * self.times)
 
     def __str__(self):
+        if self.least is not None:
+            return f">= {self.least}"
         if self.most is not None:
             return f"<= {self.most}"
         if self.plus is not None:
             return f"<= native + {self.plus}" if self.plus else "= native"
-        return f"<= {self.times} x"
+        return f"<= {self.times} x {self.of or ''}".rstrip()
 
+
+# Percent of what is a neighbour's fair share.
+FAIR = {name: Target(least=90) for name in (
+    "fair-disk-percent", "fair-disk-half-weight-percent",
+    "fair-net-percent", "fair-net-half-weight-percent")}
 
 TARGETS = {
     "hext": {
@@ -45,6 +60,8 @@ TARGETS = {
         "disk-random-4k": Target(times=1.5),
         "disk-sequential-64k-exits-of-100": Target(most=120),
         "disk-random-4k-exits-of-100": Target(most=120),
+        "net-between-vms-1m": Target(times=2.5, of="net-loopback-1m"),
+        **FAIR,
     },
     "soft": {
         "boot-from-reset": Target(times=1.35),
@@ -58,6 +75,8 @@ TARGETS = {
         "user-memory": Target(times=1.02),
         "disk-sequential-64k-exits-of-100": Target(most=120),
         "disk-random-4k-exits-of-100": Target(most=120),
+        "net-between-vms-1m": Target(times=2.5, of="net-loopback-1m"),
+        **FAIR,
     },
 }
 

@@ -23,6 +23,7 @@ $(eval $(call linux_program,debug,$(call linux_parts,debug) load_fp.c pattern.c)
 $(eval $(call linux_program,procs,procs.c pattern.c))
 $(eval $(call linux_program,disk,disk.c))
 $(eval $(call linux_program,traffic,traffic.c))
+$(eval $(call linux_program,flood,flood.c))
 $(eval $(call linux_program,keeps,keeps.c))
 $(eval $(call linux_program,lbench,$(call linux_parts,lbench)))
 
