@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Debian on a disk, as tools/mkdebian makes it, in VMs and natively."""
 
+import posixpath
 import re
 import subprocess
 
@@ -72,6 +73,35 @@ def read_file(disk, path):
     """What a file on the disk contains, whose file system nobody has mounted."""
     return subprocess.run(["/usr/sbin/debugfs", "-R", f"cat {path}", disk], check=True,
                           capture_output=True).stdout
+
+
+def follow(disk, path):
+    """What a path leads to on the disk, if its last part is a symbolic link."""
+    shown = subprocess.run(["/usr/sbin/debugfs", "-R", f"stat {path}", disk], check=True,
+                           capture_output=True, text=True).stdout
+    link = re.search(r'^Fast link dest: "(.*)"', shown, re.MULTILINE)
+    return follow(disk, posixpath.join(posixpath.dirname(path), link[1])) if link else path
+
+
+LIBRARIES = "/usr/lib/riscv64-linux-gnu"
+LOADER = "ld-linux-riscv64-lp64d.so.1"
+
+
+def take_program(disk, path, folder):
+    """Has a program of the disk's in a folder, and all libraries that it needs: their names."""
+    # The C library loads the last one by itself, when a thread ends.
+    wanted, names = [path, f"{LIBRARIES}/{LOADER}", f"{LIBRARIES}/libgcc_s.so.1"], {}
+    while wanted:
+        path = wanted.pop()
+        name = posixpath.basename(path)
+        if name in names:
+            continue
+        (folder / name).write_bytes(read_file(disk, follow(disk, path)))
+        names[name] = folder / name
+        needed = subprocess.run(["riscv64-linux-gnu-readelf", "-d", folder / name], check=True,
+                                capture_output=True, text=True).stdout
+        wanted += [f"{LIBRARIES}/{n}" for n in re.findall(r"library: \[(.*)\]", needed)]
+    return names
 
 
 def check_file_system(disk):

@@ -1,11 +1,16 @@
 # SPDX-License-Identifier: MIT
 """Debian reaches the outside: DHCP, iperf3 both ways, 100 MB there and back."""
 
+import re
+import subprocess
+
 import pytest
 
-from debian import add_debian, copy_disk, drive, log_in, machine, power_off
+from debian import DEBIAN, add_debian, copy_disk, drive, log_in, machine, power_off, take_program
 from debian_net import NIC, Peer, can_update, check_address, check_iperf, check_transfer
+from pilae import INITRD, MIB, TOP, Machine
 from test_debian_disk import check_disk, use_disk
+from test_net import BOOTARGS, port
 
 
 def use(m):
@@ -27,6 +32,47 @@ def test_debian_net(folder, engine, system):
         digest = use_disk(m, disk)
         power_off(m)
     check_disk(disk, digest)
+
+
+IPERF = """#!/bin/sh
+ip addr add "$1/24" dev eth0
+ip link set eth0 up
+if [ -z "$2" ]; then
+	iperf3 -s -1 && iperf3 -s -1
+else
+	until ping -q -c 1 -W 1 "$2" >/dev/null; do :; done
+	for way in -Z -R; do
+		until iperf3 -c "$2" -n 8M "$way"; do sleep 1; done
+	done
+fi && echo "iperf: ok"
+"""
+
+
+def iperf_ramdisk(folder):
+    """Debian's iperf3, to be put after the small Linux's ramdisk."""
+    files = take_program(DEBIAN / "disk.img", "/usr/bin/iperf3", folder)
+    lines = [f"file /{'bin' if name == 'iperf3' else 'lib'}/{name} {path}"
+             for name, path in files.items()]
+    (folder / "iperf").write_text(IPERF)
+    listed = folder / "iperf.list"
+    listed.write_text("\n".join([*lines, f"file /tests/iperf {folder / 'iperf'} 0755"]) + "\n")
+    archive = folder / "iperf.img"
+    subprocess.run([TOP / "tools/mkinitrd", "-o", archive, listed], check=True)
+    return archive.read_bytes()
+
+
+def test_iperf_between_vms(folder, engine, system):
+    system.root["lan0"] = {"compatible": "pilae,switch"}
+    system.image("both", INITRD.read_bytes() + iperf_ramdisk(folder), type="ramdisk")
+    for name, addresses in (("server", "10.0.0.1"), ("client", "10.0.0.2,10.0.0.1")):
+        system.linux(name, test=f"iperf,{addresses}", bootargs=BOOTARGS, memory=192 * MIB,
+                     net=port())
+        system.vms[name]["ramdisk"] = "both"
+    with Machine(folder, engine, system.build(), harts=2, limit=120) as m:
+        assert m.wait_exit() == 0
+        output = m.output()
+    assert output.count("iperf: ok") == 2
+    assert len(re.findall(r"\[client\].* 8\.\d\d MBytes .* receiver", output)) == 2
 
 
 @pytest.mark.soak
