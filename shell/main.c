@@ -20,6 +20,7 @@
 #include "shell/console.h"
 #include "shell/port.h"
 #include "shell/system_disk.h"
+#include "vmm/copy.h"
 #include "vmm/schedule.h"
 #include "vmm/vm.h"
 
@@ -48,6 +49,7 @@ static void prepare_hart(void)
 {
 	hext_engine.init_hart();
 	soft_engine.init_hart();
+	copy_probe_hart();
 	schedule_init_hart();
 	statistics_init_hart();
 }

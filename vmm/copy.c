@@ -7,6 +7,34 @@
 #define WORD  sizeof(uint64_t)
 #define BLOCK 8 /* words a turn */
 
+bool copy_loads_anywhere;
+
+/* One instruction. */
+static uint64_t load_word(const char *from)
+{
+	uint64_t word;
+
+#ifdef PILAE_HOST
+	memcpy(&word, from, sizeof(word));
+#else
+	__asm__("ld %0, %1" : "=r"(word) : "m"(*(const char(*)[WORD])from));
+#endif
+	return word;
+}
+
+/* `to` is aligned. */
+static void copy_loaded(uint64_t *to, const char *from, uint64_t words)
+{
+	for (; words >= 4; words -= 4, to += 4, from += 4 * WORD) {
+		uint64_t w0 = load_word(from), w1 = load_word(from + WORD);
+		uint64_t w2 = load_word(from + 2 * WORD), w3 = load_word(from + 3 * WORD);
+
+		to[0] = w0, to[1] = w1, to[2] = w2, to[3] = w3;
+	}
+	for (; words > 0; words--, from += WORD)
+		*to++ = load_word(from);
+}
+
 /* Both aligned to a word. */
 static void copy_aligned(uint64_t *to, const uint64_t *from, uint64_t words)
 {
@@ -49,6 +77,8 @@ static void copy_words(uint64_t *to, const char *from, uint64_t words)
 
 	if (shift == 0)
 		copy_aligned(to, (const uint64_t *)from, words);
+	else if (copy_loads_anywhere)
+		copy_loaded(to, from, words);
 	else
 		copy_shifted(to, (const uint64_t *)align_down((uintptr_t)from, WORD), shift, words);
 }
