@@ -124,14 +124,15 @@ struct vcpu {
 	uint64_t mmio_reservation; /* address of an LR that was emulated, or UINT64_MAX */
 
 	/* Of guest memory, the scheduler and the SBI (vmm/, sbi/). */
-	char *backing;         /* a 2 MiB page that is being cleared for it, or NULL */
-	uint64_t backing_done; /* bytes of it that are */
-	struct entity *entity; /* vmm/run_queue.h */
-	struct hart *home;     /* where it was placed, or NULL; vmm/schedule_place.c */
-	bool waits;            /* it has blocked since its turn began; its hart's alone */
-	bool left_running;     /* when its VM stopped it had not been stopped by itself */
-	bool paused;           /* put aside; under the VM's lock, as the next */
-	uint32_t hsm_state;    /* SBI_HSM_… */
+	char *backing;                /* a 2 MiB page that is being filled for it, or NULL */
+	uint64_t backing_done;        /* bytes of it that are */
+	const char *backing_contents; /* with what; NULL: zeroes */
+	struct entity *entity;        /* vmm/run_queue.h */
+	struct hart *home;            /* where it was placed, or NULL; vmm/schedule_place.c */
+	bool waits;                   /* it has blocked since its turn began; its hart's alone */
+	bool left_running;            /* when its VM stopped it had not been stopped by itself */
+	bool paused;                  /* put aside; under the VM's lock, as the next */
+	uint32_t hsm_state;           /* SBI_HSM_… */
 	uint64_t start_pc, start_arg;
 
 	uint64_t exit_count;                /* of those that are noted */

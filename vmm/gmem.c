@@ -13,6 +13,52 @@
 #define LEVEL_4K 0
 #define LEVEL_2M 1
 
+/* Bytes of an image that are copied in one stretch: 20,000 instructions are the most. */
+#define COPY_STEP KIB(16)
+
+const struct load_segment *gmem_segment(const struct vm *vm, gpa_t gpa)
+{
+	const struct load_plan *plan = &vm->loader.plan;
+	uint64_t page = align_down(gpa.v, MEGAPAGE_SIZE);
+
+	for (unsigned i = 0; i < plan->count; i++) {
+		const struct load_segment *segment = &plan->segments[i];
+
+		if (range_within(page, MEGAPAGE_SIZE, segment->gpa.v, segment->size))
+			return segment;
+	}
+	return NULL;
+}
+
+/* What the 2 MiB around gpa hold before the guest has touched them; NULL: zeroes. */
+static const char *first_contents(const struct vm *vm, gpa_t gpa)
+{
+	const struct load_segment *segment = gmem_segment(vm, gpa);
+
+	if (!segment || !segment->src)
+		return NULL;
+	return (const char *)segment->src + (align_down(gpa.v, MEGAPAGE_SIZE) - segment->gpa.v);
+}
+
+/*
+ * What was copied may be code, and a guest that begins with it in RAM does no FENCE.I for it: all
+ * its vCPUs do one before they go on. `wait` for those that are in the guest where the caller is
+ * surely not: two that waited for each other from quick accesses would never end.
+ */
+static void fetch_anew(struct vm *vm, bool wait)
+{
+	struct guest *guest = &vm->guest;
+
+	for (unsigned i = 0; i < guest->vcpu_count; i++) {
+		if (guest->vcpus[i])
+			vcpu_request(guest->vcpus[i], VCPU_FENCE_I);
+	}
+	for (unsigned i = 0; wait && i < guest->vcpu_count; i++) {
+		if (guest->vcpus[i])
+			vcpu_wait_request(guest->vcpus[i], VCPU_FENCE_I);
+	}
+}
+
 static void *alloc_block(unsigned order)
 {
 	void *block = page_alloc(order);
@@ -39,11 +85,18 @@ static int map_block(struct vm *vm, gpa_t gpa, void *block, unsigned level)
 
 static int back_small(struct vm *vm, gpa_t gpa)
 {
+	const char *contents = first_contents(vm, gpa);
 	void *block = alloc_block(0);
 
 	if (!block)
 		return ERR_NOMEM;
-	page_clear(block, 0);
+	if (contents) {
+		copy_bytes(block, contents + align_down(gpa.v % MEGAPAGE_SIZE, PAGE_SIZE),
+			   PAGE_SIZE);
+		fetch_anew(vm, false);
+	} else {
+		page_clear(block, 0);
+	}
 	return map_block(vm, gpa, block, LEVEL_4K);
 }
 
@@ -77,6 +130,7 @@ static void begin_backing(struct vcpu *vcpu)
 	if (!vcpu->backing)
 		__atomic_sub_fetch(backing, 1, __ATOMIC_RELAXED);
 	vcpu->backing_done = 0;
+	vcpu->backing_contents = NULL;
 }
 
 /* The page, which the vCPU does not have any more. */
@@ -89,9 +143,27 @@ static void *end_backing(struct vcpu *vcpu)
 	return page;
 }
 
+/* Does a step of filling the vCPU's page: with zeroes or an image's bytes. */
+static int fill_step(struct vcpu *vcpu, const char *contents)
+{
+	uint64_t step = contents ? COPY_STEP : page_clear_step();
+
+	/* What another page's contents have begun is of no use for this one. */
+	if (contents != vcpu->backing_contents)
+		vcpu->backing_done = 0;
+	vcpu->backing_contents = contents;
+	if (contents)
+		copy_bytes(vcpu->backing + vcpu->backing_done, contents + vcpu->backing_done, step);
+	else
+		page_clear_bytes(vcpu->backing + vcpu->backing_done, step);
+	vcpu->backing_done += step;
+	return vcpu->backing_done < MEGAPAGE_SIZE ? ERR_AGAIN : 0;
+}
+
 int gmem_fault(struct vcpu *vcpu, gpa_t gpa)
 {
 	struct vm *vm = vm_of(vcpu);
+	const char *contents = first_contents(vm, gpa);
 	hpa_t hpa;
 	unsigned level;
 
@@ -100,7 +172,7 @@ int gmem_fault(struct vcpu *vcpu, gpa_t gpa)
 		return 0;
 	}
 	if (!vcpu->backing) {
-		void *page = has_small_pages(vm, gpa) ? NULL : pool_take_megapage();
+		void *page = contents || has_small_pages(vm, gpa) ? NULL : pool_take_megapage();
 
 		if (page) {
 			/* The stock is not full any more: there is something to do while it waits.
@@ -117,11 +189,10 @@ int gmem_fault(struct vcpu *vcpu, gpa_t gpa)
 			return error;
 		}
 	}
-	page_clear_bytes(vcpu->backing + vcpu->backing_done, page_clear_step());
-	vcpu->backing_done += page_clear_step();
-	if (vcpu->backing_done < MEGAPAGE_SIZE)
+	if (fill_step(vcpu, contents) == ERR_AGAIN)
 		return ERR_AGAIN;
-
+	if (contents)
+		fetch_anew(vm, true);
 	return map_for(vcpu, gpa, end_backing(vcpu), LEVEL_2M);
 }
 
@@ -131,7 +202,22 @@ void gmem_fault_abandon(struct vcpu *vcpu)
 		page_free(end_backing(vcpu), PAGE_ORDER_2M);
 }
 
-int gmem_back(struct vm *vm, gpa_t gpa, bool cleared)
+/* With preemption points; the last part takes as long as what the caller is going to do there. */
+static void fill_block(struct vm *vm, char *block, const char *contents)
+{
+	if (!contents)
+		page_clear(block, PAGE_ORDER_2M);
+	for (uint64_t done = 0; contents && done < MEGAPAGE_SIZE; done += COPY_STEP) {
+		copy_bytes(block + done, contents + done, COPY_STEP);
+		preempt_point();
+	}
+	if (contents)
+		fetch_anew(vm, false);
+	else
+		preempt_point();
+}
+
+int gmem_back(struct vm *vm, gpa_t gpa)
 {
 	hpa_t hpa;
 	unsigned level;
@@ -143,11 +229,7 @@ int gmem_back(struct vm *vm, gpa_t gpa, bool cleared)
 
 	if (!block)
 		return back_small(vm, gpa);
-	if (cleared) {
-		page_clear(block, PAGE_ORDER_2M);
-		/* Its last part takes as long as what the caller is going to do there. */
-		preempt_point();
-	}
+	fill_block(vm, block, first_contents(vm, gpa));
 	return map_block(vm, gpa, block, LEVEL_2M);
 }
 
@@ -182,7 +264,7 @@ static __attribute__((noinline)) int find_slowly(struct vm *vm, gpa_t gpa, uint6
 
 	/* Found missing again, another vCPU's small pages came between: ours is one of these. */
 	while (gspace_lookup(&vm->guest.space, gpa, &hpa, &level) != 0) {
-		int error = gmem_back(vm, gpa, true);
+		int error = gmem_back(vm, gpa);
 
 		if (error)
 			return error;

@@ -4,12 +4,14 @@
 
 /*
  * A VM's RAM: backed with pages of the host when it is first touched, 2 MiB at a time (4 KiB
- * where memory is short). Guest memory is touched only through the functions here.
+ * where memory is short). What an image fills wholly is copied then, too. Guest memory is touched
+ * only through the functions here.
  */
 
 #include "engine/vcpu.h"
 #include "kernel/types.h"
 
+struct load_segment;
 struct vm;
 
 /* 2 MiB pages that vCPUs of a VM can have at a time while they are cleared. */
@@ -17,7 +19,7 @@ struct vm;
 
 /*
  * A vCPU touched a page of RAM that is not backed: does a bounded part of backing it. 0: done
- * (by this call, or by another vCPU before); ERR_AGAIN: part of the clearing is done, let the
+ * (by this call, or by another vCPU before); ERR_AGAIN: part of the filling is done, let the
  * vCPU touch it again; ERR_NOMEM.
  */
 int gmem_fault(struct vcpu *vcpu, gpa_t gpa);
@@ -25,11 +27,14 @@ int gmem_fault(struct vcpu *vcpu, gpa_t gpa);
 /* Gives back what an unfinished gmem_fault of this vCPU holds. */
 void gmem_fault_abandon(struct vcpu *vcpu);
 
+/* Backs the page at `gpa` in RAM, with preemption points. ERR_NOMEM. No lock held. */
+int gmem_back(struct vm *vm, gpa_t gpa);
+
 /*
- * Backs the page at `gpa` in RAM, with preemption points. `cleared` false: the caller writes
- * every byte of its 2 MiB before any vCPU of the VM runs. ERR_NOMEM. No lock held.
+ * The part of the VM's images that fills all of the 2 MiB around `gpa`, which is in RAM, or NULL.
+ * Until they have been touched these pages need not be loaded.
  */
-int gmem_back(struct vm *vm, gpa_t gpa, bool cleared);
+const struct load_segment *gmem_segment(const struct vm *vm, gpa_t gpa);
 
 /*
  * Copies from or to the guest's RAM. ERR_RANGE if not all of it lies in RAM, ERR_NOMEM where

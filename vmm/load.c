@@ -196,35 +196,34 @@ static int plan_images(struct vm *vm)
 }
 
 /*
- * The whole of the 2 MiB around `gpa` is written by this segment: it need not be cleared
- * before.
+ * A piece of the segment: to the end of its step, or of the 2 MiB if nobody has touched these, and
+ * they are all the segment's. Then they are copied when somebody does.
  */
-static bool covers_megapage(const struct load_segment *segment, gpa_t gpa)
+static int copy_piece(struct vm *vm, const struct load_segment *segment, uint64_t *size)
 {
-	return range_within(align_down(gpa.v, MEGAPAGE_SIZE), MEGAPAGE_SIZE, segment->gpa.v,
-			    segment->size);
+	uint64_t offset = vm->loader.offset;
+	gpa_t gpa = GPA(segment->gpa.v + offset);
+	uint64_t to_border = MEGAPAGE_SIZE - gpa.v % MEGAPAGE_SIZE;
+
+	*size = to_border;
+	if (gmem_segment(vm, gpa) && gspace_is_free(&vm->guest.space, gpa, 1))
+		return 0;
+	*size = min_u64(min_u64(COPY_STEP, segment->size - offset), to_border);
+	return segment->src ? gmem_write(vm, gpa, (const char *)segment->src + offset, *size)
+			    : gmem_clear(vm, gpa, *size);
 }
 
 static int copy_images(struct vm *vm)
 {
 	struct loader *loader = &vm->loader;
+	uint64_t size;
 
 	if (loader->segment == loader->plan.count)
 		return proceed(vm, write_fdt);
 
 	const struct load_segment *segment = &loader->plan.segments[loader->segment];
-	gpa_t gpa = GPA(segment->gpa.v + loader->offset);
-	/* A piece stays within 2 MiB, so that what backs it is decided for it alone. */
-	uint64_t to_border = MEGAPAGE_SIZE - (gpa.v & (MEGAPAGE_SIZE - 1));
-	uint64_t size = min_u64(COPY_STEP, segment->size - loader->offset);
-	int error = gmem_back(vm, gpa, !covers_megapage(segment, gpa));
 
-	size = min_u64(size, to_border);
-	if (!error)
-		error = segment->src
-			    ? gmem_write(vm, gpa, (const char *)segment->src + loader->offset, size)
-			    : gmem_clear(vm, gpa, size);
-	if (error)
+	if (copy_piece(vm, segment, &size))
 		return out_of_memory(vm);
 	loader->offset += size;
 	if (loader->offset == segment->size) {
@@ -290,7 +289,7 @@ static int populate(struct vm *vm)
 
 	if (loader->offset == vm->ram_size)
 		return 0;
-	if (gmem_back(vm, GPA(vm->ram_base + loader->offset), true) != 0)
+	if (gmem_back(vm, GPA(vm->ram_base + loader->offset)) != 0)
 		return out_of_memory(vm);
 
 	hpa_t hpa;

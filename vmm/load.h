@@ -13,10 +13,10 @@ struct vm;
 struct loader {
 	int (*phase)(struct vm *vm); /* ERR_AGAIN until it is done; it sets the next one */
 	struct fit_verify verify;
-	bool verifying; /* an image is being checked */
-	struct load_plan plan;
-	unsigned segment; /* of the plan; before that, a device */
-	uint64_t offset;  /* in the segment, or in RAM while that is populated */
+	bool verifying;        /* an image is being checked */
+	struct load_plan plan; /* it holds while the VM lives: gmem_segment() */
+	unsigned segment;      /* of the plan; before that, a device */
+	uint64_t offset;       /* in the segment, or in RAM while that is populated */
 };
 
 /* Begins anew. `fit` outlives the loading. */

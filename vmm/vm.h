@@ -73,12 +73,12 @@ struct vm {
 	struct vm_console console; /* shell/console.c */
 	uint64_t ram_base, ram_size;
 	struct identity *identity;      /* what is reserved for it, or NULL; vmm/identity.c */
-	uint32_t backing;               /* pages that are being cleared for its vCPUs; atomic */
+	uint32_t backing;               /* pages that are being filled for its vCPUs; atomic */
 	uint64_t found[VM_FOUND_PAGES]; /* vmm/gmem.c */
 
 	bool quiescing; /* it is STOPPING, and a device still works for it; the boot hart's */
 
-	struct loader loader;    /* while it is LOADING */
+	struct loader loader;    /* while it is LOADING; its plan ever since */
 	struct job job;          /* of loading it and of taking it down */
 	struct timer stop_timer; /* ends it by force; the boot hart's */
 	unsigned stop_seconds;   /* how long that was */

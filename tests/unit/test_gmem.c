@@ -41,6 +41,22 @@ static void ignore_mapped(struct vcpu *of, gpa_t gpa)
 static const struct engine engine = {.mapped = note_mapped};
 static const struct engine silent_engine = {.mapped = ignore_mapped};
 
+static unsigned requested, waited;
+
+void vcpu_request(struct vcpu *of, uint32_t requests)
+{
+	assert_ptr_equal(of, &vcpu);
+	assert_int_equal(requests, VCPU_FENCE_I);
+	requested++;
+}
+
+void vcpu_wait_request(struct vcpu *of, uint32_t requests)
+{
+	assert_ptr_equal(of, &vcpu);
+	assert_int_equal(requests, VCPU_FENCE_I);
+	waited++;
+}
+
 static int setup(void **state)
 {
 	(void)state;
@@ -58,7 +74,7 @@ static int setup(void **state)
 	vm.ram_base = RAM_BASE;
 	vm.ram_size = RAM_SIZE;
 	vcpu.guest = &vm.guest;
-	mapped_calls = trapped_wfi = 0;
+	mapped_calls = trapped_wfi = requested = waited = 0;
 	assert_int_equal(gspace_init(&vm.guest.space, &vm.arena, 2), 0);
 	return 0;
 }
@@ -211,7 +227,7 @@ static void test_race(void **state)
 	(void)state;
 	assert_int_equal(gmem_fault(&vcpu, GPA(RAM_BASE)), ERR_AGAIN);
 	before = page_free_bytes();
-	assert_int_equal(gmem_back(&vm, GPA(RAM_BASE), true), 0);
+	assert_int_equal(gmem_back(&vm, GPA(RAM_BASE)), 0);
 	assert_true(page_free_bytes() < before);
 	assert_int_equal(gmem_fault(&vcpu, GPA(RAM_BASE)), 0);
 	assert_int_equal(mapped_calls, 1);
@@ -223,7 +239,7 @@ static void test_race(void **state)
 
 static void back_meanwhile(void)
 {
-	assert_int_equal(gmem_back(&vm, GPA(RAM_BASE + 0x3000), true), 0);
+	assert_int_equal(gmem_back(&vm, GPA(RAM_BASE + 0x3000)), 0);
 	memset(model, 0x77, 16);
 	assert_int_equal(gmem_write(&vm, GPA(RAM_BASE), model, 16), 0);
 }
@@ -233,7 +249,7 @@ static void test_race_while_clearing(void **state)
 {
 	(void)state;
 	preempt_hook = back_meanwhile;
-	assert_int_equal(gmem_back(&vm, GPA(RAM_BASE), true), 0);
+	assert_int_equal(gmem_back(&vm, GPA(RAM_BASE)), 0);
 	assert_null(preempt_hook);
 	assert_int_equal(vm.arena.pages[ARENA_RAM], MEGAPAGE_SIZE >> PAGE_SHIFT);
 	check_all();
@@ -298,7 +314,7 @@ static void test_no_memory(void **state)
 
 	(void)state;
 	/* A page of a guest's table that is there already, and one in the pool. */
-	assert_int_equal(gmem_back(&vm, GPA(RAM_BASE), true), 0);
+	assert_int_equal(gmem_back(&vm, GPA(RAM_BASE)), 0);
 	for (uint64_t done = 0; done < MEGAPAGE_SIZE; done += page_clear_step())
 		assert_true(pool_refill_step());
 	while ((taken[count] = page_alloc(0)) != NULL)
@@ -403,6 +419,89 @@ static void test_find(void **state)
 	assert_int_equal(gmem_find(&vm, GPA(RAM_BASE), UINT64_MAX, &hpa, &piece), ERR_RANGE);
 }
 
+/* An image from 1 MiB of RAM to 7 MiB, at any alignment, and zeroes in the last page. */
+static void set_plan(void)
+{
+	static struct vcpu *vcpus[] = {&vcpu};
+	static uint8_t image[MIB(6) + 3];
+	struct load_plan *plan = &vm.loader.plan;
+
+	for (size_t i = 0; i < sizeof(image); i++)
+		image[i] = (uint8_t)(i * 7 + (i >> 11));
+	plan->segments[0] =
+	    (struct load_segment){image + 3, GPA(RAM_BASE + MIB(1)), MIB(5) + KIB(4)};
+	plan->segments[1] = (struct load_segment){NULL, GPA(RAM_BASE + MIB(6) + KIB(4)), MIB(1)};
+	plan->count = 2;
+	memcpy(model + MIB(2), image + 3 + MIB(1), MIB(4));
+	vm.guest.vcpus = vcpus;
+	vm.guest.vcpu_count = 1;
+}
+
+/* Nobody has loaded anything yet: pages that are wholly the image's are found with its bytes. */
+static void test_image(void **state)
+{
+	(void)state;
+	set_plan();
+	assert_null(gmem_segment(&vm, GPA(RAM_BASE + MIB(1))));
+	assert_ptr_equal(gmem_segment(&vm, GPA(RAM_BASE + MIB(2))), &vm.loader.plan.segments[0]);
+	assert_ptr_equal(gmem_segment(&vm, GPA(RAM_BASE + MIB(6) - 1)),
+			 &vm.loader.plan.segments[0]);
+	assert_null(gmem_segment(&vm, GPA(RAM_BASE + MIB(6))));
+	while (pool_refill_step())
+		;
+	/* What is cleared already would be of no use. */
+	assert_int_equal(fault(RAM_BASE + MIB(2) + 0x1234), MEGAPAGE_SIZE / KIB(16));
+	assert_int_equal(requested, 1);
+	assert_int_equal(waited, 1);
+	assert_int_equal(trapped_wfi, 0);
+	check_all();
+	/* By the hypervisor, there is no waiting. */
+	assert_int_equal(requested, 2);
+	assert_int_equal(waited, 1);
+	random_accesses();
+}
+
+/* A vCPU that goes elsewhere half-way, and comes back. */
+static void test_image_interrupted(void **state)
+{
+	(void)state;
+	set_plan();
+	for (unsigned i = 0; i < 5; i++)
+		assert_int_equal(gmem_fault(&vcpu, GPA(RAM_BASE + MIB(2))), ERR_AGAIN);
+	for (unsigned i = 0; i < 5; i++)
+		assert_int_equal(gmem_fault(&vcpu, GPA(RAM_BASE + MIB(4))), ERR_AGAIN);
+	assert_int_equal(fault(RAM_BASE), MEGAPAGE_SIZE / page_clear_step());
+	for (unsigned i = 0; i < 5; i++)
+		assert_int_equal(gmem_fault(&vcpu, GPA(RAM_BASE + MIB(6))), ERR_AGAIN);
+	fault(RAM_BASE + MIB(4));
+	fault(RAM_BASE + MIB(2));
+	check_all();
+}
+
+static void write_meanwhile(void)
+{
+	memset(model + MIB(2), 0x77, 16);
+	assert_int_equal(gmem_write(&vm, GPA(RAM_BASE + MIB(2)), model + MIB(2), 16), 0);
+}
+
+/* What another has written in the meantime stays. */
+static void test_image_race(void **state)
+{
+	(void)state;
+	set_plan();
+	preempt_hook = write_meanwhile;
+	assert_int_equal(gmem_back(&vm, GPA(RAM_BASE + MIB(2))), 0);
+	assert_null(preempt_hook);
+	check_all();
+}
+
+static void test_image_in_small_pages(void **state)
+{
+	set_plan();
+	test_small_pages(state);
+	assert_int_equal(requested, MIB(4) / PAGE_SIZE);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -417,6 +516,10 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_no_memory, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_words, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_find, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_image, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_image_interrupted, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_image_race, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_image_in_small_pages, setup, teardown),
 	};
 
 	return cmocka_run_group_tests_name("gmem", tests, NULL, NULL);

@@ -36,6 +36,21 @@ bool code_is_protected(const struct guest *of, gpa_t gpa)
 
 static const struct engine engine = {.name = "none"};
 
+/* No image here. */
+void vcpu_request(struct vcpu *vcpu, uint32_t requests)
+{
+	(void)vcpu;
+	(void)requests;
+	fail();
+}
+
+void vcpu_wait_request(struct vcpu *vcpu, uint32_t requests)
+{
+	(void)vcpu;
+	(void)requests;
+	fail();
+}
+
 static int setup(void **state)
 {
 	(void)state;
@@ -50,8 +65,8 @@ static int setup(void **state)
 	vm.ram_base = RAM_BASE;
 	vm.ram_size = RAM_SIZE;
 	assert_int_equal(gspace_init(&vm.guest.space, &vm.arena, 2), 0);
-	assert_int_equal(gmem_back(&vm, GPA(RAM_BASE), true), 0);
-	assert_int_equal(gmem_back(&vm, GPA(RAM_BASE + MIB(2)), true), 0);
+	assert_int_equal(gmem_back(&vm, GPA(RAM_BASE)), 0);
+	assert_int_equal(gmem_back(&vm, GPA(RAM_BASE + MIB(2))), 0);
 
 	void *page = arena_alloc_pages(&vm.arena, 0, ARENA_RAM);
 
