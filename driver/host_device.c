@@ -166,7 +166,7 @@ static bool interrupts_go_to_plic(int node)
 			    ? 0
 			    : fdt_get_phandle(platform.fdt, platform.plic_node);
 
-	for (; node >= 0; node = fdt_parent_offset(platform.fdt, node)) {
+	for (; node >= 0; node = fdt_find_parent(platform.fdt, node)) {
 		int length;
 		const fdt32_t *parent =
 		    fdt_getprop(platform.fdt, node, "interrupt-parent", &length);

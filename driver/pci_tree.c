@@ -53,7 +53,7 @@ static void add_window(struct host_pci_tree *tree, const fdt32_t *entry, int par
 
 static int read_windows(struct host_pci_tree *tree)
 {
-	int parent = fdt_parent_offset(platform.fdt, tree->node);
+	int parent = fdt_find_parent(platform.fdt, tree->node);
 	int parent_cells = fdt_address_cells(platform.fdt, parent);
 	int entry = ADDRESS_CELLS + parent_cells + SIZE_CELLS, length;
 	const fdt32_t *ranges = fdt_getprop(platform.fdt, tree->node, "ranges", &length);
@@ -116,7 +116,7 @@ uint32_t host_pci_interrupt(const struct host_pci_tree *tree, unsigned number, u
 		return 0;
 	for (int cells = length / 4, size; cells > ADDRESS_CELLS + 2; cells -= size, map += size) {
 		int controller =
-		    fdt_node_offset_by_phandle(platform.fdt, fdt32_to_cpu(map[ADDRESS_CELLS + 1]));
+		    fdt_find_phandle(platform.fdt, fdt32_to_cpu(map[ADDRESS_CELLS + 1]));
 		int address_cells, interrupt_cells;
 		bool matches = true;
 

@@ -7,6 +7,67 @@
 #include <string.h>
 
 #define CELLS_MAX 3 /* a PCI address has three */
+#define NODES_MAX 4096
+#define DEPTH_MAX 16
+
+/* The nodes of one tree, in the order of their offsets. */
+static struct {
+	const void *fdt;
+	unsigned count;
+	struct {
+		int node, parent;
+		uint32_t phandle;
+	} nodes[NODES_MAX];
+} known;
+
+void fdt_index(const void *fdt)
+{
+	int above[DEPTH_MAX + 1] = {-FDT_ERR_NOTFOUND}, depth = 0;
+	unsigned count = 0;
+
+	known.fdt = NULL;
+	for (int node = 0; fdt && node >= 0 && depth >= 0;
+	     node = fdt_next_node(fdt, node, &depth)) {
+		if (count == NODES_MAX || depth >= DEPTH_MAX)
+			return;
+		known.nodes[count].node = node;
+		known.nodes[count].parent = above[depth];
+		known.nodes[count++].phandle = fdt_get_phandle(fdt, node);
+		above[depth + 1] = node;
+	}
+	known.count = count;
+	known.fdt = fdt;
+}
+
+int fdt_find_parent(const void *fdt, int node)
+{
+	unsigned low = 0, high = known.count;
+
+	if (fdt != known.fdt)
+		return fdt_parent_offset(fdt, node);
+	while (low < high) {
+		unsigned middle = (low + high) / 2;
+
+		if (known.nodes[middle].node == node)
+			return known.nodes[middle].parent;
+		if (known.nodes[middle].node < node)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return -FDT_ERR_BADOFFSET;
+}
+
+int fdt_find_phandle(const void *fdt, uint32_t phandle)
+{
+	if (fdt != known.fdt || phandle == 0)
+		return fdt_node_offset_by_phandle(fdt, phandle);
+	for (unsigned i = 0; i < known.count; i++) {
+		if (known.nodes[i].phandle == phandle)
+			return known.nodes[i].node;
+	}
+	return -FDT_ERR_NOTFOUND;
+}
 
 static uint64_t read_cells(const fdt32_t *cells, int count)
 {
@@ -47,7 +108,7 @@ static int translate_through(const void *fdt, int bus, int parent, uint64_t *add
 
 int fdt_node_cells(const void *fdt, int node, unsigned index, uint64_t *address, uint64_t *size)
 {
-	int parent = fdt_parent_offset(fdt, node);
+	int parent = fdt_find_parent(fdt, node);
 	int address_cells = fdt_address_cells(fdt, parent);
 	int size_cells = fdt_size_cells(fdt, parent);
 	int length;
@@ -71,7 +132,7 @@ int fdt_node_cells(const void *fdt, int node, unsigned index, uint64_t *address,
 
 int fdt_translate(const void *fdt, int bus, uint64_t *address)
 {
-	for (int parent; (parent = fdt_parent_offset(fdt, bus)) >= 0; bus = parent) {
+	for (int parent; (parent = fdt_find_parent(fdt, bus)) >= 0; bus = parent) {
 		int error = translate_through(fdt, bus, parent, address);
 
 		if (error)
@@ -82,7 +143,7 @@ int fdt_translate(const void *fdt, int bus, uint64_t *address)
 
 int fdt_node_reg(const void *fdt, int node, unsigned index, uint64_t *address, uint64_t *size)
 {
-	int parent = fdt_parent_offset(fdt, node);
+	int parent = fdt_find_parent(fdt, node);
 	int error = fdt_node_cells(fdt, node, index, address, size);
 
 	/* Without sizes it is a number, such as a hart id, and no address. */

@@ -2,11 +2,21 @@
 #ifndef KERNEL_FDT_H
 #define KERNEL_FDT_H
 
-/* What reading the host's device tree takes beyond libfdt. Plain functions of the tree. */
+/* What reading the host's device tree takes beyond libfdt. */
 
 #include "kernel/types.h"
 
 #include <libfdt.h>
+
+/*
+ * Notes where the nodes of a tree are, which is not to change any more: libfdt would walk from its
+ * beginning for each parent and phandle. One tree, or NULL for none; before other harts read it.
+ */
+void fdt_index(const void *fdt);
+
+/* fdt_parent_offset() and fdt_node_offset_by_phandle(), at once where the tree has an index. */
+int fdt_find_parent(const void *fdt, int node);
+int fdt_find_phandle(const void *fdt, uint32_t phandle);
 
 /*
  * Entry `index` of the node's reg, by its parent's cell counts, translated through the

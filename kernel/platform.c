@@ -199,6 +199,7 @@ void platform_read_devices(void)
 	const void *fdt = platform.fdt;
 	int cpus = fdt_path_offset(fdt, "/cpus");
 
+	fdt_index(fdt);
 	read_chosen(fdt);
 	platform.timebase = cpus >= 0 ? fdt_node_u64(fdt, cpus, "timebase-frequency", 0) : 0;
 	read_uart(fdt);
@@ -211,8 +212,8 @@ void platform_read_devices(void)
 /* The hart id of the cpu node above an interrupt controller with this phandle. */
 static int hart_of_controller(const void *fdt, uint32_t phandle, uint64_t *hart_id)
 {
-	int node = fdt_node_offset_by_phandle(fdt, phandle);
-	int cpu = node >= 0 ? fdt_parent_offset(fdt, node) : -1;
+	int node = fdt_find_phandle(fdt, phandle);
+	int cpu = node >= 0 ? fdt_find_parent(fdt, node) : -1;
 	uint64_t size;
 
 	return cpu >= 0 ? fdt_node_reg(fdt, cpu, 0, hart_id, &size) : ERR_NOENT;

@@ -31,6 +31,8 @@ static int setup(void **state)
 {
 	(void)state;
 	tree_clear();
+	/* It is changed: an index of the last one does not hold. */
+	fdt_index(NULL);
 	set_sizes("/", 2, 2);
 	add_node("/", "soc");
 	set_sizes("/soc", 2, 2);
@@ -145,6 +147,54 @@ static void test_status(void **state)
 	}
 }
 
+/* With an index the answers are the same, for each node and phandle, and for what is none. */
+static void test_index(void **state)
+{
+	unsigned nodes = 0;
+
+	(void)state;
+	set_cell("/soc", "phandle", 7);
+	set_cell("/soc/bus/dev", "phandle", 9);
+	fdt_index(tree);
+	for (int node = -1; node < (int)fdt_size_dt_struct(tree); node++) {
+		int parent = fdt_parent_offset(tree, node);
+
+		if (node >= 0 && parent == -FDT_ERR_BADOFFSET) {
+			assert_true(fdt_find_parent(tree, node) < 0);
+			continue;
+		}
+		assert_int_equal(fdt_find_parent(tree, node) < 0, parent < 0);
+		if (parent >= 0)
+			assert_int_equal(fdt_find_parent(tree, node), parent);
+		nodes += parent >= 0;
+	}
+	assert_int_equal(nodes, 3);
+	for (uint32_t phandle = 0; phandle < 12; phandle++)
+		assert_int_equal(fdt_find_phandle(tree, phandle),
+				 fdt_node_offset_by_phandle(tree, phandle));
+	assert_int_equal(fdt_find_phandle(tree, 9), node_at("/soc/bus/dev"));
+	CELLS("/soc/bus/dev", "reg", 0x1800, 0x10);
+	fdt_index(tree);
+	expect_reg("/soc/bus/dev", 0, UINT64_C(0x180000800), 0x10);
+}
+
+/* What is too deep or too large for the index is found as before. */
+static void test_too_deep_for_the_index(void **state)
+{
+	char path[100] = "/soc/bus/dev";
+
+	(void)state;
+	for (unsigned i = 0; i < 16; i++) {
+		add_node(path, "x");
+		strcat(path, "/x");
+	}
+	set_cell(path, "phandle", 5);
+	fdt_index(tree);
+	assert_int_equal(fdt_find_phandle(tree, 5), node_at(path));
+	assert_int_equal(fdt_find_parent(tree, node_at(path)),
+			 fdt_parent_offset(tree, node_at(path)));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -154,6 +204,8 @@ int main(void)
 	    cmocka_unit_test_setup(test_numbers, setup),
 	    cmocka_unit_test_setup(test_interrupts, setup),
 	    cmocka_unit_test_setup(test_status, setup),
+	    cmocka_unit_test_setup(test_index, setup),
+	    cmocka_unit_test_setup(test_too_deep_for_the_index, setup),
 	};
 
 	return cmocka_run_group_tests_name("fdt", tests, NULL, NULL);
