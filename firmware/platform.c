@@ -50,19 +50,29 @@ static uint64_t number(const fdt32_t *value, unsigned count)
 	return result;
 }
 
-/* The cells of an address and a size below the node that the walk is at: libfdt would look for the
- * parent from the tree's beginning each time. */
+/* A property that is a string, or NULL. */
+static const char *text(const void *fdt, int node, const char *name)
+{
+	int size;
+	const char *value = fdt_getprop(fdt, node, name, &size);
+
+	return value && size > 0 && value[size - 1] == '\0' ? value : NULL;
+}
+
+/* Where the walk is, and what is above: libfdt would look for a parent from the tree's beginning.
+ */
 #define DEPTH_MAX 16
 
 static struct walk {
 	int depth;
-	uint8_t address_cells[DEPTH_MAX], size_cells[DEPTH_MAX]; /* of what is at each depth */
+	int nodes[DEPTH_MAX];
 } walk;
 
-/* The nth range of `reg`. false: there is none. */
+/* The nth range of `reg` of the node that the walk is at. false: there is none. */
 static bool read_reg(const void *fdt, int node, unsigned n, struct range *range)
 {
-	int address = walk.address_cells[walk.depth], size = walk.size_cells[walk.depth];
+	int parent = walk.depth ? walk.nodes[walk.depth - 1] : -1;
+	int address = fdt_address_cells(fdt, parent), size = fdt_size_cells(fdt, parent);
 	unsigned count;
 	const fdt32_t *reg = cells(fdt, node, "reg", &count);
 
@@ -83,7 +93,7 @@ static uint64_t base_of(const void *fdt, int node)
 
 static bool is_available(const void *fdt, int node)
 {
-	const char *status = fdt_getprop(fdt, node, "status", NULL);
+	const char *status = text(fdt, node, "status");
 
 	return !status || strcmp(status, "okay") == 0 || strcmp(status, "ok") == 0;
 }
@@ -106,7 +116,7 @@ static bool has_extension(const void *fdt, int cpu, const char *name)
 
 	if (list)
 		return fdt_stringlist_contains(list, size, name);
-	list = fdt_getprop(fdt, cpu, "riscv,isa", NULL);
+	list = text(fdt, cpu, "riscv,isa");
 	return list && strstr(list, name);
 }
 
@@ -202,10 +212,14 @@ static void add_mswi(const void *fdt, int node)
 		for_harts(fdt, node, IRQ_M_SOFT, set_msip, &reg);
 }
 
+/* There are interrupt controllers, of which S-mode is not to see all. */
+static bool has_aia;
+
 static void add_imsics(const void *fdt, int node)
 {
 	struct range reg;
 
+	has_aia = true;
 	if (read_reg(fdt, node, 0, &reg))
 		for_harts(fdt, node, IRQ_M_EXT, set_imsic, &reg);
 }
@@ -213,8 +227,7 @@ static void add_imsics(const void *fdt, int node)
 static void add_uart(const void *fdt, int node)
 {
 	int stdout_node = fdt_path_offset(fdt, "/chosen");
-	int size;
-	const char *path = fdt_getprop(fdt, stdout_node, "stdout-path", &size);
+	const char *path = text(fdt, stdout_node, "stdout-path");
 
 	/* Options may follow the path, after a colon. */
 	if (path)
@@ -226,24 +239,43 @@ static void add_uart(const void *fdt, int node)
 	platform.uart_wide = cell(fdt, node, "reg-io-width", 1) == 4;
 }
 
+/* The finisher's, which mostly is what a syscon is named for. */
+static uint32_t finisher_phandle;
+
 static void add_finisher(const void *fdt, int node)
 {
 	platform.finisher = base_of(fdt, node);
+	finisher_phandle = fdt_get_phandle(fdt, node);
 }
 
-/* The register is one of another node's, which the walk is not at. */
+/* Where the registers of a node are that the walk is not at; 0: nowhere. */
+static uint64_t base_of_phandle(const void *fdt, uint32_t phandle)
+{
+	int node = fdt_node_offset_by_phandle(fdt, phandle);
+	int address = fdt_address_cells(fdt, fdt_parent_offset(fdt, node));
+	unsigned count;
+	const fdt32_t *reg = cells(fdt, node, "reg", &count);
+
+	if (node < 0 || address < 1 || count < (unsigned)address)
+		return 0;
+	return number(reg, (unsigned)address);
+}
+
+/* What is at the phandle comes later in the tree, perhaps. */
 static void add_syscon(const void *fdt, int node, struct reset *reset)
 {
-	int registers = fdt_node_offset_by_phandle(fdt, cell(fdt, node, "regmap", 0));
-	int parent = fdt_parent_offset(fdt, registers);
-	unsigned count;
-	const fdt32_t *reg = cells(fdt, registers, "reg", &count);
-	int address = fdt_address_cells(fdt, parent);
-
-	if (registers < 0 || address < 1 || count < (unsigned)address)
-		return;
-	reset->address = number(reg, (unsigned)address) + cell(fdt, node, "offset", 0);
+	reset->phandle = cell(fdt, node, "regmap", 0);
+	reset->address = cell(fdt, node, "offset", 0);
 	reset->value = cell(fdt, node, "value", 0);
+}
+
+static void find_syscon(const void *fdt, struct reset *reset)
+{
+	uint64_t base;
+
+	base = reset->phandle == finisher_phandle ? platform.finisher
+						  : base_of_phandle(fdt, reset->phandle);
+	reset->address = base ? base + reset->address : 0;
 }
 
 static void add_poweroff(const void *fdt, int node)
@@ -288,17 +320,14 @@ static uint32_t msi_fields(const void *fdt, int imsics)
 
 static void set_msi_target(const void *fdt, int aplic, volatile uint32_t *target)
 {
-	int imsics = fdt_node_offset_by_phandle(fdt, cell(fdt, aplic, "msi-parent", 0));
-	int address = fdt_address_cells(fdt, fdt_parent_offset(fdt, imsics));
-	unsigned count;
-	const fdt32_t *reg = cells(fdt, imsics, "reg", &count);
-	uint64_t page;
+	uint32_t phandle = cell(fdt, aplic, "msi-parent", 0);
+	uint64_t page = base_of_phandle(fdt, phandle) >> PAGE_SHIFT;
 
-	if (imsics < 0 || address < 1 || count < (unsigned)address)
+	if (!page)
 		return;
-	page = number(reg, (unsigned)address) >> PAGE_SHIFT;
 	target[0] = (uint32_t)page;
-	target[1] = msi_fields(fdt, imsics) | ((uint32_t)(page >> 32) & APLIC_PPN_HIGH);
+	target[1] = msi_fields(fdt, fdt_node_offset_by_phandle(fdt, phandle)) |
+		    ((uint32_t)(page >> 32) & APLIC_PPN_HIGH);
 }
 
 /* An APLIC of machine mode gives all its interrupts to S-mode's, and says where messages go. */
@@ -308,6 +337,7 @@ static void add_aplic(const void *fdt, int node)
 	uint32_t sources = cell(fdt, node, "riscv,num-sources", 0);
 	int child = fdt_node_offset_by_phandle(fdt, cell(fdt, node, "riscv,children", 0));
 
+	has_aia = true;
 	if (!aplic || child < 0)
 		return;
 	aplic[0] = 0;
@@ -357,24 +387,19 @@ static void for_nodes(const void *fdt, void (*use)(const void *fdt, int node))
 	int depth = 0;
 
 	for (int node = 0; node >= 0 && depth >= 0; node = fdt_next_node(fdt, node, &depth)) {
-		int address, size;
-
-		if (depth >= DEPTH_MAX - 1)
+		if (depth >= DEPTH_MAX)
 			continue;
 		walk.depth = depth;
+		walk.nodes[depth] = node;
 		use(fdt, node);
-		address = fdt_address_cells(fdt, node);
-		size = fdt_size_cells(fdt, node);
-		walk.address_cells[depth + 1] = (uint8_t)(address < 0 ? 0 : address);
-		walk.size_cells[depth + 1] = (uint8_t)(size < 0 ? 0 : size);
 	}
 }
 
 static void add_memory_or_cpu(const void *fdt, int node)
 {
-	const char *type = fdt_getprop(fdt, node, "device_type", NULL);
+	const char *type = text(fdt, node, "device_type");
 
-	if (type && strcmp(type, "memory") == 0)
+	if (type && strcmp(type, "memory") == 0 && is_available(fdt, node))
 		add_memory(fdt, node);
 	else if (type && strcmp(type, "cpu") == 0)
 		add_cpu(fdt, node);
@@ -404,6 +429,8 @@ bool platform_read(const void *fdt)
 	for_nodes(fdt, add_memory_or_cpu);
 	platform.ram_count = platform.memory_count;
 	for_nodes(fdt, add_device);
+	find_syscon(fdt, &platform.poweroff);
+	find_syscon(fdt, &platform.reboot);
 	read_chosen(fdt);
 	return platform.ram_count && platform.harts;
 }
@@ -451,8 +478,9 @@ static void disable_machine_devices(void *fdt)
 
 static int append_number(void *fdt, int node, uint64_t value, int count)
 {
-	return count == 1 ? fdt_appendprop_u32(fdt, node, "reg", (uint32_t)value)
-			  : fdt_appendprop_u64(fdt, node, "reg", value);
+	if (count == 1)
+		return fdt_appendprop_u32(fdt, node, "reg", (uint32_t)value);
+	return count == 2 ? fdt_appendprop_u64(fdt, node, "reg", value) : -FDT_ERR_BADNCELLS;
 }
 
 static int add_reserved_memory(void *fdt)
@@ -467,6 +495,8 @@ static int add_reserved_memory(void *fdt)
 	return node;
 }
 
+#define RESERVED_NAME "mmode_resv0@80000000"
+
 static int reserve(void *fdt)
 {
 	int parent = fdt_path_offset(fdt, "/reserved-memory");
@@ -474,9 +504,13 @@ static int reserve(void *fdt)
 
 	if (parent < 0)
 		parent = add_reserved_memory(fdt);
-	node = fdt_add_subnode(fdt, parent, "mmode_resv0@80000000");
+	/* A tree that a firmware has handed on before has one already. */
+	node = fdt_subnode_offset(fdt, parent, RESERVED_NAME);
+	if (node == -FDT_ERR_NOTFOUND)
+		node = fdt_add_subnode(fdt, parent, RESERVED_NAME);
 	if (node < 0)
 		return node;
+	fdt_delprop(fdt, node, "reg");
 	error = append_number(fdt, node, FW_BASE, fdt_address_cells(fdt, parent));
 	if (!error)
 		error = append_number(fdt, node, FW_SIZE, fdt_size_cells(fdt, parent));
@@ -493,6 +527,7 @@ bool platform_hand_on(void *fdt)
 	    ranges_overlap(base, size, platform.initrd.base, platform.initrd.size) ||
 	    fdt_open_into(fdt, fdt, (int)size) != 0)
 		return false;
-	disable_machine_devices(fdt);
+	if (has_aia)
+		disable_machine_devices(fdt);
 	return reserve(fdt) == 0 && fdt_pack(fdt) == 0;
 }

@@ -15,6 +15,7 @@ struct range {
 struct reset {
 	uint64_t address; /* 0: there is none */
 	uint32_t value;
+	uint32_t phandle; /* of what has the register */
 };
 
 #define PLATFORM_MEMORY_MAX 16
