@@ -125,6 +125,7 @@ static void init_interrupts(struct fw_hart *hart)
 void hart_init(void)
 {
 	struct fw_hart *hart = this_hart();
+	uint64_t others;
 
 	/* Smrnmi: until this is set, every trap is a non-maskable one. */
 	csr_try_write(CSR_MNSTATUS, MNSTATUS_NMIE);
@@ -137,8 +138,10 @@ void hart_init(void)
 	init_counters(hart);
 	init_delegation(hart);
 	init_interrupts(hart);
-	__atomic_fetch_or(&harts_arrived, hart->bit, __ATOMIC_SEQ_CST);
-	if (misa_has('S') && hart->has_timer && platform.harts & hart->bit)
+	others = __atomic_fetch_or(&harts_arrived, hart->bit, __ATOMIC_SEQ_CST);
+	/* Who boots the machine is here first, and needs nobody's interrupts to be started. */
+	if (misa_has('S') && hart->has_timer && platform.harts & hart->bit &&
+	    (hart->msip || hart->imsic || !others))
 		__atomic_fetch_or(&harts_present, hart->bit, __ATOMIC_SEQ_CST);
 }
 

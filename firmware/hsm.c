@@ -30,13 +30,6 @@ void hart_wait(void)
 {
 	struct fw_hart *hart = this_hart();
 
-	/* S-mode's own interrupts would end each WFI, and are nothing to whom is started next. */
-	csr_write(CSR_SIE, 0);
-	csr_clear(CSR_MIE, BIT(IRQ_M_TIMER));
-	if (!hart->mtimecmp)
-		csr_write(CSR_STIMECMP, ~UINT64_C(0));
-	__atomic_store_n(&hart->ipi, 0, __ATOMIC_SEQ_CST);
-	csr_clear(CSR_MIP, BIT(IRQ_S_SOFT) | BIT(IRQ_S_TIMER));
 	for (;;) {
 		interrupts_serve(hart);
 		if (__atomic_load_n(&hart->state, __ATOMIC_SEQ_CST) == SBI_HSM_START_PENDING)
@@ -73,9 +66,21 @@ static int64_t start(uint64_t id, uint64_t address, uint64_t argument)
 	return SBI_SUCCESS;
 }
 
+/*
+ * S-mode's own interrupts would end each WFI, and are nothing to whom is started next. They go
+ * before anybody can start this hart, and send it others.
+ */
 static void stop(void)
 {
-	set_state(this_hart(), SBI_HSM_STOPPED);
+	struct fw_hart *hart = this_hart();
+
+	csr_write(CSR_SIE, 0);
+	csr_clear(CSR_MIE, BIT(IRQ_M_TIMER));
+	if (!hart->mtimecmp)
+		csr_write(CSR_STIMECMP, ~UINT64_C(0));
+	__atomic_store_n(&hart->ipi, 0, __ATOMIC_SEQ_CST);
+	csr_clear(CSR_MIP, BIT(IRQ_S_SOFT) | BIT(IRQ_S_TIMER));
+	set_state(hart, SBI_HSM_STOPPED);
 	hart_wait();
 }
 

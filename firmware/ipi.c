@@ -2,6 +2,7 @@
 
 /* SBI 2.0, chapters 7 and 8: interrupts between harts, and what they ask each other for. */
 
+#include "firmware/fences.h"
 #include "firmware/firmware.h"
 #include "riscv/hint.h"
 #include "riscv/tlb.h"
@@ -25,7 +26,7 @@ int64_t harts_select(uint64_t mask, uint64_t base, uint64_t *set)
 void hart_kick(struct fw_hart *hart)
 {
 	/* Orders what it is to find before the interrupt. */
-	__asm__ volatile("fence rw, ow" ::: "memory");
+	fence_memory_before_output();
 	if (hart->msip)
 		*(volatile uint32_t *)hart->msip = 1;
 	else if (hart->imsic)
@@ -59,19 +60,6 @@ void ipi_send(uint64_t set)
 	}
 }
 
-/* HFENCE.VVMA and HFENCE.GVMA, which the assembler need not know. */
-#define hfence(funct7, rs1, rs2)                                                        \
-	__asm__ volatile(".insn r 0x73, 0, " funct7 ", x0, %0, %1" ::"r"(rs1), "r"(rs2) \
-			 : "memor"                                                      \
-			   "y")
-#define hfence_address(funct7, rs1) \
-	__asm__ volatile(".insn r 0x73, 0, " funct7 ", x0, %0, x0" ::"r"(rs1) : "memory")
-#define hfence_id(funct7, rs2) \
-	__asm__ volatile(".insn r 0x73, 0, " funct7 ", x0, x0, %0" ::"r"(rs2) : "memory")
-#define hfence_all(funct7) __asm__ volatile(".insn r 0x73, 0, " funct7 ", x0, x0, x0" ::: "memory")
-#define VVMA               "0x11"
-#define GVMA               "0x31"
-
 static void fence_all(const struct fence *fence)
 {
 	switch (fence->function) {
@@ -82,16 +70,16 @@ static void fence_all(const struct fence *fence)
 		tlb_flush_asid(fence->id);
 		break;
 	case SBI_RFENCE_HFENCE_GVMA_VMID:
-		hfence_id(GVMA, fence->id);
+		hfence_id(HFENCE_GVMA, fence->id);
 		break;
 	case SBI_RFENCE_HFENCE_GVMA:
-		hfence_all(GVMA);
+		hfence_all(HFENCE_GVMA);
 		break;
 	case SBI_RFENCE_HFENCE_VVMA_ASID:
-		hfence_id(VVMA, fence->id);
+		hfence_id(HFENCE_VVMA, fence->id);
 		break;
 	default:
-		hfence_all(VVMA);
+		hfence_all(HFENCE_VVMA);
 		break;
 	}
 }
@@ -107,16 +95,16 @@ static void fence_page(const struct fence *fence, uint64_t address)
 		break;
 	case SBI_RFENCE_HFENCE_GVMA_VMID:
 		/* Guest-physical addresses are given shifted right by 2 (Priv. 1.13, 18.3.2). */
-		hfence(GVMA, address >> 2, fence->id);
+		hfence(HFENCE_GVMA, address >> 2, fence->id);
 		break;
 	case SBI_RFENCE_HFENCE_GVMA:
-		hfence_address(GVMA, address >> 2);
+		hfence_address(HFENCE_GVMA, address >> 2);
 		break;
 	case SBI_RFENCE_HFENCE_VVMA_ASID:
-		hfence(VVMA, address, fence->id);
+		hfence(HFENCE_VVMA, address, fence->id);
 		break;
 	default:
-		hfence_address(VVMA, address);
+		hfence_address(HFENCE_VVMA, address);
 		break;
 	}
 }
@@ -141,7 +129,7 @@ static void do_fence(const struct fence *fence)
 	uint64_t hgatp;
 
 	if (fence->function == SBI_RFENCE_FENCE_I) {
-		__asm__ volatile("fence.i" ::: "memory");
+		fence_i();
 		return;
 	}
 	if (fence->function < SBI_RFENCE_HFENCE_VVMA_ASID) {
@@ -178,12 +166,27 @@ static int64_t check_range(struct fence *fence)
 	return SBI_SUCCESS;
 }
 
+/* Chapter 8: all of the targets must have what is to be fenced. */
+static bool is_fence_known(uint64_t function, uint64_t set)
+{
+	struct fw_hart *target;
+
+	for_each_hart(target, function >= SBI_RFENCE_HFENCE_GVMA_VMID ? set : 0)
+	{
+		if (!target->has_h)
+			return false;
+	}
+	return true;
+}
+
 int64_t rfence_call(struct fw_hart *hart, uint64_t set)
 {
 	struct fence *fence = &hart->fence;
 	struct fw_hart *target;
 	int64_t error = SBI_SUCCESS;
 
+	if (!is_fence_known(fence->function, set))
+		return SBI_ERR_NOT_SUPPORTED;
 	if (fence->function != SBI_RFENCE_FENCE_I)
 		error = check_range(fence);
 	if (error)
@@ -215,7 +218,7 @@ static void acknowledge(struct fw_hart *hart)
 		*(volatile uint32_t *)hart->msip = 0;
 	else if (hart->imsic)
 		csr_write(CSR_MTOPEI, 0);
-	__asm__ volatile("fence ow, rw" ::: "memory");
+	fence_output_before_memory();
 }
 
 void interrupts_serve(struct fw_hart *hart)

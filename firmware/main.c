@@ -16,6 +16,7 @@
 #define VIRT_FINISHER 0x100000
 
 #define SECONDS_FOR_HARTS 2
+#define WAIT_TURNS_MAX    100000000
 
 extern uint32_t boot_done;
 
@@ -48,10 +49,13 @@ static void wait_for_harts(void)
 {
 	uint64_t start = time_now();
 
-	while ((__atomic_load_n(&harts_arrived, __ATOMIC_SEQ_CST) & platform.harts) !=
-		   platform.harts &&
-	       time_now() - start < SECONDS_FOR_HARTS * platform.timebase)
+	/* There need not be a clock. */
+	for (unsigned turn = 0; turn < WAIT_TURNS_MAX; turn++) {
+		if (!(platform.harts & ~__atomic_load_n(&harts_arrived, __ATOMIC_SEQ_CST)) ||
+		    time_now() - start >= SECONDS_FOR_HARTS * platform.timebase)
+			return;
 		cpu_pause();
+	}
 }
 
 static uint64_t find_next(const struct fw_dynamic_info *info)

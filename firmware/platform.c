@@ -105,7 +105,8 @@ static void add_memory(const void *fdt, int node)
 
 		if (!read_reg(fdt, node, n, range))
 			return;
-		platform.memory_count += range->size != 0;
+		/* What is empty or wraps is none. */
+		platform.memory_count += range->base + range->size > range->base;
 	}
 }
 
@@ -273,8 +274,9 @@ static void find_syscon(const void *fdt, struct reset *reset)
 {
 	uint64_t base;
 
-	base = reset->phandle == finisher_phandle ? platform.finisher
-						  : base_of_phandle(fdt, reset->phandle);
+	base = platform.finisher && reset->phandle == finisher_phandle
+		   ? platform.finisher
+		   : base_of_phandle(fdt, reset->phandle);
 	reset->address = base ? base + reset->address : 0;
 }
 

@@ -22,7 +22,9 @@
 #define CONFIG_INHIBIT     BITS(7, 3)
 #define CONFIG_ALL         BITS(7, 0)
 #define START_SET_VALUE    BIT(0)
+#define START_SNAPSHOT     BIT(1)
 #define STOP_RESET         BIT(0)
+#define STOP_SNAPSHOT      BIT(1)
 
 /* Of an event index: its type, and those that stand for themselves. */
 #define EVENT_TYPE(event) ((event) >> 16)
@@ -119,8 +121,12 @@ static int64_t start(struct fw_hart *hart, const uint64_t *x)
 {
 	uint64_t set;
 
-	if (!select_counters(hart, x[10], x[11], &set) || x[12] & ~START_SET_VALUE)
+	if (!select_counters(hart, x[10], x[11], &set) ||
+	    x[12] & ~(START_SET_VALUE | START_SNAPSHOT))
 		return SBI_ERR_INVALID_PARAM;
+	/* No memory for snapshots can be set. */
+	if (x[12] & START_SNAPSHOT)
+		return SBI_ERR_NO_SHMEM;
 	if (set & hart->counting)
 		return SBI_ERR_ALREADY_STARTED;
 	for (; set; set &= set - 1) {
@@ -139,8 +145,10 @@ static int64_t stop(struct fw_hart *hart, const uint64_t *x)
 	uint64_t set;
 	bool stopped;
 
-	if (!select_counters(hart, x[10], x[11], &set) || x[12] & ~STOP_RESET)
+	if (!select_counters(hart, x[10], x[11], &set) || x[12] & ~(STOP_RESET | STOP_SNAPSHOT))
 		return SBI_ERR_INVALID_PARAM;
+	if (x[12] & STOP_SNAPSHOT)
+		return SBI_ERR_NO_SHMEM;
 	stopped = set & ~hart->counting;
 	csr_set(CSR_MCOUNTINHIBIT, set & ~FIXED);
 	hart->counting &= ~set;

@@ -96,6 +96,12 @@ static void errors(void)
 		  "start of a wild counter");
 	expect_eq(sbi3(SBI_EXT_PMU, PMU_STOP, WILD, 1, 0).error, SBI_ERR_INVALID_PARAM,
 		  "stop of a wild counter");
+	expect_eq(sbi5(SBI_EXT_PMU, PMU_START, 0, 1, 2, 0, 0).error, SBI_ERR_NO_SHMEM,
+		  "start with a snapshot");
+	expect_eq(sbi3(SBI_EXT_PMU, PMU_STOP, 0, 1, 2).error, SBI_ERR_NO_SHMEM,
+		  "stop with a snapshot");
+	expect_eq(sbi3(SBI_EXT_PMU, PMU_STOP, 0, 1, 4).error, SBI_ERR_INVALID_PARAM,
+		  "stop with an unknown flag");
 	expect_eq(sbi1(SBI_EXT_PMU, PMU_FW_READ, 0).error, SBI_ERR_INVALID_PARAM,
 		  "hardware counter read as firmware's");
 	expect_eq(sbi0(SBI_EXT_PMU, 99).error, SBI_ERR_NOT_SUPPORTED, "function 99");
