@@ -185,25 +185,35 @@ static void report(const struct vm *vm, const struct identity *identity)
 		  identity->placed ? "pilae,identity-map" : "pilae,ram-base", why, list);
 }
 
-static struct identity *find(int node)
+/*
+ * What was set apart for it: that was for the ramdisk's VMs, and the system that is started may be
+ * another file.
+ */
+static struct identity *find(const struct vmconfig *config)
 {
 	for (unsigned i = 0; i < identity_count; i++) {
-		if (identities[i].node == node)
-			return &identities[i];
+		struct identity *identity = &identities[i];
+
+		if (identity->node == config->node && identity->range.size == config->memory &&
+		    (identity->placed || identity->range.base == config->ram_base))
+			return identity;
 	}
 	return NULL;
 }
 
 int identity_find(struct vm *vm)
 {
-	struct identity *identity = vm->config.identity_map ? find(vm->config.node) : NULL;
+	struct identity *identity = vm->config.identity_map ? find(&vm->config) : NULL;
 
 	vm->identity = NULL;
 	if (!vm->config.identity_map)
 		return 0;
 	if (!identity) {
-		log_error("%s: pilae,identity-map: more than %u VMs have it", vm->config.path,
-			  IDENTITY_MAX);
+		log_error("%s: pilae,identity-map: %s", vm->config.path,
+			  identity_count == IDENTITY_MAX
+			      ? "more VMs have it than memory is set apart for"
+			      : "memory is set apart at boot, for a system file that is the "
+				"ramdisk: not for one on a disk");
 		return ERR_INVAL;
 	}
 	if (identity->error) {

@@ -83,3 +83,17 @@ def test_no_such_disk(folder, engine):
     status, output = boot(folder, engine, [], name="virtio-blk7")
     assert "command line: pilae.system=virtio-blk7: there is no such disk" in output
     assert status == 1
+
+
+@pytest.mark.engines("hext")
+def test_identity_map(folder, engine, system):
+    """Memory would have to be set apart before there is a disk: that VM is refused, and says why;
+    the other one is not."""
+    system.image("hello", assemble(folder, "hello.S"))
+    system.vm("same", kernel="hello", memory=4 * MIB, **{"pilae,identity-map": True})
+    system.vm("one", kernel="hello", memory=4 * MIB)
+    status, output = boot(folder, engine, disk(folder, system.build().read_bytes()))
+    assert "pilae: one: powered off" in output
+    assert "pilae: same: " not in output
+    assert "/configurations/same: pilae,identity-map: memory is set apart at boot" in output
+    assert status == 1

@@ -115,6 +115,13 @@ static void boot(void)
 	hypervisor_reserve();
 }
 
+static uint64_t fdt_u64(const char *path, const char *name)
+{
+	const fdt64_t *value = fdt_getprop(tree, node_at(path), name, NULL);
+
+	return value ? fdt64_ld(value) : BASE;
+}
+
 /* As the VM is built. */
 static int begin(const char *name)
 {
@@ -122,6 +129,8 @@ static int begin(const char *name)
 
 	path_of(name, path);
 	vm.config.node = node_at(path);
+	vm.config.memory = fdt_u64(path, "pilae,memory");
+	vm.config.ram_base = fdt_u64(path, "pilae,ram-base");
 	vm.config.identity_map = true;
 	snprintf(vm.config.path, sizeof(vm.config.path), "%s", path);
 	return identity_find(&vm);
@@ -261,7 +270,24 @@ static void test_many(void **state)
 	boot();
 	assert_int_equal(identity_total_bytes(), MIB(128));
 	assert_int_equal(begin("vm63"), 0);
-	expect_refused("vm64", "more than 64 VMs");
+	expect_refused("vm64", "more VMs have it than");
+}
+
+/* The system is another file than the ramdisk, with nodes at the same places. */
+static void test_other_system(void **state)
+{
+	(void)state;
+	add_vm("a", 0, MIB(2));
+	boot();
+	assert_int_equal(identity_total_bytes(), MIB(2));
+	assert_int_equal(begin("a"), 0);
+	vm.config.memory = MIB(4);
+	assert_int_equal(identity_find(&vm), ERR_INVAL);
+	expect_message("memory is set apart at boot");
+	assert_null(vm.identity);
+	vm.config.memory = MIB(2);
+	assert_int_equal(identity_find(&vm), 0);
+	assert_non_null(vm.identity);
 }
 
 static bool is_zero(uint64_t base, uint64_t size)
@@ -359,11 +385,17 @@ static void test_no_memory_for_tables(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    TEST(test_none),      TEST(test_places),
-	    TEST(test_moves),     TEST(test_refused),
-	    TEST(test_outside),   TEST(test_nonsense),
-	    TEST(test_many),      TEST(test_life),
-	    TEST(test_early_end), TEST(test_no_memory_for_tables),
+	    TEST(test_none),
+	    TEST(test_places),
+	    TEST(test_moves),
+	    TEST(test_refused),
+	    TEST(test_outside),
+	    TEST(test_nonsense),
+	    TEST(test_many),
+	    TEST(test_life),
+	    TEST(test_other_system),
+	    TEST(test_early_end),
+	    TEST(test_no_memory_for_tables),
 	};
 
 	return cmocka_run_group_tests_name("identity", tests, NULL, NULL);
