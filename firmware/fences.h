@@ -12,9 +12,10 @@
 #define HFENCE_VVMA "0x11"
 #define HFENCE_GVMA "0x31"
 
-#define hfence(funct7, rs1, rs2)                                                                  \
-	__asm__ volatile(".insn r 0x73, 0, " funct7 ", x0, %0, %1" ::"r"(rs1), "r"(rs2) : "memor" \
-											  "y")
+#define hfence(funct7, rs1, rs2)                                                        \
+	__asm__ volatile(".insn r 0x73, 0, " funct7 ", x0, %0, %1" ::"r"(rs1), "r"(rs2) \
+			 : "memor"                                                      \
+			   "y")
 #define hfence_address(funct7, rs1) \
 	__asm__ volatile(".insn r 0x73, 0, " funct7 ", x0, %0, x0" ::"r"(rs1) : "memory")
 #define hfence_id(funct7, rs2) \

@@ -30,10 +30,4 @@
 #define FW_HAS_H     376
 #define FW_HART_SIZE 512
 
-/* "Pilf", none of the registered ids; and the calls for this implementation alone (SBI 2.0, 18). */
-#define FW_IMPLEMENTATION_ID      0x50696c66
-#define FW_IMPLEMENTATION_VERSION 0x00010000
-#define FW_EXT_PILAE              0x0a696c66
-#define FW_PILAE_DELEGATE_ILLEGAL 0
-
 #endif

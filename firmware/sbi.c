@@ -100,18 +100,23 @@ static int64_t time_call(struct fw_hart *hart)
 	return SBI_SUCCESS;
 }
 
-/* For Pilae alone: from now on this hart's illegal instructions are S-mode's (1), or not (0). */
-static int64_t pilae_call(const uint64_t *x)
+/*
+ * For Pilae alone: from now on this hart's illegal instructions are S-mode's (1), or not (0). The
+ * value is what it was.
+ */
+static struct sbi_ret pilae_call(const uint64_t *x)
 {
+	uint64_t was = csr_read(CSR_MEDELEG) >> EXC_ILLEGAL_INSN & 1;
+
 	if (x[16] != FW_PILAE_DELEGATE_ILLEGAL)
-		return SBI_ERR_NOT_SUPPORTED;
+		return (struct sbi_ret){SBI_ERR_NOT_SUPPORTED, 0};
 	if (x[10] > 1)
-		return SBI_ERR_INVALID_PARAM;
+		return (struct sbi_ret){SBI_ERR_INVALID_PARAM, 0};
 	if (x[10])
 		csr_set(CSR_MEDELEG, BIT(EXC_ILLEGAL_INSN));
 	else
 		csr_clear(CSR_MEDELEG, BIT(EXC_ILLEGAL_INSN));
-	return SBI_SUCCESS;
+	return (struct sbi_ret){SBI_SUCCESS, was};
 }
 
 /*
@@ -208,7 +213,7 @@ static struct sbi_ret call(struct fw_hart *hart, uint64_t extension)
 	case SBI_EXT_PMU:
 		return pmu_call(hart);
 	case FW_EXT_PILAE:
-		return (struct sbi_ret){pilae_call(hart->x), 0};
+		return pilae_call(hart->x);
 	default:
 		return (struct sbi_ret){SBI_ERR_NOT_SUPPORTED, 0};
 	}

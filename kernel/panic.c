@@ -31,12 +31,12 @@ void machine_end(bool failure)
 	irqoff_report();
 	log_flush();
 	if (failure && finisher) {
-		uint64_t start = csr_read(CSR_TIME);
+		uint64_t start = time_now();
 
 		*finisher = FINISHER_FAIL_1;
 		/* QEMU takes a moment to stop; another request meanwhile would replace its status.
 		 */
-		while (csr_read(CSR_TIME) - start < platform.timebase)
+		while (time_now() - start < platform.timebase)
 			;
 	}
 	sbi_call(SBI_EXT_SRST, SBI_SRST_RESET, SBI_SRST_SHUTDOWN,

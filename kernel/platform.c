@@ -209,6 +209,18 @@ void platform_read_devices(void)
 	platform.rtc = read_compatible(fdt, "google,goldfish-rtc");
 }
 
+#define CLINT_MTIME 0xbff8
+
+uint64_t platform_mtime(void)
+{
+	struct range range = read_compatible(platform.fdt, "riscv,aclint-mtimer");
+
+	if (range.size)
+		return range.base;
+	range = read_compatible(platform.fdt, "sifive,clint0");
+	return range.size >= CLINT_MTIME + sizeof(uint64_t) ? range.base + CLINT_MTIME : 0;
+}
+
 /* The hart id of the cpu node above an interrupt controller with this phandle. */
 static int hart_of_controller(const void *fdt, uint32_t phandle, uint64_t *hart_id)
 {

@@ -65,4 +65,7 @@ void platform_for_reserved(const void *fdt, void (*visit)(struct range range, bo
 /* The context of the PLIC that interrupts that hart in S-mode, or ERR_NOENT. */
 int platform_plic_context(uint64_t hart_id, uint32_t *context);
 
+/* The address of mtime, in a CLINT or ACLINT; 0: the tree has none. */
+uint64_t platform_mtime(void);
+
 #endif

@@ -74,6 +74,13 @@
 #define SBI_DBCN_READ       1
 #define SBI_DBCN_WRITE_BYTE 2
 
+/* Pilae's own firmware: "Pilf", none of the registered ids; and the calls for that implementation
+ * alone (SBI 2.0, 18). */
+#define FW_IMPLEMENTATION_ID      0x50696c66
+#define FW_IMPLEMENTATION_VERSION 0x00010000
+#define FW_EXT_PILAE              0x0a696c66
+#define FW_PILAE_DELEGATE_ILLEGAL 0
+
 #define SBI_SUCCESS               0
 #define SBI_ERR_FAILED            -1
 #define SBI_ERR_NOT_SUPPORTED     -2

@@ -8,6 +8,7 @@
 #include "engine/soft/soft.h"
 #include "engine/soft/walk.h"
 #include "kernel/mmu.h"
+#include "kernel/timer.h"
 #include "riscv/csr.h"
 #include "riscv/insn.h"
 
@@ -328,6 +329,26 @@ static bool is_breakpoint(uint32_t bits)
 	return bits == INSN_EBREAK || (bits & 0xffff) == INSN_C_EBREAK;
 }
 
+/*
+ * On a hart without them: csrrs, csrrc, csrrsi or csrrci that writes nothing, of a counter that the
+ * guest may read. There is none but time to be had here; the others go on as it does.
+ */
+static bool emulate_counter(struct vcpu *vcpu)
+{
+	uint32_t bits, csr;
+
+	if (!time_register || soft_fetch(vcpu, &bits) != 0)
+		return false;
+	csr = bits >> 20;
+	if ((bits & 0xfa07f) != 0x2073 || csr < CSR_CYCLE || csr > CSR_INSTRET ||
+	    !(soft_hart_counteren(vcpu, vcpu->soft->privilege) >> (csr - CSR_CYCLE) & 1))
+		return false;
+	if (bits >> 7 & 31)
+		vcpu->x[bits >> 7 & 31] = time_now();
+	vcpu->pc += 4;
+	return true;
+}
+
 void soft_illegal_instruction(struct vcpu *vcpu, uint64_t value)
 {
 	struct walk walk;
@@ -335,6 +356,8 @@ void soft_illegal_instruction(struct vcpu *vcpu, uint64_t value)
 	struct uop uop;
 	hpa_t hpa;
 
+	if (emulate_counter(vcpu))
+		return;
 	if (vcpu->soft->privilege != SOFT_S) {
 		soft_inject(vcpu, EXC_ILLEGAL_INSN, value);
 		soft_run_blocks(vcpu);

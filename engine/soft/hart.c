@@ -5,9 +5,13 @@
 #include "kernel/hart.h"
 #include "engine/soft/soft.h"
 #include "engine/soft/trampoline.h"
+#include "kernel/log.h"
 #include "kernel/mmu.h"
+#include "kernel/platform.h"
+#include "kernel/timer.h"
 #include "kernel/trap.h"
 #include "riscv/csr.h"
+#include "riscv/sbi.h"
 
 /* What a hart lets its U-mode have, probed on that hart. */
 struct soft_hart {
@@ -48,6 +52,35 @@ static uint64_t probe_asid_max(void)
 		!try_failed_;                                          \
 	})
 
+static bool find_mtime(void)
+{
+	uint64_t address = platform_mtime();
+
+	if (!time_register && address && this_hart()->index == 0) {
+		time_register = mmu_map_registers(HPA(address), sizeof(*time_register));
+		log_info("the harts have no time: the machine's is read, and illegal instructions "
+			 "are taken over from the firmware");
+	}
+	return time_register;
+}
+
+/*
+ * Each of a guest's privileged instructions is an illegal one at first. Pilae's firmware keeps them
+ * where it has to emulate `time`, unless it is told that this is done here (docs/boot.md). With H
+ * it is better at that: guests of the hext engine would get these traps themselves.
+ */
+static void take_illegal_instructions(const struct hart *hart)
+{
+	struct sbi_ret ret = sbi_call(SBI_EXT_BASE, SBI_BASE_GET_IMPL_ID, 0, 0, 0, 0, 0);
+
+	if (hart->has_h || ret.error || ret.value != FW_IMPLEMENTATION_ID)
+		return;
+	ret = sbi_call(FW_EXT_PILAE, FW_PILAE_DELEGATE_ILLEGAL, 1, 0, 0, 0, 0);
+	/* No error, and 0: it has kept them until now. */
+	if (ret.error == SBI_SUCCESS && ret.value == 0 && !find_mtime())
+		sbi_call(FW_EXT_PILAE, FW_PILAE_DELEGATE_ILLEGAL, 0, 0, 0, 0, 0);
+}
+
 bool soft_init_hart(void)
 {
 	struct hart *hart = this_hart();
@@ -60,6 +93,7 @@ bool soft_init_hart(void)
 	soft->has_cbo_clean = try_cbo("0x0015200f", line); /* cbo.clean (a0) */
 	if (hart->index == 0)
 		trampoline_init();
+	take_illegal_instructions(hart);
 	soft->usable = true;
 	return true;
 }

@@ -183,3 +183,19 @@ def test_harts_that_are_missing(folder):
         # SBI_ERR_INVALID_PARAM; the others work.
         m.expect("not ok hsm-status: hart 2: got 0xfffffffffffffffd")
         m.expect(r"selftest: 10 ok, 1 not ok")
+
+
+@pytest.mark.parametrize("machine", ["virt", "virt,aclint=on"])
+def test_illegal_instructions_taken_over(folder, system, machine):
+    """Without `time` the soft engine asks the firmware for illegal instructions, and emulates the
+    counters itself."""
+    system.image("selftest", SELFTEST)
+    system.vm("selftest", kernel="selftest", vcpus=2,
+              bootargs=f"tests={SBI_GROUPS},traps,priv,irq")
+    with Machine(folder, "soft", system.build(), harts=2, firmware="own", machine=machine,
+                 cpu=HOSTS["without-time"].replace("zicntr", "sstc=off,zicntr")) as m:
+        assert m.wait_exit() == 0
+        output = m.output()
+    assert output.count("illegal instructions are taken over from the firmware") == 1
+    assert len(re.findall(r"^ok ", output, re.MULTILINE)) >= 75
+    assert "not ok" not in output.replace("0 not ok", "")
