@@ -14,7 +14,11 @@
 #include "riscv/csr.h"
 #include "riscv/sbi.h"
 
+#include <stddef.h>
 #include <string.h>
+
+_Static_assert(offsetof(struct hart, time_register) == HART_TIME_REGISTER,
+	       "timer.h and hart differ");
 
 _Static_assert(offsetof(struct hart, emergency_stack_top) == HART_EMERGENCY_SP,
 	       "kernel/layout.h and struct hart differ");

@@ -32,12 +32,14 @@ struct hart_counts {
 struct hart {
 	uint64_t library_tls[4]; /* the C library's thread-local variables (errno); see pilae.lds */
 	char *emergency_stack_top; /* for the report of a stack overflow; see layout.h */
-	uint32_t index;            /* 0 to hart_count() - 1 */
-	uint64_t id;               /* the machine's hart id */
-	const struct isa *isa;     /* what its device-tree node says it can do */
-	bool has_h;                /* the H extension, found by trying as well */
-	bool has_sstc;             /* stimecmp (and vstimecmp, with H) */
-	uint32_t ipi;              /* enum ipi bits, set by anyone */
+	/* The machine's mtime, if `time` cannot be read without a trap; else NULL. */
+	const volatile uint64_t *time_register;
+	uint32_t index;        /* 0 to hart_count() - 1 */
+	uint64_t id;           /* the machine's hart id */
+	const struct isa *isa; /* what its device-tree node says it can do */
+	bool has_h;            /* the H extension, found by trying as well */
+	bool has_sstc;         /* stimecmp (and vstimecmp, with H) */
+	uint32_t ipi;          /* enum ipi bits, set by anyone */
 	struct timer_queue timers;
 	char *stack_top;
 	volatile uint32_t reschedule;   /* the guest is to be left for the run loop; atomic */

@@ -7,10 +7,6 @@
 #include "riscv/csr.h"
 #include "riscv/sbi.h"
 
-#ifdef __riscv
-const volatile uint64_t *time_register;
-#endif
-
 #define NS_PER_SECOND UINT64_C(1000000000)
 
 #define EXPIRE_MAX 16 /* timers dealt with in one interrupt */

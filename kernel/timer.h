@@ -23,12 +23,22 @@ struct timer {
 /* The present, in ticks. */
 #ifdef __riscv
 
-/* The machine's mtime, where harts have no `time` that could be read without a trap; else NULL. */
-extern const volatile uint64_t *time_register;
+/* this_hart()->time_register, which is not known here; kernel/hart.c checks where it is. */
+#define HART_TIME_REGISTER 40
+
+static inline const volatile uint64_t *time_register(void)
+{
+	const volatile uint64_t *found;
+
+	__asm__("ld %0, %1(tp)" : "=r"(found) : "i"(HART_TIME_REGISTER));
+	return found;
+}
 
 static inline uint64_t time_now(void)
 {
-	return unlikely(time_register) ? *time_register : csr_read(CSR_TIME);
+	const volatile uint64_t *found = time_register();
+
+	return unlikely(found) ? *found : csr_read(CSR_TIME);
 }
 #else
 uint64_t time_now(void);

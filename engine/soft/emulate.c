@@ -337,7 +337,7 @@ static bool emulate_counter(struct vcpu *vcpu)
 {
 	uint32_t bits, csr;
 
-	if (!time_register || soft_fetch(vcpu, &bits) != 0)
+	if (!time_register() || soft_fetch(vcpu, &bits) != 0)
 		return false;
 	csr = bits >> 20;
 	if ((bits & 0xfa07f) != 0x2073 || csr < CSR_CYCLE || csr > CSR_INSTRET ||

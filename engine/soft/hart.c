@@ -52,16 +52,19 @@ static uint64_t probe_asid_max(void)
 		!try_failed_;                                          \
 	})
 
-static bool find_mtime(void)
+/* The boot hart maps it for all. */
+static bool find_mtime(struct hart *hart)
 {
+	static const volatile uint64_t *mtime;
 	uint64_t address = platform_mtime();
 
-	if (!time_register && address && this_hart()->index == 0) {
-		time_register = mmu_map_registers(HPA(address), sizeof(*time_register));
+	if (!mtime && address && hart->index == 0) {
+		mtime = mmu_map_registers(HPA(address), sizeof(*mtime));
 		log_info("the harts have no time: the machine's is read, and illegal instructions "
 			 "are taken over from the firmware");
 	}
-	return time_register;
+	hart->time_register = mtime;
+	return mtime;
 }
 
 /*
@@ -69,7 +72,7 @@ static bool find_mtime(void)
  * where it has to emulate `time`, unless it is told that this is done here (docs/boot.md). With H
  * it is better at that: guests of the hext engine would get these traps themselves.
  */
-static void take_illegal_instructions(const struct hart *hart)
+static void take_illegal_instructions(struct hart *hart)
 {
 	struct sbi_ret ret = sbi_call(SBI_EXT_BASE, SBI_BASE_GET_IMPL_ID, 0, 0, 0, 0, 0);
 
@@ -77,7 +80,7 @@ static void take_illegal_instructions(const struct hart *hart)
 		return;
 	ret = sbi_call(FW_EXT_PILAE, FW_PILAE_DELEGATE_ILLEGAL, 1, 0, 0, 0, 0);
 	/* No error, and 0: it has kept them until now. */
-	if (ret.error == SBI_SUCCESS && ret.value == 0 && !find_mtime())
+	if (ret.error == SBI_SUCCESS && ret.value == 0 && !find_mtime(hart))
 		sbi_call(FW_EXT_PILAE, FW_PILAE_DELEGATE_ILLEGAL, 0, 0, 0, 0, 0);
 }
 
