@@ -38,7 +38,8 @@ $(B)/host/%.o: %.c $(host_cflags_file)
 
 # Each program prints cmocka's summary. All run, even when one fails.
 run_unit = status=0; for t in $(unit_bin); do $$t || { echo "$$t: failed"; status=1; }; done
-run_system = PILAE_BUILD=$(B) $(PYTHON) -m pytest tests/tools tests/system $(PYTESTFLAGS)
+# Two processes: many tests leave a hart idle. PYTESTFLAGS=-n0 is for looking at one.
+run_system = PILAE_BUILD=$(B) $(PYTHON) -m pytest -n 2 tests/tools tests/system $(PYTESTFLAGS)
 
 # What of the code the unit tests reach: the same programs, built to count. `tools/coverage` tells.
 

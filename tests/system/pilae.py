@@ -11,6 +11,7 @@ A test describes a system in Python, builds it, and boots it:
         assert machine.wait_exit() == 0
 """
 
+import fcntl
 import os
 import re
 import shutil
@@ -227,8 +228,10 @@ def qemu_can(machine="virt", cpu="rv64"):
 def build_variant(name, define):
     """Pilae built with something defined: its kernel."""
     build = BUILD / name
-    subprocess.run(["make", "-s", f"B={build}", f"EXTRA_CFLAGS=-D{define}", f"{build}/pilae.bin"],
-                   cwd=TOP, check=True)
+    command = ["make", "-s", f"B={build}", f"EXTRA_CFLAGS=-D{define}", f"{build}/pilae.bin"]
+    with open(BUILD / f"{name}.lock", "w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # the tests' other process may be at it
+        subprocess.run(command, cwd=TOP, check=True)
     return build / "pilae.bin"
 
 
