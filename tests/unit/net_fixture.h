@@ -293,4 +293,41 @@ static inline void assert_received(unsigned guest, unsigned from, unsigned to, u
 	assert_int_equal(at[header + size], 0xee);
 }
 
+static inline uint16_t sum_of(const uint8_t *bytes, uint32_t size)
+{
+	struct checksum checksum;
+
+	checksum_begin(&checksum);
+	checksum_add(&checksum, bytes, size);
+	return checksum_end(&checksum);
+}
+
+/* An IPv4 and TCP header before 54 bytes from the frame's start, with the pseudo header's sum. */
+static inline void make_tcp(uint32_t size)
+{
+	uint8_t *frame = ram + (FRAME - RAM_BASE), pseudo[12] = {10, 0, 0, 1, 10, 0, 0, 2, 0, 6};
+	static const uint8_t ip[] = {0x45, 0, 0,  0, 0, 0, 0,  0, 64, 6,
+				     0,    0, 10, 0, 0, 1, 10, 0, 0,  2};
+	uint16_t sum;
+
+	frame[12] = 8, frame[13] = 0;
+	memcpy(frame + 14, ip, sizeof(ip));
+	frame[16] = (uint8_t)((size - 14) >> 8), frame[17] = (uint8_t)(size - 14);
+	memset(frame + 34, 0, 20);
+	frame[46] = 5 << 4;
+	frame[47] = 0x18;
+	pseudo[10] = (uint8_t)((size - 34) >> 8), pseudo[11] = (uint8_t)(size - 34);
+	sum = (uint16_t)~sum_of(pseudo, sizeof(pseudo));
+	frame[50] = (uint8_t)(sum >> 8), frame[51] = (uint8_t)sum;
+}
+
+static inline void put_header(uint8_t gso_type, uint16_t gso_size)
+{
+	guest_put(HEADER, 1, 1);
+	guest_put(HEADER + 1, gso_type, 1);
+	guest_put(HEADER + 4, gso_size, 2);
+	guest_put(HEADER + 6, 34, 2);
+	guest_put(HEADER + 8, 16, 2);
+}
+
 #endif
