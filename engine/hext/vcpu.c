@@ -89,25 +89,37 @@ void hext_vcpu_reset(struct vcpu *vcpu, uint64_t pc, uint64_t argument, bool res
 	vcpu->mmio_reservation = UINT64_MAX;
 }
 
-/* A VMID of this generation for the guest; the hart is made ready for it. */
-static uint64_t take_vmid(struct guest *guest, struct hext_hart *hext)
+/* A VMID of the newest generation, which may begin with it. */
+static uint64_t new_vmid(struct guest *guest, const struct hext_hart *hext)
 {
+	uint64_t vmid;
+
 	spin_lock(&vmids.lock);
-	if (guest->vmid >> VMID_GENERATION_SHIFT != vmids.generation) {
+	vmid = guest->vmid;
+	/* Another hart may have been here first. */
+	if (vmid >> VMID_GENERATION_SHIFT != vmids.generation) {
 		if (vmids.next > hext->vmid_mask) {
-			vmids.generation++;
+			__atomic_store_n(&vmids.generation, vmids.generation + 1, __ATOMIC_RELEASE);
 			vmids.next = 1;
 		}
 		/* With no VMID bits at all this gives each guest, in turn, VMID 0. */
-		guest->vmid = vmids.generation << VMID_GENERATION_SHIFT | vmids.next++;
+		vmid = vmids.generation << VMID_GENERATION_SHIFT | vmids.next++;
+		__atomic_store_n(&guest->vmid, vmid, __ATOMIC_RELEASE);
 	}
-
-	uint64_t generation = vmids.generation;
-	uint64_t vmid = guest->vmid;
-
 	spin_unlock(&vmids.lock);
-	if (hext->vmid_generation != generation) {
-		hext->vmid_generation = generation;
+	return vmid;
+}
+
+/* The guest's VMID; the hart is made ready for it. */
+static uint64_t take_vmid(struct guest *guest, struct hext_hart *hext)
+{
+	uint64_t vmid = __atomic_load_n(&guest->vmid, __ATOMIC_ACQUIRE);
+
+	if (unlikely(vmid >> VMID_GENERATION_SHIFT !=
+		     __atomic_load_n(&vmids.generation, __ATOMIC_ACQUIRE)))
+		vmid = new_vmid(guest, hext);
+	if (hext->vmid_generation != vmid >> VMID_GENERATION_SHIFT) {
+		hext->vmid_generation = vmid >> VMID_GENERATION_SHIFT;
 		__asm__ volatile(".word 0x62000073" ::: "memory"); /* hfence.gvma zero, zero */
 	}
 	return vmid;
