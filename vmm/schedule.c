@@ -341,19 +341,19 @@ int schedule_read_state(struct vcpu *vcpu, struct vcpu_state *state)
 }
 
 /* Turns are short where it has to be looked whether a vCPU waits for another one. */
-static uint64_t turn_end_of(struct hart_schedule *schedule, const struct vcpu *vcpu)
+static uint64_t turn_end_of(struct hart_schedule *schedule, const struct vcpu *vcpu, uint64_t now)
 {
-	uint64_t now = time_now(), end = run_queue_turn_end(&schedule->queue, now);
+	uint64_t end = run_queue_turn_end(&schedule->queue, now);
 
 	if (!vcpu->guest->engine->waits_at_wrs || end == TIME_NEVER || !find_other(schedule, vcpu))
 		return end;
 	return min_u64(end, now + platform.timebase / LOOKS_PER_SECOND);
 }
 
-/* Begins a vCPU's turn. */
-static void begin_turn(struct hart_schedule *schedule, struct vcpu *vcpu)
+/* Begins a vCPU's turn, which it was given at `now`. */
+static void begin_turn(struct hart_schedule *schedule, struct vcpu *vcpu, uint64_t now)
 {
-	uint64_t end = turn_end_of(schedule, vcpu);
+	uint64_t end = turn_end_of(schedule, vcpu, now);
 
 	if (schedule->loaded != vcpu) {
 		unload(schedule);
@@ -464,12 +464,13 @@ static void work(struct hart_schedule *schedule)
 	spin_unlock(&schedule->lock);
 }
 
-static struct entity *take_next(struct hart_schedule *schedule)
+static struct entity *take_next(struct hart_schedule *schedule, uint64_t *now)
 {
 	struct entity *entity;
 
 	spin_lock(&schedule->lock);
-	entity = run_queue_next(&schedule->queue, time_now());
+	*now = time_now();
+	entity = run_queue_next(&schedule->queue, *now);
 	spin_unlock(&schedule->lock);
 	return entity;
 }
@@ -514,15 +515,16 @@ static void idle(struct hart_schedule *schedule)
 static void next_turn(struct hart_schedule *schedule)
 {
 	struct entity *entity;
+	uint64_t now;
 
 	__atomic_store_n(&this_hart()->reschedule, 0, __ATOMIC_SEQ_CST);
 	preempt_point();
 	balance(schedule);
-	entity = take_next(schedule);
+	entity = take_next(schedule, &now);
 	if (!entity)
 		idle(schedule);
 	else if (entity->vcpu)
-		begin_turn(schedule, entity->vcpu);
+		begin_turn(schedule, entity->vcpu, now);
 	else
 		work(schedule);
 }
