@@ -31,7 +31,7 @@ HV_LIBS := $(CACHE)/sysroot/usr/lib/riscv64-linux-gnu/libfdt.a
 hv_small := $(filter shell/%,$(hv_c)) $(wildcard driver/*_check.c driver/host_device.c \
 	driver/pci*.c driver/virtio/pci.c driver/virtio/registry.c device/passthrough.c \
 	device/disk_slice.c device/machine*.c kernel/fdt.c kernel/isa.c kernel/platform*.c kernel/boot_memory.c \
-	vmm/fit.c vmm/guest_fdt*.c vmm/identity.c vmm/image.c vmm/load.c vmm/report*.c vmm/tree_writer.c \
+	vmm/fit.c vmm/guest_fdt*.c vmm/identity.c vmm/image.c vmm/load.c vmm/report*.c \
 	vmm/vm_build.c vmm/vmconfig*.c)
 $(hv_small:%.c=$(B)/%.o): hv_optimize := -Os
 

@@ -20,7 +20,6 @@
 #include <string.h>
 
 #define COPY_STEP KIB(16)
-#define SEED_SIZE 64
 
 static int plan_images(struct vm *vm);
 static int populate(struct vm *vm);
@@ -162,7 +161,7 @@ static struct guest_fdt_info fdt_info(const struct vm *vm, const char *isa, cons
 	    .ramdisk_size = vm->loader.plan.ramdisk_size,
 	    .flash_banks = flash_banks(&vm->config),
 	    .rng_seed = seed,
-	    .rng_seed_size = SEED_SIZE,
+	    .rng_seed_size = LOAD_SEED_SIZE,
 	    .device_count = count,
 	    .devices = devices,
 	    .preempt = preempt_point,
@@ -182,16 +181,20 @@ static int plan_images(struct vm *vm)
 	isa_print(&vm->guest.isa, isa, sizeof(isa));
 
 	struct guest_fdt_info info = fdt_info(vm, isa, NULL);
+
+	vm->loader.fdt_size = fdt_buffer_size(vm, &info);
+
 	struct load_request request = {
 	    .path = vm->config.path,
 	    .kernel = vm->config.kernel_name ? &vm->config.kernel : NULL,
 	    .ramdisk = vm->config.ramdisk_name ? &vm->config.ramdisk : NULL,
-	    .fdt_size = fdt_buffer_size(vm, &info),
+	    .fdt_size = vm->loader.fdt_size,
 	    .ram_base = vm->ram_base,
 	    .ram_size = vm->ram_size,
 	};
 	int error = image_plan(&vm->loader.plan, &request);
 
+	random_bytes(vm->loader.seed, sizeof(vm->loader.seed));
 	return error ? error : proceed(vm, copy_images);
 }
 
@@ -257,14 +260,10 @@ static int copy_fdt(struct vm *vm, const char *buffer)
 static int write_fdt(struct vm *vm)
 {
 	char isa[ISA_STRING_MAX];
-	uint8_t seed[SEED_SIZE];
-
-	random_bytes(seed, sizeof(seed));
 	isa_print(&vm->guest.isa, isa, sizeof(isa));
 
-	struct guest_fdt_info info = fdt_info(vm, isa, seed);
-	size_t size = fdt_buffer_size(vm, &info);
-
+	struct guest_fdt_info info = fdt_info(vm, isa, vm->loader.seed);
+	size_t size = vm->loader.fdt_size;
 	unsigned order = page_order(size);
 	char *buffer = page_alloc_zeroed(order);
 
@@ -277,7 +276,7 @@ static int write_fdt(struct vm *vm)
 		error = copy_fdt(vm, buffer);
 	page_clear(buffer, order);
 	page_free(buffer, order);
-	memset(seed, 0, sizeof(seed));
+	memset(vm->loader.seed, 0, sizeof(vm->loader.seed));
 	if (error || vm->config.populate != VMCONFIG_POPULATE_EAGER)
 		return error;
 	return proceed(vm, populate);

@@ -9,6 +9,8 @@
 
 struct vm;
 
+#define LOAD_SEED_SIZE 64
+
 /* Where the loading of a VM has got to. */
 struct loader {
 	int (*phase)(struct vm *vm); /* ERR_AGAIN until it is done; it sets the next one */
@@ -16,7 +18,9 @@ struct loader {
 	bool verifying;        /* an image is being checked */
 	struct load_plan plan; /* it holds while the VM lives: gmem_segment() */
 	unsigned segment;      /* of the plan; before that, a device */
-	uint64_t offset;       /* in the segment, or in RAM while that is populated */
+	size_t fdt_size; /* of the device tree, at most; to count it takes as long as to write it */
+	uint8_t seed[LOAD_SEED_SIZE]; /* for the guest's random numbers, until they are written */
+	uint64_t offset;              /* in the segment, or in RAM while that is populated */
 };
 
 /* Begins anew. `fit` outlives the loading. */

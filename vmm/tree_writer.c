@@ -22,9 +22,10 @@ void tree_put_raw(struct tree_writer *writer, const void *data, size_t size)
 
 void tree_put_raw_u32(struct tree_writer *writer, uint32_t value)
 {
-	fdt32_t cell = cpu_to_fdt32(value);
-
-	tree_put_raw(writer, &cell, sizeof(cell));
+	/* Most of a tree is these, and tokens are aligned. */
+	if (writer->used <= writer->size && sizeof(value) <= writer->size - writer->used)
+		*(fdt32_t *)(writer->buf + writer->used) = cpu_to_fdt32(value);
+	writer->used += sizeof(value);
 }
 
 /* Devicetree Specification 0.4, 5.4: tokens are aligned to four bytes. */
