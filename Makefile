@@ -37,7 +37,7 @@ endif
 keep = $(if $(building),$(shell mkdir -p $(dir $(1)); \
 	printf '%s\n' '$(2)' | cmp -s - $(1) || printf '%s\n' '$(2)' > $(1)))
 
-.PHONY: all run gdb bench deps clean help
+.PHONY: all run gdb bench bench-check deps clean help
 all: $(B)/pilae.elf $(B)/pilae.bin
 
 include mk/hypervisor.mk
@@ -56,6 +56,11 @@ gdb: $(B)/pilae.bin $(B)/pilae.elf $(run_needs)
 
 bench: all
 	@bench/run
+
+# BENCH=micro is quick. Without it OpenSBI's and Pilae's firmware both are run on.
+bench-check: all
+	@bench/run --compare $(BENCH)
+	$(if $(BENCH),,@FIRMWARE=own bench/run --compare)
 
 deps:
 	@tools/deps
@@ -85,6 +90,7 @@ help:
 #: make fuzz       the fuzzers: TARGET=NAME one of them, SECONDS=60 each; -j2 two at a time
 #: make fuzz-replay  what they are to begin with, once
 #: make bench      the benchmarks, against the same work run natively
+#: make bench-check  the same, against the results in bench/results.json; BENCH=micro a part
 #: make lint       clang-format (check), clang-tidy, cppcheck, shellcheck, pyflakes
 #: make format     lets clang-format write
 #: make debian     the disk with Debian, for systems that need it; they do so first

@@ -64,6 +64,10 @@ def show(columns, results):
         print(f"{line}  {', '.join(targets)}".rstrip())
 
 
+def plot_path(column):
+    return OUTPUT / f"ratios-{column.name}.svg"
+
+
 def plot(column, rows):
     rows = [r for r in rows if r["ratio"]]
     if not rows:
@@ -71,7 +75,7 @@ def plot(column, rows):
     data = OUTPUT / f"ratios-{column.name}.tsv"
     data.write_text("".join(f"{r['name']}\t{r['ratio']}\t{max(r['ratio'], 1)}\t"
                             f"{r['ratio']:.3g}\n" for r in rows))
-    svg = data.with_suffix(".svg")
+    svg = plot_path(column)
     subprocess.run(["gnuplot", "-e", f"data='{data}'", "-e", f"output='{svg}'", "-e",
                     f"engine='{column.name}'", "-e", f"bars={len(rows)}",
                     "-e", f"least={min(r['ratio'] for r in rows)}",

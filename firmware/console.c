@@ -2,6 +2,7 @@
 
 #include "firmware/console.h"
 
+#include "firmware/firmware.h"
 #include "firmware/platform.h"
 #include "riscv/hint.h"
 
@@ -42,8 +43,11 @@ bool console_try_put(uint8_t byte)
 
 void console_put(uint8_t byte)
 {
-	while (!console_try_put(byte))
+	while (!console_try_put(byte)) {
+		/* Others wait for this hart's fences meanwhile. */
+		interrupts_serve(this_hart());
 		cpu_pause();
+	}
 }
 
 int console_get(void)

@@ -74,8 +74,8 @@ static void stop(void)
 {
 	struct fw_hart *hart = this_hart();
 
-	csr_write(CSR_SIE, 0);
-	csr_clear(CSR_MIE, BIT(IRQ_M_TIMER));
+	/* Those of sie and of hie. */
+	csr_clear(CSR_MIE, ~(BIT(IRQ_M_SOFT) | BIT(IRQ_M_EXT)));
 	if (!hart->mtimecmp)
 		csr_write(CSR_STIMECMP, ~UINT64_C(0));
 	__atomic_store_n(&hart->ipi, 0, __ATOMIC_SEQ_CST);

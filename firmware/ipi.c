@@ -126,7 +126,7 @@ static void fence_range(const struct fence *fence)
 
 static void do_fence(const struct fence *fence)
 {
-	uint64_t hgatp;
+	uint64_t hgatp, vsatp;
 
 	if (fence->function == SBI_RFENCE_FENCE_I) {
 		fence_i();
@@ -136,10 +136,16 @@ static void do_fence(const struct fence *fence)
 		fence_range(fence);
 		return;
 	}
-	/* Of the guest whose VMID the sender has in hgatp, whatever guest this hart has. */
+	/*
+	 * Of the guest whose VMID the sender has in hgatp, whatever guest this hart has. Its vsatp
+	 * must not be walked through the other one's second stage (Priv. 1.13, "Memory-Management
+	 * Fences").
+	 */
+	vsatp = csr_swap(CSR_VSATP, 0);
 	hgatp = csr_swap(CSR_HGATP, fence->hgatp);
 	fence_range(fence);
 	csr_write(CSR_HGATP, hgatp);
+	csr_write(CSR_VSATP, vsatp);
 }
 
 static void do_fences(struct fw_hart *hart)

@@ -81,7 +81,9 @@ static uint64_t able(const struct fw_hart *hart, uint64_t event)
 static void start_one(struct fw_hart *hart, unsigned n)
 {
 	hart->counting |= BIT(n);
-	csr_clear(CSR_MCOUNTINHIBIT, BIT(n));
+	/* The fixed ones always count; without mcountinhibit there are no others. */
+	if (!(BIT(n) & FIXED))
+		csr_clear(CSR_MCOUNTINHIBIT, BIT(n));
 }
 
 static uint64_t selector(const struct fw_hart *hart, uint64_t event, uint64_t data, uint64_t flags)
@@ -101,9 +103,9 @@ static struct sbi_ret configure(struct fw_hart *hart, const uint64_t *x)
 	if (!select_counters(hart, x[10], x[11], &set) || flags & ~CONFIG_ALL)
 		return (struct sbi_ret){SBI_ERR_INVALID_PARAM, 0};
 	if (flags & CONFIG_SKIP_MATCH)
-		set &= hart->configured;
+		set &= -set;
 	else
-		set &= able(hart, event) & ~hart->configured;
+		set &= able(hart, event) & ~(hart->configured | hart->counting);
 	if (!set)
 		return (struct sbi_ret){SBI_ERR_NOT_SUPPORTED, 0};
 	n = (unsigned)__builtin_ctzll(set);
@@ -150,7 +152,8 @@ static int64_t stop(struct fw_hart *hart, const uint64_t *x)
 	if (x[12] & STOP_SNAPSHOT)
 		return SBI_ERR_NO_SHMEM;
 	stopped = set & ~hart->counting;
-	csr_set(CSR_MCOUNTINHIBIT, set & ~FIXED);
+	if (set & ~FIXED)
+		csr_set(CSR_MCOUNTINHIBIT, set & ~FIXED);
 	hart->counting &= ~set;
 	if (x[12] & STOP_RESET)
 		hart->configured &= ~set;

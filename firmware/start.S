@@ -24,7 +24,7 @@ _start:
 	csrr	t0, misa
 	srli	t0, t0, 'S' - 'A'
 	andi	t0, t0, 1
-	beqz	t0, wait_for_boot
+	beqz	t0, park
 	la	t0, boot_lottery
 	li	t1, 1
 	amoswap.w.aqrl t0, t1, (t0)

