@@ -40,18 +40,6 @@ struct worker *worker_self(void)
 	return &workers[hart_self() - harts];
 }
 
-/* Whether a list of names with commas has this one. */
-static bool list_has(const char *list, const char *name)
-{
-	size_t length = strlen(name);
-
-	for (const char *s = list; *s; s++)
-		if ((s == list || s[-1] == ',') && strncmp(s, name, length) == 0 &&
-		    (s[length] == ',' || s[length] == 0))
-			return true;
-	return false;
-}
-
 static void choose_kinds(void)
 {
 	char list[128];
@@ -59,7 +47,7 @@ static void choose_kinds(void)
 
 	for (unsigned int kind = 0; kind < KINDS; kind++)
 		for (unsigned int i = 0; i < kinds[kind].weight; i++)
-			if (all || list_has(list, kinds[kind].name))
+			if (all || machine_lists(list, kinds[kind].name))
 				chosen[chosen_count++] = kind;
 	if (chosen_count == 0)
 		fail("kinds=%s: none of them is known", list);

@@ -68,6 +68,17 @@ bool machine_option(const char *name, char *value, size_t size)
 	return false;
 }
 
+bool machine_lists(const char *list, const char *name)
+{
+	size_t length = strlen(name);
+
+	for (const char *s = list; *s; s++)
+		if ((s == list || s[-1] == ',') && strncmp(s, name, length) == 0 &&
+		    (s[length] == ',' || s[length] == 0))
+			return true;
+	return false;
+}
+
 uint64_t machine_number(const char *name, uint64_t otherwise)
 {
 	char text[24];

@@ -39,6 +39,9 @@ bool machine_has(const char *extension);
 /* The value of NAME=VALUE in bootargs, as far as fits; false if it is not there. */
 bool machine_option(const char *name, char *value, size_t size);
 
+/* Whether an option's value, a list of names with commas, has this one. */
+bool machine_lists(const char *list, const char *name);
+
 /* The same as a decimal number; `otherwise` if it is not there. */
 uint64_t machine_number(const char *name, uint64_t otherwise);
 

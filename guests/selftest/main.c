@@ -151,29 +151,17 @@ static void run_test(const struct test_group *group, const struct test *test)
 	report(group->name, test->name);
 }
 
-/* Whether `name` is in a list "a,b,c". */
-static bool listed(const char *list, const char *name)
-{
-	size_t length = strlen(name);
-
-	for (const char *s = list; *s; s++)
-		if ((s == list || s[-1] == ',') && strncmp(s, name, length) == 0 &&
-		    (s[length] == ',' || s[length] == 0))
-			return true;
-	return false;
-}
-
 static void run_groups(const char *chosen, const char *only)
 {
 	char name[64];
 
 	for (size_t g = 0; g < ARRAY_SIZE(groups); g++) {
-		if (chosen[0] && !listed(chosen, groups[g]->name))
+		if (chosen[0] && !machine_lists(chosen, groups[g]->name))
 			continue;
 		for (size_t t = 0; t < groups[g]->count; t++) {
 			format(name, sizeof(name), "%s-%s", groups[g]->name,
 			       groups[g]->tests[t].name);
-			if (!only[0] || listed(only, name))
+			if (!only[0] || machine_lists(only, name))
 				run_test(groups[g], &groups[g]->tests[t]);
 		}
 	}
