@@ -8,14 +8,6 @@
 #include "firmware/firmware.h"
 #include "firmware/platform.h"
 
-#define PMU_NUM_COUNTERS    0
-#define PMU_GET_INFO        1
-#define PMU_CONFIG_MATCHING 2
-#define PMU_START           3
-#define PMU_STOP            4
-#define PMU_FW_READ         5
-#define PMU_FW_READ_HI      6
-
 #define CONFIG_SKIP_MATCH  BIT(0)
 #define CONFIG_CLEAR_VALUE BIT(1)
 #define CONFIG_AUTO_START  BIT(2)
@@ -175,19 +167,19 @@ struct sbi_ret pmu_call(struct fw_hart *hart)
 	const uint64_t *x = hart->x;
 
 	switch (x[16]) {
-	case PMU_NUM_COUNTERS:
+	case SBI_PMU_NUM_COUNTERS:
 		return (struct sbi_ret){SBI_SUCCESS,
 					64 - (uint64_t)__builtin_clzll(hart->counters)};
-	case PMU_GET_INFO:
+	case SBI_PMU_GET_INFO:
 		return info(hart, x[10]);
-	case PMU_CONFIG_MATCHING:
+	case SBI_PMU_CONFIG_MATCHING:
 		return configure(hart, x);
-	case PMU_START:
+	case SBI_PMU_START:
 		return (struct sbi_ret){start(hart, x), 0};
-	case PMU_STOP:
+	case SBI_PMU_STOP:
 		return (struct sbi_ret){stop(hart, x), 0};
-	case PMU_FW_READ:
-	case PMU_FW_READ_HI:
+	case SBI_PMU_FW_READ:
+	case SBI_PMU_FW_READ_HI:
 		return (struct sbi_ret){SBI_ERR_INVALID_PARAM, 0};
 	default:
 		return (struct sbi_ret){SBI_ERR_NOT_SUPPORTED, 0};

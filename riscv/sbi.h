@@ -74,6 +74,15 @@
 #define SBI_DBCN_READ       1
 #define SBI_DBCN_WRITE_BYTE 2
 
+/* Performance monitoring (SBI 2.0, chapter 11). */
+#define SBI_PMU_NUM_COUNTERS    0
+#define SBI_PMU_GET_INFO        1
+#define SBI_PMU_CONFIG_MATCHING 2
+#define SBI_PMU_START           3
+#define SBI_PMU_STOP            4
+#define SBI_PMU_FW_READ         5
+#define SBI_PMU_FW_READ_HI      6
+
 /* Pilae's own firmware: "Pilf", none of the registered ids; and the calls for that implementation
  * alone (SBI 2.0, 18). */
 #define FW_IMPLEMENTATION_ID      0x50696c66

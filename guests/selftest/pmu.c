@@ -2,13 +2,6 @@
 /* The PMU extension, where there is one: natively. */
 #include "guests/selftest/sbi.h"
 
-#define PMU_NUM_COUNTERS    0
-#define PMU_GET_INFO        1
-#define PMU_CONFIG_MATCHING 2
-#define PMU_START           3
-#define PMU_STOP            4
-#define PMU_FW_READ         5
-
 #define EVENT_CYCLES 1
 #define CLEAR_VALUE  2
 #define WILD         BIT(62)
@@ -27,28 +20,29 @@ static bool absent(void)
 
 static bool is_hardware(uint64_t n)
 {
-	struct sbi_ret ret = sbi1(SBI_EXT_PMU, PMU_GET_INFO, n);
+	struct sbi_ret ret = sbi1(SBI_EXT_PMU, SBI_PMU_GET_INFO, n);
 
 	return ret.error == 0 && !(ret.value >> 63);
 }
 
 static void counters(void)
 {
-	struct sbi_ret ret = sbi0(SBI_EXT_PMU, PMU_NUM_COUNTERS);
+	struct sbi_ret ret = sbi0(SBI_EXT_PMU, SBI_PMU_NUM_COUNTERS);
 
 	if (absent())
 		return;
 	expect(ret.error == 0 && ret.value >= 2, "%lu counters, %ld", ret.value, ret.error);
 	for (uint64_t n = 0; n < ret.value; n++) {
-		struct sbi_ret info = sbi1(SBI_EXT_PMU, PMU_GET_INFO, n);
+		struct sbi_ret info = sbi1(SBI_EXT_PMU, SBI_PMU_GET_INFO, n);
 
 		if (info.error || info.value >> 63)
 			continue;
 		expect(info.value >> 5 == (63 << 12 | CSR_CYCLE) >> 5, "counter %lu: 0x%lx", n,
 		       info.value);
 	}
-	expect_eq(sbi1(SBI_EXT_PMU, PMU_GET_INFO, ret.value).error, SBI_ERR_INVALID_PARAM, "last");
-	expect_eq(sbi1(SBI_EXT_PMU, PMU_GET_INFO, WILD).error, SBI_ERR_INVALID_PARAM, "wild");
+	expect_eq(sbi1(SBI_EXT_PMU, SBI_PMU_GET_INFO, ret.value).error, SBI_ERR_INVALID_PARAM,
+		  "last");
+	expect_eq(sbi1(SBI_EXT_PMU, SBI_PMU_GET_INFO, WILD).error, SBI_ERR_INVALID_PARAM, "wild");
 }
 
 static uint64_t configure(uint64_t event)
@@ -58,7 +52,8 @@ static uint64_t configure(uint64_t event)
 	for (uint64_t n = 0; n < 32; n++)
 		mask |= is_hardware(n) ? BIT(n) : 0;
 
-	struct sbi_ret ret = sbi5(SBI_EXT_PMU, PMU_CONFIG_MATCHING, 0, mask, CLEAR_VALUE, event, 0);
+	struct sbi_ret ret =
+	    sbi5(SBI_EXT_PMU, SBI_PMU_CONFIG_MATCHING, 0, mask, CLEAR_VALUE, event, 0);
 
 	expect_eq(ret.error, 0, "event 0x%lx", event);
 	return ret.value;
@@ -71,38 +66,38 @@ static void states(void)
 	if (absent())
 		return;
 	n = configure(EVENT_CYCLES);
-	expect_eq(sbi5(SBI_EXT_PMU, PMU_START, n, 1, 1, 1000, 0).error, 0, "start");
+	expect_eq(sbi5(SBI_EXT_PMU, SBI_PMU_START, n, 1, 1, 1000, 0).error, 0, "start");
 	if (n == 0)
 		expect(csr_read(CSR_CYCLE) - 1000 < 1000000, "cycle %lu", csr_read(CSR_CYCLE));
-	expect_eq(sbi5(SBI_EXT_PMU, PMU_START, n, 1, 0, 0, 0).error, SBI_ERR_ALREADY_STARTED,
+	expect_eq(sbi5(SBI_EXT_PMU, SBI_PMU_START, n, 1, 0, 0, 0).error, SBI_ERR_ALREADY_STARTED,
 		  "second start");
-	expect_eq(sbi3(SBI_EXT_PMU, PMU_STOP, n, 1, 0).error, 0, "stop");
-	expect_eq(sbi3(SBI_EXT_PMU, PMU_STOP, n, 1, 1).error, SBI_ERR_ALREADY_STOPPED,
+	expect_eq(sbi3(SBI_EXT_PMU, SBI_PMU_STOP, n, 1, 0).error, 0, "stop");
+	expect_eq(sbi3(SBI_EXT_PMU, SBI_PMU_STOP, n, 1, 1).error, SBI_ERR_ALREADY_STOPPED,
 		  "second stop");
 	/* That gave it back. */
 	expect_eq(configure(EVENT_CYCLES), n, "counter");
-	sbi3(SBI_EXT_PMU, PMU_STOP, n, 1, 1);
+	sbi3(SBI_EXT_PMU, SBI_PMU_STOP, n, 1, 1);
 }
 
 static void errors(void)
 {
 	if (absent())
 		return;
-	expect_eq(sbi5(SBI_EXT_PMU, PMU_CONFIG_MATCHING, WILD, 1, 0, EVENT_CYCLES, 0).error,
+	expect_eq(sbi5(SBI_EXT_PMU, SBI_PMU_CONFIG_MATCHING, WILD, 1, 0, EVENT_CYCLES, 0).error,
 		  SBI_ERR_INVALID_PARAM, "wild counter");
-	expect_eq(sbi5(SBI_EXT_PMU, PMU_CONFIG_MATCHING, 0, 1, 0, 0x123, 0).error,
+	expect_eq(sbi5(SBI_EXT_PMU, SBI_PMU_CONFIG_MATCHING, 0, 1, 0, 0x123, 0).error,
 		  SBI_ERR_NOT_SUPPORTED, "no such event");
-	expect_eq(sbi5(SBI_EXT_PMU, PMU_START, WILD, 1, 0, 0, 0).error, SBI_ERR_INVALID_PARAM,
+	expect_eq(sbi5(SBI_EXT_PMU, SBI_PMU_START, WILD, 1, 0, 0, 0).error, SBI_ERR_INVALID_PARAM,
 		  "start of a wild counter");
-	expect_eq(sbi3(SBI_EXT_PMU, PMU_STOP, WILD, 1, 0).error, SBI_ERR_INVALID_PARAM,
+	expect_eq(sbi3(SBI_EXT_PMU, SBI_PMU_STOP, WILD, 1, 0).error, SBI_ERR_INVALID_PARAM,
 		  "stop of a wild counter");
-	expect_eq(sbi5(SBI_EXT_PMU, PMU_START, 0, 1, 2, 0, 0).error, SBI_ERR_NO_SHMEM,
+	expect_eq(sbi5(SBI_EXT_PMU, SBI_PMU_START, 0, 1, 2, 0, 0).error, SBI_ERR_NO_SHMEM,
 		  "start with a snapshot");
-	expect_eq(sbi3(SBI_EXT_PMU, PMU_STOP, 0, 1, 2).error, SBI_ERR_NO_SHMEM,
+	expect_eq(sbi3(SBI_EXT_PMU, SBI_PMU_STOP, 0, 1, 2).error, SBI_ERR_NO_SHMEM,
 		  "stop with a snapshot");
-	expect_eq(sbi3(SBI_EXT_PMU, PMU_STOP, 0, 1, 4).error, SBI_ERR_INVALID_PARAM,
+	expect_eq(sbi3(SBI_EXT_PMU, SBI_PMU_STOP, 0, 1, 4).error, SBI_ERR_INVALID_PARAM,
 		  "stop with an unknown flag");
-	expect_eq(sbi1(SBI_EXT_PMU, PMU_FW_READ, 0).error, SBI_ERR_INVALID_PARAM,
+	expect_eq(sbi1(SBI_EXT_PMU, SBI_PMU_FW_READ, 0).error, SBI_ERR_INVALID_PARAM,
 		  "hardware counter read as firmware's");
 	expect_eq(sbi0(SBI_EXT_PMU, 99).error, SBI_ERR_NOT_SUPPORTED, "function 99");
 }
