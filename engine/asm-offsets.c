@@ -77,4 +77,5 @@ void asm_offsets(void)
 	OFFSET(TRAMPOLINE_VECTOR, struct trampoline, vector);
 	OFFSET(TRAMPOLINE_ENTER, struct trampoline, enter);
 	OFFSET(HART_STACK_TOP, struct hart, stack_top);
+	OFFSET(HART_INTERRUPTS_OFF_SINCE, struct hart, interrupts_off_since);
 }

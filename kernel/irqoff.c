@@ -16,30 +16,40 @@ static struct {
 	void *end;
 } irqoff;
 
-void irqoff_begin(void)
+static void note(uint64_t since, void *end)
 {
-	this_hart()->interrupts_off_since = csr_read(CSR_INSTRET);
-}
-
-void irqoff_end(void)
-{
-	uint64_t since = this_hart()->interrupts_off_since;
 	uint64_t length = csr_read(CSR_INSTRET) - since;
 
-	this_hart()->interrupts_off_since = 0;
 	if (!since || !irqoff.measuring || length <= irqoff.longest)
 		return;
 	spin_lock(&irqoff.lock);
 	if (length > irqoff.longest) {
 		irqoff.longest = length;
-		irqoff.end = __builtin_return_address(0);
+		irqoff.end = end;
 	}
 	spin_unlock(&irqoff.lock);
 }
 
+void irqoff_begin(void)
+{
+	if (!this_hart()->interrupts_off_since)
+		this_hart()->interrupts_off_since = csr_read(CSR_INSTRET);
+}
+
+void irqoff_note(void)
+{
+	note(this_hart()->interrupts_off_since, __builtin_return_address(0));
+}
+
+void irqoff_end(void)
+{
+	note(this_hart()->interrupts_off_since, __builtin_return_address(0));
+	this_hart()->interrupts_off_since = 0;
+}
+
 void irqoff_start_measuring(void)
 {
-	irqoff_begin();
+	this_hart()->interrupts_off_since = csr_read(CSR_INSTRET);
 	irqoff.measuring = true;
 }
 

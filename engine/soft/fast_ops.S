@@ -88,6 +88,15 @@
 	.endr
 	.endm
 
+/* A stretch with interrupts off begins (kernel/irqoff.h). */
+	.macro	measure_irqoff
+#ifdef PILAE_MEASURE_IRQOFF
+	ld	t0, VCPU_HOST_TP(tp)
+	csrr	t1, instret
+	sd	t1, HART_INTERRUPTS_OFF_SINCE(t0)
+#endif
+	.endm
+
 	.text
 	.balign	4
 	.globl	soft_exit
@@ -97,6 +106,7 @@ soft_exit:
 	sd	t1, X(6)(tp)
 	sd	t2, X(7)(tp)
 	sd	t3, X(28)(tp)
+	measure_irqoff
 	csrr	t1, scause
 	ld	t2, VCPU_SOFT_BASE(tp)
 	addi	t1, t1, -EXC_BREAKPOINT

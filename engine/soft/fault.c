@@ -380,7 +380,7 @@ bool soft_fence_page(struct vcpu *vcpu, gva_t va)
 	/* It is the root in use that has followed. */
 	if (is_fast)
 		fast->version = shadow->version;
-	irqoff_end();
+	irqoff_note();
 	return true;
 }
 
@@ -436,10 +436,9 @@ enum soft_fault_result soft_quick_fault(struct vcpu *vcpu)
 
 	if (va.v >= IMAGE_BASE || *device == page || soft->fence_count || trace_is_on())
 		return SOFT_FAULT_LEFT;
-	irqoff_begin();
 	soft->shadow.work = 0;
 	result = deal_quickly(vcpu, va, device);
-	irqoff_end();
+	irqoff_note();
 	return result;
 }
 

@@ -120,7 +120,7 @@ void soft_enter_user(struct vcpu *vcpu)
 		soft_do_fences(vcpu);
 	vcpu->soft->privilege = SOFT_U;
 	soft_update(vcpu);
-	irqoff_end();
+	irqoff_note();
 }
 
 void soft_trapped(struct vcpu *vcpu, uint64_t cause, uint64_t value)

@@ -11,7 +11,6 @@
 #include "engine/engine.h"
 #include "engine/soft/csr.h"
 #include "engine/soft/shadow.h"
-#include "kernel/irqoff.h"
 #include "riscv/csr.h"
 
 struct block_cache;
@@ -187,7 +186,6 @@ void soft_count_interrupt(struct vcpu *vcpu, uint64_t cause);
  */
 static inline void soft_begin_quickly(struct vcpu *vcpu)
 {
-	irqoff_begin();
 	if (csr_read(CSR_SCAUSE) <= EXC_ECALL_U)
 		vcpu->soft->shadow.work = 0;
 }
