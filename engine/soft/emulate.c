@@ -44,6 +44,7 @@ static enum step execute_csr(struct vcpu *vcpu, const struct uop *uop)
 {
 	unsigned effects = 0;
 
+	vcpu->soft->shadow.work++;
 	if (soft_csr_instruction(vcpu, (uint32_t)uop->imm, &effects) != 0)
 		return STEP_REFUSE;
 	if (!effects)

@@ -121,7 +121,7 @@ static bool may_share(const struct walk_context *context, uint64_t entry, bool g
 
 /*
  * Enters what lies beside a leaf in its table, as far as accesses would find it without setting
- * A, and only where that is backed.
+ * A, and only where that is backed: unless that page alone took long.
  */
 static void prefill(struct vcpu *vcpu, const struct walk_context *context, gva_t va,
 		    const struct walk *walk, enum access_kind kind, const uint64_t *entered)
@@ -134,7 +134,7 @@ static void prefill(struct vcpu *vcpu, const struct walk_context *context, gva_t
 
 	if (kind == ACCESS_STORE)
 		kind = ACCESS_LOAD;
-	for (unsigned i = 0; i < PREFILL; i++) {
+	for (unsigned i = 0; i < PREFILL && shadow->work <= SOFT_WORK_MAX / 2; i++) {
 		gva_t beside = GVA(first + i * PAGE_SIZE);
 		uint64_t entry = __atomic_load_n(&group[i], __ATOMIC_RELAXED);
 		gpa_t gpa = GPA(pte_address(entry).v);

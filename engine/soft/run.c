@@ -204,7 +204,8 @@ static void fence(struct vcpu *vcpu, const struct fence *fence)
 	uint64_t first = align_down(fence->start, PAGE_SIZE);
 	uint64_t pages = (fence->size >> PAGE_SHIFT) + 2;
 
-	if (pages > FENCE_PAGES_MAX) {
+	/* Several of them may be asked for at once, and each address may take long. */
+	if (pages > FENCE_PAGES_MAX || shadow->work > 2 * SOFT_WORK_MAX) {
 		one.all_addresses = true;
 		shadow_fence(shadow, &one);
 	} else {

@@ -276,10 +276,37 @@ bool shadow_uses_low_half(const struct shadow *shadow)
 	return uses_low_half(shadow->selected->table) || uses_low_half(shadow->own->shared.table);
 }
 
+/* Tables that are given back one by one where a page of the guest's takes their place. */
+#define PIECES_MAX 32
+
+/*
+ * Gives back what is below a table of level 1 of the shared set. false: it is too much for that,
+ * and some may be left.
+ */
+static bool give_tables_below(struct shadow *shadow, uint64_t *table)
+{
+	struct shadow_own *own = shadow->own;
+	struct shadow_root *shared = &own->shared;
+	const struct shadow_page *page = shadow_page_of(table);
+	unsigned given = 0;
+
+	shadow->work += SHADOW_EMPTYING;
+	for (unsigned half = 0; half < 2; half++) {
+		for (unsigned i = page->first[half]; i <= page->last[half]; i++) {
+			if (!shadow_is_table(shared, 1, table[i]))
+				continue;
+			if (given++ == PIECES_MAX)
+				return false;
+			shadow_pages_give(own, shadow_table(table[i]), &shared->page_count);
+		}
+	}
+	return true;
+}
+
 /*
  * Drops a table with parts of a page of the guest's: an SFENCE.VMA for any address in the page
  * covers all of it (Priv. 1.13, 12.2.1). A root's own tables are dropped all at once, as a root
- * may have many such fences to follow.
+ * may have many such fences to follow, and so is everything where many tables are in the way.
  */
 static __attribute__((noinline)) void drop_pieces(struct shadow *shadow, struct shadow_root *owner,
 						  uint64_t *table, uint64_t va, unsigned level)
@@ -293,10 +320,11 @@ static __attribute__((noinline)) void drop_pieces(struct shadow *shadow, struct 
 		return;
 	}
 	/* What is below higher tables becomes free with all shared pages. */
-	for (unsigned i = 0; i < PTE_ENTRIES && level == 1; i++) {
-		if (shadow_is_table(owner, level, table[i]))
-			shadow_pages_give(own, shadow_table(table[i]), &owner->page_count);
+	if (level == 1 && !give_tables_below(shadow, table)) {
+		shadow_forget_all(shadow);
+		return;
 	}
+	shadow->work += SHADOW_CLEARING;
 	/* Pinned leaves are not in use while this code runs, all else of the spine may be. */
 	shadow_table_clear(table,
 			   spine && level > 0 ? shadow_index(own->spine.va, level) : PTE_ENTRIES);

@@ -34,6 +34,8 @@
 #define SHADOW_EMPTYING  8
 #define SHADOW_CLEARING  4
 #define SHADOW_SELECTING 2
+#define SHADOW_EVICTING  1
+#define SHADOW_GROWING   4
 
 /* What of the hypervisor every root contains. */
 struct shadow_layout {
@@ -83,9 +85,10 @@ struct shadow {
 	uint64_t evictions, fills; /* how often; for tests and statistics */
 	/*
 	 * Counts what takes long, some 200 to 400 instructions as 1: fences that are done or
-	 * followed; roots and sets that are emptied, as SHADOW_EMPTYING; new tables, as
-	 * SHADOW_CLEARING; another root, as SHADOW_SELECTING. To be set to 0 when the guest is
-	 * left: from what was done since depends how much more is done at a time.
+	 * followed; roots and sets that are emptied, as SHADOW_EMPTYING; new tables and those
+	 * that are emptied, as SHADOW_CLEARING; another root, as SHADOW_SELECTING; one that is
+	 * given up, as SHADOW_EVICTING; more pages, as SHADOW_GROWING. To be set to 0 when the
+	 * guest is left: from what was done since depends how much more is done at a time.
 	 */
 	uint64_t work;
 	struct shadow_root *selected;
@@ -102,10 +105,16 @@ int shadow_init(struct shadow *shadow, struct arena *arena, const struct shadow_
 		uint64_t pages_max);
 
 /*
- * Empties everything, and from then on builds roots of this layout. None is selected then. The
- * hart's satp must not name a root of this shadow meanwhile.
+ * Empties everything, and from then on builds roots of this layout, whose asid_max is that of the
+ * one before. None is selected then. The hart's satp must not name a root of this shadow meanwhile.
  */
 void shadow_change_layout(struct shadow *shadow, const struct shadow_layout *layout);
+
+/*
+ * Gives up roots, some at a time, so that shadow_change_layout() takes no longer than interrupts
+ * may be off. false: there are too many still. The one in use stays.
+ */
+bool shadow_prepare_change(struct shadow *shadow);
 
 /*
  * Makes the root of (satp, view) the one in use, up to date with all fences, and returns the value

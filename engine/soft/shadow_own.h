@@ -49,10 +49,11 @@ struct shadow_root {
 	uint64_t *table;
 	uint64_t value;    /* for the hart's satp */
 	uint64_t position; /* up to where it followed the log */
-	uint64_t used;     /* when it was selected last */
+	struct list use;   /* own->by_use */
 	struct list pages; /* its tables but the first */
 	uint64_t page_count;
-	struct shadow_root *next; /* in its bucket, or among those not in use */
+	struct shadow_root *next;  /* in its bucket, or among those not in use */
+	struct shadow_root **link; /* what points to it in its bucket */
 };
 
 #define SHADOW_KEY_NONE UINT32_MAX
@@ -82,12 +83,12 @@ struct shadow_own {
 		uint64_t first, count; /* page number and number of pages that nobody may map */
 	} spine;
 
+	struct list by_use;      /* roots in use: the one first that was selected longest ago */
 	struct list free, fixed; /* pages; `fixed`: root tables, the spine, the directory */
 	uint64_t free_count, fixed_count;
 
 	/* Roots whose position is before the barrier have to be emptied. */
 	uint64_t log_end, barrier;
-	uint64_t clock;
 	uint64_t divided[PTE_ENTRIES / 64]; /* a bit for each slot: some root has its own table */
 	uint64_t spurious; /* page number of the last leaf that was there already */
 

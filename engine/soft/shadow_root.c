@@ -20,8 +20,8 @@ static unsigned key_levels(uint32_t key)
 
 static void give_tables(struct shadow *shadow, struct shadow_root *root)
 {
-	shadow_pages_give_all(shadow->own, &root->pages, &root->page_count);
-	shadow->work += SHADOW_EMPTYING;
+	if (root->page_count)
+		shadow_pages_give_all(shadow->own, &root->pages, &root->page_count);
 	shadow->version++;
 	if (root->code)
 		shadow->code_generation++;
@@ -44,6 +44,7 @@ void shadow_root_empty(struct shadow *shadow, struct shadow_root *root)
 		if (!shadow->layout.resident)
 			shadow_note(&root->table[index]);
 	}
+	shadow->work += SHADOW_EMPTYING;
 	give_tables(shadow, root);
 }
 
@@ -72,8 +73,8 @@ static struct shadow_root **bucket_of(struct shadow_own *own, uint64_t satp, uin
 	return &own->buckets[(hash ^ hash >> 6) % SHADOW_BUCKETS];
 }
 
-/* Its table stays among the fixed pages, and it in its bucket. */
-static void put_out_of_use(struct shadow *shadow, struct shadow_root *root)
+/* Its table stays among the fixed pages, and it in its bucket and in by_use. */
+static inline void put_out_of_use(struct shadow *shadow, struct shadow_root *root)
 {
 	struct shadow_own *own = shadow->own;
 	struct shadow_page *page = shadow_page_of(root->table);
@@ -89,36 +90,57 @@ static void put_out_of_use(struct shadow *shadow, struct shadow_root *root)
 	}
 }
 
-static void remove_root(struct shadow *shadow, struct shadow_root *root)
+static void put_in_bucket(struct shadow_root **bucket, struct shadow_root *root)
 {
-	struct shadow_own *own = shadow->own;
-	struct shadow_root **link = bucket_of(own, root->satp, root->key);
+	root->next = *bucket;
+	root->link = bucket;
+	if (root->next)
+		root->next->link = &root->next;
+	*bucket = root;
+}
 
-	while (*link != root)
-		link = &(*link)->next;
-	*link = root->next;
-	put_out_of_use(shadow, root);
-	shadow_pages_give(own, root->table, &own->fixed_count);
+static void take_from_bucket(struct shadow_root *root)
+{
+	*root->link = root->next;
+	if (root->next)
+		root->next->link = root->link;
 }
 
 /* Removes the root that was used longest ago, but not the one in use. False: there is none. */
 static bool evict_root(struct shadow *shadow)
 {
 	struct shadow_own *own = shadow->own;
-	struct shadow_root *oldest = NULL;
+	struct list *node = own->by_use.next;
+	struct shadow_root *root;
 
-	for (unsigned i = 0; i < SHADOW_ROOTS; i++) {
-		struct shadow_root *root = &own->roots[i];
-
-		if (root->key != SHADOW_KEY_NONE && root != shadow->selected &&
-		    (!oldest || root->used < oldest->used))
-			oldest = root;
-	}
-	if (!oldest)
+	if (shadow->selected && node == &shadow->selected->use)
+		node = node->next;
+	if (node == &own->by_use)
 		return false;
-	remove_root(shadow, oldest);
+	root = list_entry(node, struct shadow_root, use);
+	list_remove(node);
+	take_from_bucket(root);
+	put_out_of_use(shadow, root);
+	shadow_pages_give(own, root->table, &own->fixed_count);
+	shadow->work += SHADOW_EVICTING;
 	shadow->evictions++;
 	return true;
+}
+
+/* Roots that a layout is left with at once. */
+#define LEFT_MAX 64
+
+bool shadow_prepare_change(struct shadow *shadow)
+{
+	struct shadow_own *own = shadow->own;
+	unsigned count = 0;
+
+	list_for_each(node, &own->by_use) count++;
+	if (count <= LEFT_MAX)
+		return true;
+	for (unsigned i = 0; i < LEFT_MAX; i++)
+		evict_root(shadow);
+	return false;
 }
 
 void shadow_make_room(struct shadow *shadow, uint64_t count)
@@ -171,7 +193,6 @@ static struct shadow_root *add_root(struct shadow *shadow, uint64_t satp, uint32
 				    unsigned levels, unsigned flags)
 {
 	struct shadow_own *own = shadow->own;
-	struct shadow_root **bucket = bucket_of(own, satp, key);
 	unsigned level = shadow->layout.root_level;
 	struct shadow_root *root;
 
@@ -188,8 +209,7 @@ static struct shadow_root *add_root(struct shadow *shadow, uint64_t satp, uint32
 		      (uint64_t)root->asid << SATP_ASID_SHIFT |
 		      pointer_to_hpa(root->table).v >> PAGE_SHIFT;
 	root->position = own->log_end;
-	root->next = *bucket;
-	*bucket = root;
+	put_in_bucket(bucket_of(own, satp, key), root);
 	/* The hart may hold translations of another root that had this ASID. */
 	tlb_flush_asid(root->asid);
 	return root;
@@ -305,7 +325,8 @@ uint64_t shadow_select(struct shadow *shadow, uint64_t satp, unsigned view, unsi
 	if (last)
 		last->position = own->log_end;
 	note_code(shadow, root, levels);
-	root->used = ++own->clock;
+	list_remove(&root->use);
+	list_push_back(&own->by_use, &root->use);
 	shadow->selected = root;
 	if (root->asid == 0)
 		tlb_flush_all();
@@ -399,20 +420,18 @@ static void build_layout(struct shadow *shadow)
 		build_pins(shadow);
 	own->shared.table = shadow_pages_take(own, &own->fixed, &own->fixed_count);
 	own->shared.spine = own->spine.entries[1];
-	for (unsigned i = SHADOW_ROOTS; i-- > 0;) {
-		struct shadow_root *root = &own->roots[i];
-
-		root->asid = (uint16_t)(i < shadow->layout.asid_max ? i + 1 : 0);
-	}
 }
 
-static void init_roots(struct shadow_own *own)
+static void init_roots(struct shadow_own *own, uint64_t asid_max)
 {
 	list_init(&own->shared.pages);
+	list_init(&own->by_use);
 	for (unsigned i = SHADOW_ROOTS; i-- > 0;) {
 		struct shadow_root *root = &own->roots[i];
 
 		list_init(&root->pages);
+		list_init(&root->use);
+		root->asid = (uint16_t)(i < asid_max ? i + 1 : 0);
 		root->key = SHADOW_KEY_NONE;
 		root->next = own->unused;
 		own->unused = root;
@@ -431,7 +450,7 @@ int shadow_init(struct shadow *shadow, struct arena *arena, const struct shadow_
 	if (error)
 		return error;
 	list_init(&shadow->own->fixed);
-	init_roots(shadow->own);
+	init_roots(shadow->own, layout->asid_max);
 	build_layout(shadow);
 	return 0;
 }
@@ -442,10 +461,12 @@ void shadow_change_layout(struct shadow *shadow, const struct shadow_layout *lay
 
 	shadow_forget_all(shadow);
 	shadow->selected = NULL;
-	for (unsigned i = 0; i < SHADOW_ROOTS; i++) {
-		if (own->roots[i].key != SHADOW_KEY_NONE)
-			put_out_of_use(shadow, &own->roots[i]);
+	for (struct list *node = own->by_use.next, *next; node != &own->by_use; node = next) {
+		next = node->next;
+		list_init(node);
+		put_out_of_use(shadow, list_entry(node, struct shadow_root, use));
 	}
+	list_init(&own->by_use);
 	for (unsigned i = 0; i < SHADOW_BUCKETS; i++)
 		own->buckets[i] = NULL;
 	shadow_pages_give_all(own, &own->fixed, &own->fixed_count);

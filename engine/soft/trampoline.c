@@ -78,6 +78,8 @@ void trampoline_give_way(struct vcpu *vcpu)
 	struct soft_vcpu *soft = vcpu->soft;
 	struct shadow_layout layout = soft->shadow.layout;
 
+	if (!shadow_prepare_change(&soft->shadow))
+		return;
 	/* The next one from those that the guest has used longest ago. */
 	if (!layout.resident)
 		soft->pin = (soft->pin + 1) % PIN_CANDIDATES;

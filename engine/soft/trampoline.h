@@ -41,7 +41,8 @@ void trampoline_select(struct vcpu *vcpu);
 
 /*
  * The guest is allowed to access a page that the hypervisor occupies: makes room there. The vCPU
- * is loaded; its shadow tables are empty afterwards, and selected.
+ * is loaded; its shadow tables are empty afterwards, and selected. Where there are many of them
+ * only some are given up, and nothing else is done: the access faults again.
  */
 void trampoline_give_way(struct vcpu *vcpu);
 

@@ -43,3 +43,22 @@ def test_interrupts_off_in_storms_of_fences(folder, engine, system, measuring, f
         assert machine.wait_exit() == 0
     assert int(counts[1]) >= 23 and int(counts[2]) == int(counts[3]) == 0
     check_interrupts_off(machine)
+
+
+# So much memory that there is room for tables of 4 KiB in all places of one of 1 GiB, or so little
+# that address spaces have to go.
+@pytest.mark.parametrize("features, memory", [("", 512), ("zicboz=off", 128),
+                                              ("sv48=off,sv57=off", 512)])
+def test_interrupts_off_when_there_is_much_to_drop(folder, engine, system, measuring, features,
+                                                   memory):
+    """Tables and pages that become parts of a larger page, which is fenced; rows of CSRs; address
+    spaces of one table each, which have to go before a page fault is dealt with."""
+    system.image("selftest", SELFTEST)
+    system.vm("selftest", kernel="selftest", vcpus=2, memory=memory * MIB,
+              bootargs="tests=code_bounds")
+    with Machine(folder, engine, system.build(), icount=True, cpu=host_cpu(engine, features),
+                 kernel=measuring, limit=300) as machine:
+        counts = machine.expect(r"selftest: (\d+) ok, (\d+) not ok, (\d+) skipped")
+        assert machine.wait_exit() == 0
+    assert int(counts[1]) >= 6 and int(counts[2]) == int(counts[3]) == 0
+    check_interrupts_off(machine)

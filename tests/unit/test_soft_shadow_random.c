@@ -458,6 +458,8 @@ static void do_change_layout(void)
 	layout.pin_va = pins[fake_random_below(ARRAY_SIZE(pins))];
 	layout.pin_count = fake_random_below(3);
 	for (unsigned i = 0; i < SHADOWS; i++) {
+		while (!shadow_prepare_change(&shadows[i]))
+			;
 		shadow_change_layout(&shadows[i], &layout);
 		assert_null(shadows[i].selected);
 		fenced[i].everything = ++now;
