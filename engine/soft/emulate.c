@@ -330,19 +330,30 @@ static bool is_breakpoint(uint32_t bits)
 	return bits == INSN_EBREAK || (bits & 0xffff) == INSN_C_EBREAK;
 }
 
-/*
- * On a hart without them: csrrs, csrrc, csrrsi or csrrci that writes nothing, of a counter that the
- * guest may read. There is none but time to be had here; the others go on as it does.
- */
-static bool emulate_counter(struct vcpu *vcpu)
+/* csrrs, csrrc, csrrsi or csrrci that writes nothing, of a counter that the guest may read. */
+static bool reads_counter(const struct vcpu *vcpu, uint32_t bits)
 {
-	uint32_t bits, csr;
+	uint32_t csr = bits >> 20;
 
-	if (!time_register() || soft_fetch(vcpu, &bits) != 0)
+	return (bits & 0xfa07f) == 0x2073 && csr >= CSR_CYCLE && csr <= CSR_INSTRET &&
+	       soft_hart_counteren(vcpu, vcpu->soft->privilege) >> (csr - CSR_CYCLE) & 1;
+}
+
+/*
+ * On a hart without counters: what reads one. There is none but time to be had here; the others go
+ * on as it does. Where something else lies at pc by now, be it in U-mode, that is executed instead.
+ */
+static bool emulate_counter(struct vcpu *vcpu, uint64_t value)
+{
+	uint32_t bits;
+
+	if (!time_register())
 		return false;
-	csr = bits >> 20;
-	if ((bits & 0xfa07f) != 0x2073 || csr < CSR_CYCLE || csr > CSR_INSTRET ||
-	    !(soft_hart_counteren(vcpu, vcpu->soft->privilege) >> (csr - CSR_CYCLE) & 1))
+	if (soft_fetch(vcpu, &bits) != 0 || !is_refused(vcpu->soft, vcpu->pc, value, &bits)) {
+		look_again(vcpu);
+		return true;
+	}
+	if (!reads_counter(vcpu, bits))
 		return false;
 	if (bits >> 7 & 31)
 		vcpu->x[bits >> 7 & 31] = time_now();
@@ -357,7 +368,7 @@ void soft_illegal_instruction(struct vcpu *vcpu, uint64_t value)
 	struct uop uop;
 	hpa_t hpa;
 
-	if (emulate_counter(vcpu))
+	if (emulate_counter(vcpu, value))
 		return;
 	if (vcpu->soft->privilege != SOFT_S) {
 		soft_inject(vcpu, EXC_ILLEGAL_INSN, value);
