@@ -10,16 +10,18 @@
 #include "kernel/list.h"
 #include "kernel/mmu.h"
 #include "kernel/page.h"
+#include "kernel/random.h"
 #include "kernel/trap.h"
 #include "riscv/hint.h"
 
 #include <string.h>
 
-#define BUCKETS    1024 /* a power of two */
-#define PAGES_MIN  64   /* that may have copies, even in the smallest VM */
-#define PAGES_MOST 8192 /* and in the largest */
-#define TRAPS      2    /* privileged instructions trapped in a page before it is worth a copy */
-#define READS_MAX  64   /* of the original: then a copy does not pay */
+#define BUCKETS_SHIFT 10
+#define BUCKETS       (1U << BUCKETS_SHIFT)
+#define PAGES_MIN     64   /* that may have copies, even in the smallest VM */
+#define PAGES_MOST    8192 /* and in the largest */
+#define TRAPS         2    /* privileged instructions trapped in a page before it is worth a copy */
+#define READS_MAX     64   /* of the original: then a copy does not pay */
 
 /* After n drops it takes 2^n times as many traps; writes alone get no further than the first. */
 #define DROPS_WRITTEN 6
@@ -58,6 +60,7 @@ struct code {
 	unsigned forgetting; /* who makes all vCPUs forget what they may write */
 	unsigned copies, copies_max, copies_most; /* now; the bound; at any time */
 	unsigned own_pages;                       /* of this, and of `pages` */
+	uint64_t factor; /* odd, and not known to guests: which pages are in one bucket */
 	unsigned known, known_max;
 	struct code_page *buckets[BUCKETS];
 	struct code_page *pages; /* known_max of them, `known` in use */
@@ -96,6 +99,8 @@ int code_init(struct guest *guest)
 	code->arena = guest->arena;
 	list_init(&code->idle);
 	list_init(&code->ready);
+	random_bytes(&code->factor, sizeof(code->factor));
+	code->factor |= 1;
 	code->own_pages = 1U << order;
 	code->copies_max = copies < PAGES_MIN    ? PAGES_MIN
 			   : copies > PAGES_MOST ? PAGES_MOST
@@ -126,7 +131,7 @@ uint64_t code_epoch(const struct guest *guest)
 
 static struct code_page **bucket_of(struct code *code, uint64_t frame)
 {
-	return &code->buckets[(frame ^ frame >> 10) & (BUCKETS - 1)];
+	return &code->buckets[frame * code->factor >> (64 - BUCKETS_SHIFT)];
 }
 
 static struct code_page *find(struct code *code, gpa_t gpa)
