@@ -163,22 +163,28 @@ static bool waits_here_locked(const struct vcpu *vcpu)
 	       vcpu->entity->queued;
 }
 
+/* How many of those that wait are looked at, as this is done with the queue locked. */
+#define LOOKED_AT_MAX 64
+
 /*
  * Who waits for a spinlock may wait for one that has no turn: for who holds it, or, as such locks
  * are handed over in order, for who is to have it next. Then a whole turn would be lost, for each
- * time that the lock is taken. From the next one on, so that all of them are tried.
+ * time that the lock is taken. The one that has waited longest, so that all of them are tried.
  */
 static struct entity *find_other(struct hart_schedule *schedule, const struct vcpu *vcpu)
 {
-	const struct guest *guest = vcpu->guest;
 	struct entity *found = NULL;
+	unsigned left = LOOKED_AT_MAX;
 
 	spin_lock(&schedule->lock);
-	for (uint64_t i = 1; i < guest->vcpu_count && !found; i++) {
-		const struct vcpu *other = guest->vcpus[(vcpu->id + i) % guest->vcpu_count];
+	list_for_each(node, &schedule->queue.waiting)
+	{
+		struct entity *entity = list_entry(node, struct entity, link);
 
-		if (waits_here_locked(other))
-			found = other->entity;
+		if (entity->vcpu && entity->vcpu->guest == vcpu->guest)
+			found = entity;
+		if (found || --left == 0)
+			break;
 	}
 	spin_unlock(&schedule->lock);
 	return found;
