@@ -73,6 +73,29 @@ static void across_from_nowhere(void)
 	}
 }
 
+/* U-mode reads a counter in a page that went, or became another one, without a fence. */
+static void counter_from_nowhere(void)
+{
+	uint64_t frame = code_setup(1), other = (uint64_t)heap_take(PAGE_SIZE);
+	const uint64_t x[32] = {0};
+	struct code code = {.frame = frame};
+
+	emit(&code, insn_csrr(A0, CSR_TIME));
+	emit(&code, INSN_EBREAK);
+	code = (struct code){.frame = other};
+	emit(&code, INSN_NOP);
+	emit(&code, INSN_EBREAK);
+	__asm__ volatile("fence.i" ::: "memory");
+	for (int round = 0; round < 10 && !test_failed(); round++) {
+		put_at(CODE_USER, frame, PTE_RWX | PTE_U);
+		code_run(CODE_USER, 0, x, true);
+		expect_eq(hart_self()->trap.cause, EXC_BREAKPOINT, "cause");
+		paging_map(&code_tables, CODE_USER, other, 0, round & 1 ? PTE_RWX | PTE_U : 0);
+		code_run(CODE_USER, 0, x, true);
+		expect_ended(CODE_USER, CODE_USER + 4);
+	}
+}
+
 /* What is executed at a device's register, of which there is a page that can only be read. */
 static const uint32_t reads[] = {
     0x0005c503, /* lbu a0, 0(a1) */
@@ -280,8 +303,8 @@ static void remapped_under_way(void)
 }
 
 static const struct test tests[] = {
-    {"device-from-nowhere", device_from_nowhere}, {"across-from-nowhere", across_from_nowhere},
-    {"device-is-read-only", device_is_read_only}, {"patched-under-way", patched_under_way},
-    {"remapped-under-way", remapped_under_way},
+    {"counter-from-nowhere", counter_from_nowhere}, {"device-from-nowhere", device_from_nowhere},
+    {"across-from-nowhere", across_from_nowhere},   {"device-is-read-only", device_is_read_only},
+    {"patched-under-way", patched_under_way},       {"remapped-under-way", remapped_under_way},
 };
 TEST_GROUP(code_behind, tests);

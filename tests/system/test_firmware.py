@@ -191,7 +191,7 @@ def test_illegal_instructions_taken_over(folder, system, machine):
     counters itself."""
     system.image("selftest", SELFTEST)
     system.vm("selftest", kernel="selftest", vcpus=2,
-              bootargs=f"tests={SBI_GROUPS},traps,priv,irq")
+              bootargs=f"tests={SBI_GROUPS},traps,priv,irq,code_behind")
     with Machine(folder, "soft", system.build(), harts=2, firmware="own", machine=machine,
                  cpu=HOSTS["without-time"].replace("zicntr", "sstc=off,zicntr")) as m:
         assert m.wait_exit() == 0
