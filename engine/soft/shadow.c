@@ -119,6 +119,7 @@ static uint64_t add_shared_table(struct shadow *shadow, uint64_t va)
 		/* Which ones would take long to find out. */
 		for (unsigned i = 0; i < SHADOW_ROOTS; i++)
 			own->roots[i].code = true;
+		shadow->work += SHADOW_SELECTING;
 		shadow->code_apart = true;
 	}
 	return add_table(shadow, shared, &shared->table[index], va, shared->level - 1U);

@@ -215,12 +215,17 @@ static struct shadow_root *add_root(struct shadow *shadow, uint64_t satp, uint32
 	return root;
 }
 
-static struct shadow_root *find_root(struct shadow_own *own, uint64_t satp, uint32_t key)
-{
-	struct shadow_root *root = *bucket_of(own, satp, key);
+/* Steps of a simple search that count as 1 of shadow->work. */
+#define STEPS 32
 
-	while (root && (root->satp != satp || root->key != key))
-		root = root->next;
+static struct shadow_root *find_root(struct shadow *shadow, uint64_t satp, uint32_t key)
+{
+	struct shadow_root *root = *bucket_of(shadow->own, satp, key);
+	unsigned steps = 0;
+
+	for (; root && (root->satp != satp || root->key != key); root = root->next)
+		steps++;
+	shadow->work += steps / STEPS;
 	return root;
 }
 
@@ -233,12 +238,15 @@ static struct shadow_root *find_root(struct shadow_own *own, uint64_t satp, uint
 static void replay(struct shadow *shadow, struct shadow_root *root)
 {
 	struct shadow_own *own = shadow->own;
+	unsigned others = 0;
 
 	for (uint64_t p = root->position; p != own->log_end; p++) {
 		const struct shadow_log_entry *entry = &own->log[p % SHADOW_LOG];
 
-		if (!entry->all_asids && entry->asid != root->guest_asid)
+		if (!entry->all_asids && entry->asid != root->guest_asid) {
+			others++;
 			continue;
+		}
 		if (entry->all_addresses || ++shadow->work > REPLAY_MAX) {
 			shadow_root_empty(shadow, root);
 			tlb_flush_asid(root->asid);
@@ -246,6 +254,7 @@ static void replay(struct shadow *shadow, struct shadow_root *root)
 		}
 		shadow_root_drop(shadow, root, entry->address);
 	}
+	shadow->work += others / STEPS;
 }
 
 static void catch_up(struct shadow *shadow, struct shadow_root *root)
@@ -311,7 +320,7 @@ uint64_t shadow_select(struct shadow *shadow, uint64_t satp, unsigned view, unsi
 		return last->value;
 	root = own->recent[view % SHADOW_VIEWS];
 	if (root->satp != satp || root->key != key) {
-		root = find_root(own, satp, key);
+		root = find_root(shadow, satp, key);
 		if (!root)
 			root = add_root(shadow, satp, key, levels, flags);
 		own->recent[view % SHADOW_VIEWS] = root;

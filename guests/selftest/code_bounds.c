@@ -190,11 +190,9 @@ static void spaces_of_nothing(void)
 	expect_eq(*(volatile uint64_t *)TOP_GIB, tables[0], "in the top GiB");
 }
 
-/* A page of code, run from its beginning to the breakpoint at its end. */
-static void run_page(struct code *code)
+/* A page of code, run with these registers from its beginning to the breakpoint at its end. */
+static void run_page(struct code *code, const uint64_t x[32])
 {
-	const uint64_t x[32] = {0};
-
 	emit(code, INSN_EBREAK);
 	__asm__ volatile("fence.i" ::: "memory");
 	for (int round = 0; round < ROUNDS && !test_failed(); round++) {
@@ -209,20 +207,22 @@ static void row_of_csrs(void)
 {
 	static const uint16_t csrs[] = {CSR_SENVCFG, CSR_SCOUNTEREN, CSR_SIP, CSR_SSTATUS};
 	struct code code = setup();
+	const uint64_t x[32] = {0};
 
 	for (unsigned int i = 0; i < 600; i++)
 		emit(&code, insn_csrw(csrs[i / 150], S2));
-	run_page(&code);
+	run_page(&code, x);
 	code.at = 0;
 	for (unsigned int i = 0; i < 600; i++)
 		emit(&code, insn_csr(2, csrs[i % 4], A0, 0));
-	run_page(&code);
+	run_page(&code, x);
 }
 
 /* As many branches as there can be between privileged instructions, none of which is taken. */
 static void row_of_branches(void)
 {
 	struct code code = setup();
+	const uint64_t x[32] = {0};
 
 	for (unsigned int i = 0; i < 900; i++) {
 		bool is_branch = i % 9 < 8;
@@ -230,7 +230,19 @@ static void row_of_branches(void)
 		emit(&code, is_branch ? insn_branch(1, 0, 0, 4 * (20 - i % 20) + 4)
 				      : insn_csrw(CSR_SENVCFG, S2));
 	}
-	run_page(&code);
+	run_page(&code, x);
+}
+
+/* As many loads, and CSRs that are done quickly. */
+static void row_of_loads(void)
+{
+	struct code code = setup();
+	const uint64_t x[32] = {[S2] = machine.ram_base};
+
+	for (unsigned int i = 0; i < 900; i++)
+		emit(&code, i % 9 < 8 ? insn_i(0x03, 3, A0, S2, 8 * (i % 9))
+				      : insn_csrw(i % 16 ? CSR_STVAL : CSR_SENVCFG, A1));
+	run_page(&code, x);
 }
 
 static const struct test tests[] = {
@@ -239,6 +251,7 @@ static const struct test tests[] = {
     {"fenced-napot", fenced_napot},
     {"row-of-csrs", row_of_csrs},
     {"row-of-branches", row_of_branches},
+    {"row-of-loads", row_of_loads},
     {"spaces-of-nothing", spaces_of_nothing},
 };
 TEST_GROUP(code_bounds, tests);

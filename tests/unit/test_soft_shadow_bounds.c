@@ -97,12 +97,35 @@ static void test_prepare_change(void **state)
 	destroy();
 }
 
+/* What is in memory that was given to it is no translation. */
+static void test_dirty_memory(void **state)
+{
+	(void)state;
+	memset(memory, 0xff, MEMORY_PAGES * PAGE_SIZE);
+	start(4, 400);
+	for (unsigned i = 0; i < 100; i++) {
+		use(i, i, VIEW_S);
+		assert_int_equal(find(USER), 0);
+		map(USER, leaf(i), false);
+		map(KERNEL, leaf(1), true);
+		for (unsigned level = 0; level < 3; level++) {
+			uint64_t beside = BIT(pte_level_shift(level));
+
+			assert_int_equal(find(USER ^ beside), 0);
+			if (level < 2)
+				assert_int_equal(find(KERNEL ^ beside), 0);
+		}
+	}
+	destroy();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup_teardown(test_many_pieces, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_room_of_small_roots, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_prepare_change, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_dirty_memory, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
