@@ -79,7 +79,7 @@ int shadow_pages_init(struct shadow *shadow)
 }
 
 /* Volatile: the hart may be walking the table, and this stays a loop whose length is known. */
-static void clear_entries(uint64_t *table, unsigned first, unsigned end)
+static inline void clear_entries(uint64_t *table, unsigned first, unsigned end)
 {
 	volatile uint64_t *entry = table + first;
 	volatile uint64_t *last = table + end;
@@ -99,13 +99,15 @@ void shadow_table_clear(uint64_t *table, unsigned keep)
 	for (unsigned half = 0; half < 2; half++) {
 		unsigned first = page->first[half], last = page->last[half];
 
+		if (first > last)
+			continue;
+		page->first[half] = PTE_ENTRIES;
+		page->last[half] = 0;
 		if (first <= keep && keep <= last) {
 			clear_entries(table, first, keep);
 			first = keep + 1;
 		}
 		clear_entries(table, first, last + 1);
-		page->first[half] = PTE_ENTRIES;
-		page->last[half] = 0;
 	}
 	page->pieces = false;
 }

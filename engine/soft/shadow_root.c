@@ -334,8 +334,10 @@ uint64_t shadow_select(struct shadow *shadow, uint64_t satp, unsigned view, unsi
 	if (last)
 		last->position = own->log_end;
 	note_code(shadow, root, levels);
-	list_remove(&root->use);
-	list_push_back(&own->by_use, &root->use);
+	if (root->use.next != &own->by_use) {
+		list_remove(&root->use);
+		list_push_back(&own->by_use, &root->use);
+	}
 	shadow->selected = root;
 	if (root->asid == 0)
 		tlb_flush_all();
