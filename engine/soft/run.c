@@ -205,7 +205,7 @@ static void fence(struct vcpu *vcpu, const struct fence *fence)
 	uint64_t pages = (fence->size >> PAGE_SHIFT) + 2;
 
 	/* Several of them may be asked for at once, and each address may take long. */
-	if (pages > FENCE_PAGES_MAX || shadow->work > 2 * SOFT_WORK_MAX) {
+	if (pages > FENCE_PAGES_MAX || shadow->work / 2 > SOFT_WORK_MAX) {
 		one.all_addresses = true;
 		shadow_fence(shadow, &one);
 	} else {
