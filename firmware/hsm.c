@@ -100,9 +100,8 @@ static void wait_for_interrupt(struct fw_hart *hart)
 static int64_t suspend(struct fw_hart *hart, uint32_t type, uint64_t address, uint64_t argument)
 {
 	if (type != SBI_HSM_SUSPEND_RETENTIVE && type != SBI_HSM_SUSPEND_NON_RETENTIVE)
-		/* Platform-specific types are valid, but none is offered; the rest is reserved. */
-		return (type & 0x7fffffff) >= 0x10000000 ? SBI_ERR_NOT_SUPPORTED
-							 : SBI_ERR_INVALID_PARAM;
+		/* Reserved, or a platform's, of which none is there: the same (9.4). */
+		return SBI_ERR_INVALID_PARAM;
 	if (type == SBI_HSM_SUSPEND_NON_RETENTIVE && !platform_is_code(address))
 		return SBI_ERR_INVALID_ADDRESS;
 	set_state(hart, SBI_HSM_SUSPENDED);

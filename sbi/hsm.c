@@ -85,9 +85,8 @@ static int64_t suspend(struct vcpu *vcpu)
 		vcpu->start_arg = sbi_argument(vcpu, 2);
 		break;
 	default:
-		/* Platform-specific types are valid, but none is offered; the rest is reserved. */
-		return (type & 0x7fffffff) >= 0x10000000 ? SBI_ERR_NOT_SUPPORTED
-							 : SBI_ERR_INVALID_PARAM;
+		/* Reserved, or a platform's, of which none is there: the same (9.4). */
+		return SBI_ERR_INVALID_PARAM;
 	}
 	set_state(vcpu, SBI_HSM_SUSPENDED);
 	schedule_suspend(vcpu);

@@ -207,8 +207,9 @@ static void suspend_errors(void)
 			  "type 0x%x", reserved[i]);
 	for (size_t i = 0; i < ARRAY_SIZE(platform); i++) {
 		error = (int64_t)suspend(platform[i], (uint64_t)hart_resume, 0);
-		expect(error == SBI_ERR_INVALID_PARAM || error == SBI_ERR_NOT_SUPPORTED,
-		       "type 0x%x: %ld", platform[i], error);
+		/* OpenSBI 1.5 says of a platform's types that they are not supported. */
+		if (!machine.opensbi || error != SBI_ERR_NOT_SUPPORTED)
+			expect_eq(error, SBI_ERR_INVALID_PARAM, "type 0x%x", platform[i]);
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(addresses) && !machine.opensbi; i++)
 		expect_eq(suspend(SBI_HSM_SUSPEND_NON_RETENTIVE, addresses[i], 0),

@@ -293,7 +293,7 @@ static void test_suspend_errors(void **state)
 				 SBI_ERR_INVALID_PARAM);
 	for (unsigned i = 0; i < ARRAY_SIZE(of_platform); i++)
 		assert_int_equal(call(SBI_EXT_HSM, SBI_HSM_HART_SUSPEND, of_platform[i], PC, 0),
-				 SBI_ERR_NOT_SUPPORTED);
+				 SBI_ERR_INVALID_PARAM);
 	for (unsigned i = 0; i < ARRAY_SIZE(bad); i++)
 		assert_int_equal(call(SBI_EXT_HSM, SBI_HSM_HART_SUSPEND, 0x80000000, bad[i], 0),
 				 SBI_ERR_INVALID_ADDRESS);
@@ -313,10 +313,10 @@ static void test_system_reset(void **state)
 	check_reset(0xefffffff, 0, SBI_ERR_INVALID_PARAM);
 	check_reset(0, 2, SBI_ERR_INVALID_PARAM);
 	check_reset(0, 0xdfffffff, SBI_ERR_INVALID_PARAM);
-	check_reset(0xf0000000, 0, SBI_ERR_NOT_SUPPORTED);
-	check_reset(0xffffffff, 0, SBI_ERR_NOT_SUPPORTED);
-	check_reset(0, 0xe0000000, SBI_ERR_NOT_SUPPORTED);
-	check_reset(0, 0xffffffff, SBI_ERR_NOT_SUPPORTED);
+	check_reset(0xf0000000, 0, SBI_ERR_INVALID_PARAM);
+	check_reset(0xffffffff, 0, SBI_ERR_INVALID_PARAM);
+	check_reset(0, 0xe0000000, SBI_ERR_INVALID_PARAM);
+	check_reset(0, 0xffffffff, SBI_ERR_INVALID_PARAM);
 	assert_int_equal(ends + crashes, 0);
 	check_reset(SBI_SRST_SHUTDOWN, SBI_SRST_REASON_NONE, SBI_SUCCESS);
 	assert_int_equal(end, VM_END_POWEROFF);
