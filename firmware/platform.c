@@ -149,80 +149,98 @@ static struct fw_hart *hart_of_intc(uint32_t phandle)
 	return NULL;
 }
 
-/* Calls `use` for each hart that the device interrupts in such a way, with its number there. */
-static void for_harts(const void *fdt, int node, uint32_t irq,
-		      void (*use)(struct fw_hart *hart, uint64_t n, const struct range *reg),
-		      const struct range *reg)
+/* Registers, one for each hart from the `first`th on, `stride` bytes from one another. */
+struct bank {
+	struct range range;
+	uint64_t stride, first;
+};
+
+/* Calls `set` for each hart that the device interrupts in such a way, and has a register for. */
+static void for_harts(const void *fdt, int node, uint32_t irq, const struct bank *bank,
+		      void (*set)(struct fw_hart *hart, uint64_t address))
 {
-	unsigned count, n = 0;
+	unsigned count;
 	const fdt32_t *list = cells(fdt, node, "interrupts-extended", &count);
+	uint64_t offset = -bank->first * bank->stride;
 
 	for (unsigned i = 0; i + 1 < count; i += 2) {
 		struct fw_hart *hart = hart_of_intc(fdt32_to_cpu(list[i]));
 
 		if (fdt32_to_cpu(list[i + 1]) != irq)
 			continue;
-		if (hart)
-			use(hart, n, reg);
-		n++;
+		if (hart && offset < bank->range.size)
+			set(hart, bank->range.base + offset);
+		offset += bank->stride;
 	}
 }
 
-static void set_msip(struct fw_hart *hart, uint64_t n, const struct range *reg)
+static void set_msip(struct fw_hart *hart, uint64_t address)
 {
-	hart->msip = reg->base + 4 * n;
+	hart->msip = address;
 }
 
-static void set_mtimecmp(struct fw_hart *hart, uint64_t n, const struct range *reg)
+static void set_mtimecmp(struct fw_hart *hart, uint64_t address)
 {
-	hart->mtimecmp = reg->base + 8 * n;
+	hart->mtimecmp = address;
 }
 
-static void set_imsic(struct fw_hart *hart, uint64_t n, const struct range *reg)
+static void set_imsic(struct fw_hart *hart, uint64_t address)
 {
-	hart->imsic = reg->base + PAGE_SIZE * n;
+	hart->imsic = address;
 }
 
 static void add_clint(const void *fdt, int node)
 {
-	struct range reg;
+	uint64_t base = base_of(fdt, node);
+	struct bank msip = {{base, 0x4000}, 4, 0}, mtimecmp = {{base + 0x4000, 0x7ff8}, 8, 0};
 
-	if (!read_reg(fdt, node, 0, &reg))
+	if (!base)
 		return;
-	for_harts(fdt, node, IRQ_M_SOFT, set_msip, &reg);
-	reg.base += 0x4000;
-	for_harts(fdt, node, IRQ_M_TIMER, set_mtimecmp, &reg);
-	platform.mtime = reg.base + 0x7ff8;
+	for_harts(fdt, node, IRQ_M_SOFT, &msip, set_msip);
+	for_harts(fdt, node, IRQ_M_TIMER, &mtimecmp, set_mtimecmp);
+	platform.mtime = base + 0xbff8;
 }
 
 static void add_mtimer(const void *fdt, int node)
 {
-	struct range reg;
+	struct bank mtimecmp = {.stride = 8};
 
-	if (!read_reg(fdt, node, 1, &reg))
+	if (!read_reg(fdt, node, 1, &mtimecmp.range))
 		return;
-	for_harts(fdt, node, IRQ_M_TIMER, set_mtimecmp, &reg);
+	for_harts(fdt, node, IRQ_M_TIMER, &mtimecmp, set_mtimecmp);
 	platform.mtime = base_of(fdt, node);
 }
 
 static void add_mswi(const void *fdt, int node)
 {
-	struct range reg;
+	struct bank msip = {.stride = 4};
 
-	if (read_reg(fdt, node, 0, &reg))
-		for_harts(fdt, node, IRQ_M_SOFT, set_msip, &reg);
+	if (read_reg(fdt, node, 0, &msip.range))
+		for_harts(fdt, node, IRQ_M_SOFT, &msip, set_msip);
+}
+
+/* So many, to the power of 2, are the pages of a hart in an IMSIC: 7 at most. */
+static uint32_t guest_bits(const void *fdt, int imsics)
+{
+	return cell(fdt, imsics, "riscv,guest-index-bits", 0) & 7;
 }
 
 /* There are interrupt controllers, of which S-mode is not to see all. */
 static bool has_aia;
 
+/*
+ * A range of `reg` for each group of harts (AIA 3.6), one behind the other in the order of the
+ * harts. A hart's own interrupt file is in the first of the pages that it has.
+ */
 static void add_imsics(const void *fdt, int node)
 {
-	struct range reg;
+	struct bank files = {.stride = PAGE_SIZE << guest_bits(fdt, node)};
 
 	has_aia = true;
-	if (read_reg(fdt, node, 0, &reg))
-		for_harts(fdt, node, IRQ_M_EXT, set_imsic, &reg);
+	for (unsigned group = 0; read_reg(fdt, node, group, &files.range); group++) {
+		for_harts(fdt, node, IRQ_M_EXT, &files, set_imsic);
+		files.first += (files.range.size + files.stride - 1) / files.stride;
+	}
 }
 
 static void add_uart(const void *fdt, int node)
@@ -308,7 +326,6 @@ static uint32_t msi_fields(const void *fdt, int imsics)
 {
 	uint32_t hart_bits = 0, group_bits = cell(fdt, imsics, "riscv,group-index-bits", 0);
 	uint32_t group_shift = cell(fdt, imsics, "riscv,group-index-shift", 24);
-	uint32_t guest_bits = cell(fdt, imsics, "riscv,guest-index-bits", 0);
 	unsigned count;
 
 	cells(fdt, imsics, "interrupts-extended", &count);
@@ -316,7 +333,7 @@ static uint32_t msi_fields(const void *fdt, int imsics)
 		hart_bits++;
 	hart_bits = cell(fdt, imsics, "riscv,hart-index-bits", hart_bits);
 	return ((group_shift - 24) & 31) << APLIC_HHXS_SHIFT |
-	       (guest_bits & 7) << APLIC_LHXS_SHIFT | (group_bits & 7) << APLIC_HHXW_SHIFT |
+	       guest_bits(fdt, imsics) << APLIC_LHXS_SHIFT | (group_bits & 7) << APLIC_HHXW_SHIFT |
 	       (hart_bits & 15) << APLIC_LHXW_SHIFT;
 }
 
@@ -439,11 +456,22 @@ bool platform_read(const void *fdt)
 
 static bool is_within(const struct range *ranges, unsigned count, uint64_t base, uint64_t size)
 {
+	unsigned i = 0;
+
 	if (ranges_overlap(base, size ? size : 1, FW_BASE, FW_SIZE))
 		return false;
-	for (unsigned i = 0; i < count; i++) {
-		if (range_within(base, size, ranges[i].base, ranges[i].size))
+	while (i < count) {
+		const struct range *range = &ranges[i++];
+		uint64_t offset = base - range->base;
+
+		if (offset > range->size || (offset == range->size && size))
+			continue;
+		if (size <= range->size - offset)
 			return true;
+		/* It may go on where another begins: there is one for each NUMA node. */
+		size -= range->size - offset;
+		base = range->base + range->size;
+		i = 0;
 	}
 	return false;
 }

@@ -50,14 +50,27 @@ static void read_cpu_property(const struct property *property)
 	}
 }
 
+/* Nodes of a machine in several parts, which stand one behind the other, are one. */
+static void add_memory(uint64_t base, uint64_t size)
+{
+	if (machine.ram_size && base == machine.ram_base + machine.ram_size) {
+		machine.ram_size += size;
+	} else if (machine.ram_size && base + size == machine.ram_base) {
+		machine.ram_base = base;
+		machine.ram_size += size;
+	} else {
+		machine.ram_base = base;
+		machine.ram_size = size;
+	}
+}
+
 static void read_property(const struct property *property)
 {
 	if (strncmp(property->node, "cpu@", 4) == 0) {
 		read_cpu_property(property);
 	} else if (strncmp(property->node, "memory@", 7) == 0 &&
 		   strcmp(property->name, "reg") == 0) {
-		machine.ram_base = be64(property->data);
-		machine.ram_size = be64(property->data + 8);
+		add_memory(be64(property->data), be64(property->data + 8));
 	} else if (strcmp(property->name, "timebase-frequency") == 0) {
 		machine.timebase = be32(property->data);
 	} else if (strcmp(property->node, "chosen") == 0 &&

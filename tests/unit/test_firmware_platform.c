@@ -229,6 +229,77 @@ static void test_odd_cells(void **state)
 	assert_int_equal(platform.uart, UINT64_C(1) << 32 | 2);
 }
 
+/* Two groups of harts, of two and of one, in an order of their own; each has four pages. */
+static void test_imsics(void **state)
+{
+	(void)state;
+	add_cpu(5, "rv64gc");
+	add_cpu(6, "rv64gc");
+	add_device("imsics@24000000", "riscv,imsics");
+	CELLS("/soc/imsics@24000000", "reg", 0, 0x24000000, 0, 0x8000, 0, 0x25000000, 0, 0x4000);
+	CELLS("/soc/imsics@24000000", "interrupts-extended", 105, 11, 100, 11, 101, 11, 106, 11);
+	set_cell("/soc/imsics@24000000", "riscv,guest-index-bits", 2);
+	/* S-mode's are not the firmware's. */
+	add_device("imsics@28000000", "riscv,imsics");
+	CELLS("/soc/imsics@28000000", "reg", 0, 0x28000000, 0, 0x8000, 0, 0x29000000, 0, 0x8000);
+	CELLS("/soc/imsics@28000000", "interrupts-extended", 105, 9, 100, 9, 101, 9, 106, 9);
+	set_cell("/soc/imsics@28000000", "riscv,guest-index-bits", 2);
+	assert_true(platform_read(tree));
+	assert_int_equal(fw_harts[5].imsic, 0x24000000);
+	assert_int_equal(fw_harts[0].imsic, 0x24004000);
+	assert_int_equal(fw_harts[1].imsic, 0x25000000);
+	/* There is no page left for it. */
+	assert_int_equal(fw_harts[6].imsic, 0);
+}
+
+/* An APLIC's registers, as wide as the test needs them; those of S-mode's follow. */
+static uint32_t aplic[2][0x4000 / 4];
+
+static void add_aplic(const char *name, const uint32_t *registers, uint32_t msi_parent)
+{
+	uint64_t address = (uint64_t)(uintptr_t)registers;
+	char path[60];
+
+	snprintf(path, sizeof(path), "/soc/%s", name);
+	add_device(name, "riscv,aplic");
+	CELLS(path, "reg", (uint32_t)(address >> 32), (uint32_t)address, 0, 0x4000);
+	set_cell(path, "msi-parent", msi_parent);
+	set_cell(path, "riscv,num-sources", 3);
+}
+
+/* Where an APLIC sends its messages: to whom of which group (AIA 4.5.3, 4.5.4). */
+static void test_aplic(void **state)
+{
+	(void)state;
+	memset(aplic, 0, sizeof(aplic));
+	add_device("imsics@24000000", "riscv,imsics");
+	CELLS("/soc/imsics@24000000", "reg", 0, 0x24000000, 0, 0x1000, 0, 0x25000000, 0, 0x1000);
+	CELLS("/soc/imsics@24000000", "interrupts-extended", 100, 11, 101, 11);
+	set_cell("/soc/imsics@24000000", "riscv,group-index-bits", 1);
+	set_cell("/soc/imsics@24000000", "riscv,group-index-shift", 26);
+	set_cell("/soc/imsics@24000000", "riscv,hart-index-bits", 3);
+	set_cell("/soc/imsics@24000000", "phandle", 60);
+	add_device("imsics@28000000", "riscv,imsics");
+	CELLS("/soc/imsics@28000000", "reg", 5, 0x28000000, 0, 0x8000);
+	CELLS("/soc/imsics@28000000", "interrupts-extended", 100, 9, 101, 9);
+	set_cell("/soc/imsics@28000000", "riscv,guest-index-bits", 2);
+	set_cell("/soc/imsics@28000000", "phandle", 61);
+	add_aplic("aplic@0", aplic[0], 60);
+	set_cell("/soc/aplic@0", "riscv,children", 63);
+	add_aplic("aplic@1", aplic[1], 61);
+	set_cell("/soc/aplic@1", "phandle", 63);
+	assert_true(platform_read(tree));
+	for (unsigned i = 1; i <= 4; i++)
+		assert_int_equal(aplic[0][i], i <= 3 ? 0x400 : 0);
+	assert_int_equal(aplic[0][0x1bc0 / 4], 0x24000);
+	assert_int_equal(aplic[0][0x1bc4 / 4], 2 << 24 | 1 << 16 | 3 << 12);
+	/* Two harts need one bit; the address has more than 32. */
+	assert_int_equal(aplic[0][0x1bc8 / 4], 0x528000);
+	assert_int_equal(aplic[0][0x1bcc / 4], 2 << 20 | 1 << 12);
+	for (unsigned i = 0; i < ARRAY_SIZE(aplic[1]); i++)
+		assert_int_equal(aplic[1][i], 0);
+}
+
 static void test_memory(void **state)
 {
 	(void)state;
@@ -264,6 +335,14 @@ static void test_memory(void **state)
 	assert_false(platform_is_code(RAM));
 	assert_false(platform_is_code(RAM + FW_SIZE - 2));
 	assert_true(platform_is_ram(RAM + FW_SIZE, 0));
+	/* From one to the next; beyond them; what is not there in between. */
+	platform.memory[1] = (struct range){RAM + RAM_SIZE, PAGE_SIZE};
+	assert_true(platform_is_ram(RAM + RAM_SIZE - 1, 2));
+	assert_true(platform_is_code(RAM + RAM_SIZE - 2));
+	assert_true(platform_is_ram(RAM + FW_SIZE, RAM_SIZE - FW_SIZE + PAGE_SIZE));
+	assert_false(platform_is_ram(RAM + FW_SIZE, RAM_SIZE - FW_SIZE + PAGE_SIZE + 1));
+	platform.memory[1].base++;
+	assert_false(platform_is_ram(RAM + RAM_SIZE - 1, 2));
 	for (uint64_t size = ~UINT64_C(0); size > RAM_SIZE; size >>= 1) {
 		assert_false(platform_is_ram(RAM + FW_SIZE, size));
 		assert_false(platform_is_ram(~size, size));
@@ -334,6 +413,8 @@ int main(void)
 	    cmocka_unit_test_setup(test_isa_extensions, setup),
 	    cmocka_unit_test_setup(test_odd_devices, setup),
 	    cmocka_unit_test_setup(test_odd_cells, setup),
+	    cmocka_unit_test_setup(test_imsics, setup),
+	    cmocka_unit_test_setup(test_aplic, setup),
 	    cmocka_unit_test_setup(test_memory, setup),
 	    cmocka_unit_test_setup(test_hand_on, setup),
 	    cmocka_unit_test_setup(test_no_room, setup),
