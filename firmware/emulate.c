@@ -16,6 +16,14 @@ static bool has_fp(void)
 	return csr_read(CSR_MISA) >> ('D' - 'A') & 1;
 }
 
+/* Whether whoever trapped may use floating-point registers; they are another's, perhaps. */
+static bool may_use_fp(const struct fw_hart *hart)
+{
+	bool is_virtual = hart->has_h && hart->mstatus & MSTATUS_MPV;
+
+	return hart->mstatus & SSTATUS_FS && (!is_virtual || csr_read(CSR_VSSTATUS) & SSTATUS_FS);
+}
+
 static void fp_dirty(struct fw_hart *hart)
 {
 	hart->mstatus |= SSTATUS_FS;
@@ -60,7 +68,7 @@ bool emulate_misaligned(struct fw_hart *hart, struct trap *trap)
 	uint64_t address = trap->tval;
 	struct insn insn;
 	uint32_t bits;
-	bool done;
+	bool is_load, done;
 
 	if (!access_fetch(hart, &bits, trap))
 		return false;
@@ -69,9 +77,17 @@ bool emulate_misaligned(struct fw_hart *hart, struct trap *trap)
 		return false;
 	if (insn.kind >= INSN_LOAD_FP && !has_fp())
 		return false;
+	/*
+	 * Others may have written another instruction there meanwhile. What cannot have trapped so
+	 * is left to the hart, which executes it.
+	 */
+	is_load = insn.kind == INSN_LOAD || insn.kind == INSN_LOAD_FP;
+	if (is_load != (trap->cause == EXC_LOAD_MISALIGNED) ||
+	    (insn.kind >= INSN_LOAD_FP && !may_use_fp(hart)))
+		return true;
 	/* x0 is 0, whatever was saved. */
 	hart->x[0] = 0;
-	if (insn.kind == INSN_LOAD || insn.kind == INSN_LOAD_FP)
+	if (is_load)
 		done = load(hart, &insn, address, trap);
 	else
 		done = store(hart, &insn, address, trap);

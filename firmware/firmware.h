@@ -32,6 +32,9 @@ void ipi_send(uint64_t set);
 /* hart->fence, this hart's, on all harts of the set; returns when all have done it. */
 int64_t rfence_call(struct fw_hart *hart, uint64_t set);
 
+/* Ends all that S-mode does on any hart, this one too. */
+void harts_halt(struct fw_hart *hart) __noreturn;
+
 /* Makes a hart look at what it is asked for. */
 void hart_kick(struct fw_hart *hart);
 
@@ -44,6 +47,9 @@ struct sbi_ret srst_call(struct fw_hart *hart);
 struct sbi_ret dbcn_call(struct fw_hart *hart);
 struct sbi_ret pmu_call(struct fw_hart *hart);
 void pmu_init(struct fw_hart *hart);
+
+/* All counters stand still, but for cycle and instret, and are nobody's. */
+void pmu_reset(struct fw_hart *hart);
 
 /* Ends or restarts the machine. SBI_ERR_NOT_SUPPORTED: it cannot. */
 int64_t machine_reset(uint32_t type, uint32_t reason);

@@ -85,7 +85,7 @@ static void init_counters(struct fw_hart *hart)
  * Everything goes to S-mode at once, but for its own calls and what has to be emulated: accesses
  * that are misaligned, and instructions where there is no `time`.
  */
-static void init_delegation(struct fw_hart *hart)
+void hart_delegate(struct fw_hart *hart)
 {
 	uint64_t kept = BIT(EXC_LOAD_MISALIGNED) | BIT(EXC_STORE_MISALIGNED) | BIT(EXC_ECALL_S) |
 			BIT(EXC_ECALL_M) | BIT(EXC_DOUBLE_TRAP);
@@ -93,6 +93,11 @@ static void init_delegation(struct fw_hart *hart)
 	if (!hart->has_time)
 		kept |= BIT(EXC_ILLEGAL_INSN);
 	csr_write(CSR_MEDELEG, ~kept);
+}
+
+static void init_delegation(struct fw_hart *hart)
+{
+	hart_delegate(hart);
 	csr_write(CSR_MIDELEG, ~(BIT(IRQ_M_SOFT) | BIT(IRQ_M_TIMER) | BIT(IRQ_M_EXT)));
 	hart->has_sscofpmf = csr_read(CSR_MIDELEG) >> IRQ_LCOF & 1;
 }
@@ -164,4 +169,11 @@ uint64_t hart_first_mstatus(void)
 	if (misa_has('V'))
 		status |= MSTATUS_VS_FIRST;
 	return status;
+}
+
+void hart_halt(void)
+{
+	csr_write(CSR_MIE, 0);
+	for (;;)
+		__asm__ volatile("wfi");
 }

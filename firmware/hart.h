@@ -68,6 +68,12 @@ void harts_prepare(void);
 /* Makes everything of this hart ready that S-mode builds on: delegation, PMP, counters, IPIs. */
 void hart_init(void);
 
+/* Gives S-mode what it has by default, whatever it has taken over by calls. */
+void hart_delegate(struct fw_hart *hart);
+
+/* Waits for ever, without interrupts. */
+void hart_halt(void) __noreturn;
+
 /* In assembly. The first does not return; a3 is the mstatus to begin with. */
 void hart_enter(uint64_t id, uint64_t argument, uint64_t address, uint64_t mstatus) __noreturn;
 void hart_reset_stack(void (*function)(void)) __noreturn;

@@ -67,8 +67,9 @@ static int64_t start(uint64_t id, uint64_t address, uint64_t argument)
 }
 
 /*
- * S-mode's own interrupts would end each WFI, and are nothing to whom is started next. They go
- * before anybody can start this hart, and send it others.
+ * S-mode's own interrupts would end each WFI, and are nothing to whom is started next, as what it
+ * has asked for: illegal instructions, counters. They go before anybody can start this hart, and
+ * send it others.
  */
 static void stop(void)
 {
@@ -79,7 +80,9 @@ static void stop(void)
 	if (!hart->mtimecmp)
 		csr_write(CSR_STIMECMP, ~UINT64_C(0));
 	__atomic_store_n(&hart->ipi, 0, __ATOMIC_SEQ_CST);
-	csr_clear(CSR_MIP, BIT(IRQ_S_SOFT) | BIT(IRQ_S_TIMER));
+	hart_delegate(hart);
+	pmu_reset(hart);
+	csr_clear(CSR_MIP, BIT(IRQ_S_SOFT) | BIT(IRQ_S_TIMER) | BIT(IRQ_LCOF));
 	set_state(hart, SBI_HSM_STOPPED);
 	hart_wait();
 }

@@ -7,6 +7,9 @@
 #include "riscv/hint.h"
 #include "riscv/tlb.h"
 
+/* Beside SBI_RFENCE_…: the hart does nothing any more. */
+#define FENCE_HALT 0x100
+
 /* A longer range is flushed by everything. */
 #define FENCE_PAGES_MAX 64
 
@@ -128,6 +131,8 @@ static void do_fence(const struct fence *fence)
 {
 	uint64_t hgatp, vsatp;
 
+	if (fence->function == FENCE_HALT)
+		hart_halt();
 	if (fence->function == SBI_RFENCE_FENCE_I) {
 		fence_i();
 		return;
@@ -185,6 +190,24 @@ static bool is_fence_known(uint64_t function, uint64_t set)
 	return true;
 }
 
+/* Asks another hart to do this one's fence. */
+static void send_fence(struct fw_hart *hart, struct fw_hart *target)
+{
+	__atomic_fetch_add(&hart->fence_left, 1, __ATOMIC_SEQ_CST);
+	__atomic_fetch_or(&target->fences, hart->bit, __ATOMIC_SEQ_CST);
+	hart_kick(target);
+}
+
+void harts_halt(struct fw_hart *hart)
+{
+	struct fw_hart *target;
+
+	hart->fence.function = FENCE_HALT;
+	/* Those that are stopped, too: one may be about to be started. */
+	for_each_hart(target, harts_present & ~hart->bit) send_fence(hart, target);
+	hart_halt();
+}
+
 int64_t rfence_call(struct fw_hart *hart, uint64_t set)
 {
 	struct fence *fence = &hart->fence;
@@ -201,11 +224,8 @@ int64_t rfence_call(struct fw_hart *hart, uint64_t set)
 		fence->hgatp = csr_read(CSR_HGATP);
 	for_each_hart(target, set & ~hart->bit)
 	{
-		if (is_stopped(target))
-			continue;
-		__atomic_fetch_add(&hart->fence_left, 1, __ATOMIC_SEQ_CST);
-		__atomic_fetch_or(&target->fences, hart->bit, __ATOMIC_SEQ_CST);
-		hart_kick(target);
+		if (!is_stopped(target))
+			send_fence(hart, target);
 	}
 	if (set & hart->bit)
 		do_fence(fence);

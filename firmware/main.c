@@ -24,8 +24,7 @@ void firmware_refuse(const char *why)
 {
 	console_print("Pilae firmware: %s\n", why);
 	machine_reset(SBI_SRST_SHUTDOWN, SBI_SRST_REASON_FAILURE);
-	for (;;)
-		__asm__ volatile("wfi");
+	hart_halt();
 }
 
 void firmware_fault(struct fw_hart *hart)

@@ -27,17 +27,20 @@
 /* The lowest of the INH bits in mhpmevent (Sscofpmf): VUINH, VSINH, UINH, SINH, MINH upwards. */
 #define EVENT_VUINH_SHIFT 58
 #define EVENT_MINH        BIT(62)
+#define EVENT_OF          BIT(63)
 
 #define FIXED (BIT(0) | BIT(2))
 
+/* registers.S */
 void counter_write(uint64_t n, uint64_t value);
 void event_write(uint64_t n, uint64_t value);
+void event_clear(uint64_t n, uint64_t bits);
 
 void pmu_init(struct fw_hart *hart)
 {
 	/* A bit of mcountinhibit can be set where there is a counter. */
 	if (csr_try_write(CSR_MCOUNTINHIBIT, ~UINT64_C(0))) {
-		hart->counters = csr_read(CSR_MCOUNTINHIBIT) & ~BIT(1);
+		hart->counters = csr_read(CSR_MCOUNTINHIBIT) & BITS(31, 0) & ~BIT(1);
 		csr_write(CSR_MCOUNTINHIBIT, hart->counters & ~FIXED);
 	}
 	hart->counters |= FIXED;
@@ -70,12 +73,40 @@ static uint64_t able(const struct fw_hart *hart, uint64_t event)
 	return set;
 }
 
+/*
+ * One that has overflowed interrupts again only when its OF is cleared. S-mode sees OF in
+ * scountovf: while the interrupt is pending it has not looked yet (Sscofpmf).
+ */
 static void start_one(struct fw_hart *hart, unsigned n)
 {
 	hart->counting |= BIT(n);
 	/* The fixed ones always count; without mcountinhibit there are no others. */
-	if (!(BIT(n) & FIXED))
-		csr_clear(CSR_MCOUNTINHIBIT, BIT(n));
+	if (BIT(n) & FIXED)
+		return;
+	if (hart->has_sscofpmf && !(csr_read(CSR_MIP) & BIT(IRQ_LCOF)))
+		event_clear(n, EVENT_OF);
+	csr_clear(CSR_MCOUNTINHIBIT, BIT(n));
+}
+
+/* cycle and instret go on, for those who read them without having asked. */
+static void stop_all(struct fw_hart *hart, uint64_t set)
+{
+	if (set & ~FIXED)
+		csr_set(CSR_MCOUNTINHIBIT, set & ~FIXED);
+	hart->counting &= ~set;
+}
+
+static void release_all(struct fw_hart *hart, uint64_t set)
+{
+	hart->configured &= ~set;
+	for (set &= ~FIXED; set; set &= set - 1)
+		event_write((unsigned)__builtin_ctzll(set), 0);
+}
+
+void pmu_reset(struct fw_hart *hart)
+{
+	stop_all(hart, hart->counters);
+	release_all(hart, hart->counters);
 }
 
 static uint64_t selector(const struct fw_hart *hart, uint64_t event, uint64_t data, uint64_t flags)
@@ -133,24 +164,18 @@ static int64_t start(struct fw_hart *hart, const uint64_t *x)
 	return SBI_SUCCESS;
 }
 
-/* cycle and instret go on, for those who read them without having asked. */
 static int64_t stop(struct fw_hart *hart, const uint64_t *x)
 {
-	uint64_t set;
-	bool stopped;
+	uint64_t set, stopped;
 
 	if (!select_counters(hart, x[10], x[11], &set) || x[12] & ~(STOP_RESET | STOP_SNAPSHOT))
 		return SBI_ERR_INVALID_PARAM;
 	if (x[12] & STOP_SNAPSHOT)
 		return SBI_ERR_NO_SHMEM;
 	stopped = set & ~hart->counting;
-	if (set & ~FIXED)
-		csr_set(CSR_MCOUNTINHIBIT, set & ~FIXED);
-	hart->counting &= ~set;
+	stop_all(hart, set);
 	if (x[12] & STOP_RESET)
-		hart->configured &= ~set;
-	for (uint64_t left = x[12] & STOP_RESET ? set & ~FIXED : 0; left; left &= left - 1)
-		event_write((unsigned)__builtin_ctzll(left), 0);
+		release_all(hart, set);
 	return stopped ? SBI_ERR_ALREADY_STOPPED : SBI_SUCCESS;
 }
 

@@ -43,7 +43,10 @@ fp_writes:
 	ret
 	.endr
 
-/* counter_write(n, value), event_write(n, value): mcycle, minstret, mhpmcounter n; mhpmevent n. */
+/*
+ * counter_write(n, value): mcycle, minstret, mhpmcounter n. event_write(n, value), event_clear(n, bits):
+ * mhpmevent n, of which bits are cleared.
+ */
 	.global counter_write
 counter_write:
 	pick	counter_writes
@@ -63,5 +66,16 @@ event_writes:
 	.irp	n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, \
 		23, 24, 25, 26, 27, 28, 29, 30, 31
 	csrw	CSR_MHPMEVENT3 - 3 + \n, a1
+	ret
+	.endr
+
+	.global event_clear
+event_clear:
+	pick	event_clears
+	.balign	8
+event_clears:
+	.irp	n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, \
+		23, 24, 25, 26, 27, 28, 29, 30, 31
+	csrc	CSR_MHPMEVENT3 - 3 + \n, a1
 	ret
 	.endr

@@ -183,8 +183,9 @@ static bool legacy_call(struct fw_hart *hart, uint64_t extension)
 		csr_clear(CSR_MIP, BIT(IRQ_S_SOFT));
 		break;
 	case SBI_EXT_SHUTDOWN:
-		result = (uint64_t)machine_reset(SBI_SRST_SHUTDOWN, SBI_SRST_REASON_NONE);
-		break;
+		/* It does not return, even if the machine cannot be ended (5.9). */
+		machine_reset(SBI_SRST_SHUTDOWN, SBI_SRST_REASON_NONE);
+		harts_halt(hart);
 	default:
 		if (!legacy_masked(hart, extension))
 			return false;

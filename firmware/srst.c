@@ -33,8 +33,7 @@ int64_t machine_reset(uint32_t type, uint32_t reason)
 		write_register(platform.finisher,
 			       type == SBI_SRST_SHUTDOWN ? FINISHER_PASS : FINISHER_RESET);
 	/* The machine takes its time. */
-	for (;;)
-		__asm__ volatile("wfi");
+	hart_halt();
 }
 
 struct sbi_ret srst_call(struct fw_hart *hart)

@@ -186,6 +186,7 @@ static void floating_point(void **state)
 {
 	struct fw_hart *hart = *state;
 
+	hart->mstatus |= MSTATUS_FS_FIRST;
 	run(hart, EXC_LOAD_MISALIGNED, MEMORY + 1, FLD);
 	assert_int_equal(f[10], 0x8887868584838281);
 	assert_int_equal(hart->mstatus & SSTATUS_FS, SSTATUS_FS);
@@ -200,8 +201,50 @@ static void floating_point(void **state)
 	/* In a guest, its own FS too. */
 	hart->mepc = CODE;
 	hart->mstatus |= MSTATUS_MPV;
+	csrs[CSR_VSSTATUS] = MSTATUS_FS_FIRST;
 	run(hart, EXC_LOAD_MISALIGNED, MEMORY + 1, FLD);
 	assert_int_equal(csrs[CSR_VSSTATUS] & SSTATUS_FS, SSTATUS_FS);
+}
+
+/* Nothing happens, and the hart goes on at the same instruction. */
+static void expect_again(struct fw_hart *hart, uint64_t cause, uint32_t bits)
+{
+	uint64_t x[32];
+	uint8_t was[sizeof(memory)];
+
+	memcpy(x, hart->x, sizeof(x));
+	memcpy(was, memory, sizeof(was));
+	run(hart, cause, MEMORY + 1, bits);
+	assert_int_equal(hart->mepc, CODE);
+	assert_int_equal(csrs[CSR_SCAUSE], 0);
+	assert_memory_equal(hart->x, x, sizeof(x));
+	assert_memory_equal(memory, was, sizeof(was));
+	assert_int_equal(f[10], 0x2222222222222222);
+}
+
+/* Another instruction stands there when the firmware looks. */
+static void changed_meanwhile(void **state)
+{
+	struct fw_hart *hart = *state;
+
+	hart->mstatus |= MSTATUS_FS_FIRST;
+	expect_again(hart, EXC_LOAD_MISALIGNED, SD);
+	expect_again(hart, EXC_LOAD_MISALIGNED, FSD);
+	expect_again(hart, EXC_STORE_MISALIGNED, LD);
+	expect_again(hart, EXC_STORE_MISALIGNED, FLD);
+	/* Registers of floating point that are not its own, where its FS is off. */
+	hart->mstatus &= ~(uint64_t)SSTATUS_FS;
+	expect_again(hart, EXC_STORE_MISALIGNED, FSD);
+	expect_again(hart, EXC_LOAD_MISALIGNED, FLD);
+	/* Of a guest it is either. */
+	hart->mstatus |= MSTATUS_MPV;
+	csrs[CSR_VSSTATUS] = MSTATUS_FS_FIRST;
+	expect_again(hart, EXC_STORE_MISALIGNED, FSD);
+	hart->mstatus |= MSTATUS_FS_FIRST;
+	csrs[CSR_VSSTATUS] = 0;
+	expect_again(hart, EXC_STORE_MISALIGNED, FSD);
+	expect_again(hart, EXC_LOAD_MISALIGNED, FLD);
+	assert_int_equal(csrs[CSR_VSSTATUS], 0);
 }
 
 static void atomics_are_told_of(void **state)
@@ -330,6 +373,7 @@ int main(void)
 	    cmocka_unit_test_setup(loads, setup),
 	    cmocka_unit_test_setup(stores, setup),
 	    cmocka_unit_test_setup(floating_point, setup),
+	    cmocka_unit_test_setup(changed_meanwhile, setup),
 	    cmocka_unit_test_setup(atomics_are_told_of, setup),
 	    cmocka_unit_test_setup(from_user_mode, setup),
 	    cmocka_unit_test_setup(fault_inside, setup),
