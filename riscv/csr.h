@@ -8,9 +8,10 @@
  */
 
 /* Unprivileged counters. */
-#define CSR_CYCLE   0xc00
-#define CSR_TIME    0xc01
-#define CSR_INSTRET 0xc02
+#define CSR_CYCLE     0xc00
+#define CSR_TIME      0xc01
+#define CSR_INSTRET   0xc02
+#define CSR_SCOUNTOVF 0xda0
 
 /* Floating point and vector state. */
 #define CSR_FCSR   0x003

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The HSM extension: starting, stopping and suspending harts. */
+#include "guests/lib/paging.h"
 #include "guests/selftest/sbi.h"
 
 #define ENOUGH_MS 3000
@@ -96,6 +97,67 @@ static void start_state(void)
 		expect_eq(seen.satp, 0, "satp");
 		expect_eq(seen.sstatus & SSTATUS_SIE, 0, "sstatus.SIE");
 	}
+}
+
+/* What a hart finds at its first instruction; it goes on at hart_entry with its struct hart. */
+struct found {
+	uint64_t a0, satp, sstatus, sip;
+	struct hart *hart;
+};
+
+void found_entry(void);
+__asm__(".pushsection .text\n"
+	"found_entry:\n"
+	" sd a0, 0(a1)\n"
+	" csrr t0, satp\n sd t0, 8(a1)\n"
+	" csrr t0, sstatus\n sd t0, 16(a1)\n"
+	" csrr t0, sip\n sd t0, 24(a1)\n"
+	" ld a1, 32(a1)\n"
+	" la t0, hart_entry\n jr t0\n"
+	".popsection");
+
+/* Ends with its own page tables, all interrupts enabled, and some pending. */
+static void leave_dirty(void *argument)
+{
+	csr_write(CSR_SIE, BIT(IRQ_S_TIMER) | BIT(IRQ_S_SOFT) | BIT(IRQ_S_EXT) | BIT(IRQ_LCOF));
+	csr_set(CSR_SIP, BIT(IRQ_S_SOFT) | BIT(IRQ_LCOF));
+	sbi1(SBI_EXT_TIME, 0, 0);
+	csr_set(CSR_SSTATUS, SSTATUS_SUM | SSTATUS_MXR | SSTATUS_SPIE | SSTATUS_SPP);
+	paging_on(argument, 7);
+	__atomic_store_n(&hart_self()->done, true, __ATOMIC_RELEASE);
+	sbi0(SBI_EXT_HSM, SBI_HSM_HART_STOP);
+}
+
+/* Started again, a hart has nothing of what it had when it stopped. */
+static void start_clean(void)
+{
+	struct paging tables;
+	struct found found = {.a0 = 99, .satp = 99, .sstatus = ~UINT64_C(0)};
+	struct seen seen = {.id = 99};
+
+	if (alone())
+		return;
+	paging_init_identity(&tables, 3);
+	expect_eq(hart_run(1, leave_dirty, &tables), 0, "first start");
+	expect(hart_join(1, ENOUGH_MS), "did not stop");
+	hart_init(&harts[1], harts[1].id);
+	harts[1].work = look;
+	harts[1].argument = &seen;
+	found.hart = &harts[1];
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	expect_eq(sbi3(SBI_EXT_HSM, SBI_HSM_HART_START, harts[1].id, (uint64_t)found_entry,
+		       (uint64_t)&found)
+		      .error,
+		  0, "second start");
+	expect(hart_join(1, ENOUGH_MS), "did not finish");
+	expect_eq(seen.count, 1, "runs");
+	expect_eq(found.a0, harts[1].id, "a0");
+	expect_eq(found.satp, 0, "satp");
+	expect_eq(found.sstatus & SSTATUS_SIE, 0, "sstatus.SIE");
+	if (machine.opensbi)
+		return;
+	expect_eq(found.sstatus & (SSTATUS_SUM | SSTATUS_MXR), 0, "sstatus");
+	expect_eq(found.sip, 0, "sip");
 }
 
 static void wait_flag(void *argument)
@@ -247,6 +309,7 @@ static const struct test tests[] = {
     {"start-errors", start_errors},
     {"start-addresses", start_addresses},
     {"start-state", start_state},
+    {"start-clean", start_clean},
     {"start-started", start_started},
     {"start-many", start_many},
     {"ipi-to-stopped", ipi_to_stopped},

@@ -79,6 +79,35 @@ static void states(void)
 	sbi3(SBI_EXT_PMU, SBI_PMU_STOP, n, 1, 1);
 }
 
+#define PERIOD 100000
+
+/* A counter that is started again after it has overflowed interrupts each time (Sscofpmf). */
+static void overflow(void)
+{
+	uint64_t n;
+
+	if (!sbi1(SBI_EXT_BASE, SBI_BASE_PROBE_EXTENSION, SBI_EXT_PMU).value ||
+	    !machine_has("sscofpmf")) {
+		test_skip("no PMU, or no interrupts of it");
+		return;
+	}
+	n = configure(EVENT_CYCLES);
+	for (int i = 0; i < 5 && !test_failed(); i++) {
+		expect_eq(sbi5(SBI_EXT_PMU, SBI_PMU_START, n, 1, 1, -(uint64_t)PERIOD, 0).error, 0,
+			  "start");
+		expect(wait_until(csr_read(CSR_SIP) & BIT(IRQ_LCOF), 1000), "no interrupt %d", i);
+		expect_eq(sbi3(SBI_EXT_PMU, SBI_PMU_STOP, n, 1, 0).error, 0, "stop");
+		expect_eq(csr_read(CSR_SCOUNTOVF) >> n & 1, 1, "scountovf");
+		/* Started again before it is looked at, it is still told of. */
+		sbi5(SBI_EXT_PMU, SBI_PMU_START, n, 1, 1, 0, 0);
+		sbi3(SBI_EXT_PMU, SBI_PMU_STOP, n, 1, 0);
+		expect_eq(csr_read(CSR_SCOUNTOVF) >> n & 1, 1, "scountovf, while it is pending");
+		csr_clear(CSR_SIP, BIT(IRQ_LCOF));
+	}
+	sbi3(SBI_EXT_PMU, SBI_PMU_STOP, n, 1, 1);
+	csr_clear(CSR_SIP, BIT(IRQ_LCOF));
+}
+
 static void errors(void)
 {
 	if (absent())
@@ -105,6 +134,7 @@ static void errors(void)
 static const struct test tests[] = {
     {"counters", counters},
     {"states", states},
+    {"overflow", overflow},
     {"errors", errors},
 };
 TEST_GROUP(pmu, tests);

@@ -161,6 +161,28 @@ const struct absent_mask absent_masks[] = {
 };
 const size_t absent_mask_count = ARRAY_SIZE(absent_masks);
 
+/* Harts that the tree has, but that cannot be started, are absent as well. */
+static void harts_named(void)
+{
+	for (size_t i = 0; i < machine.hart_count; i++) {
+		uint64_t id = harts[i].id;
+		int64_t want = hart_status(i) < 0 ? SBI_ERR_INVALID_PARAM : SBI_SUCCESS;
+
+		if (machine.opensbi && want) {
+			test_skip("this firmware ignores absent harts");
+			return;
+		}
+		expect_eq(sbi2(SBI_EXT_IPI, 0, 1, id).error, want, "IPI to hart %lu", id);
+		for (uint64_t f = SBI_RFENCE_FENCE_I; f <= SBI_RFENCE_SFENCE_VMA_ASID; f++)
+			expect_eq(sbi5(SBI_EXT_RFENCE, f, 1, id, 0, 0, 0).error, want,
+				  "function %lu for hart %lu", f, id);
+	}
+	/* All of them are those that are there. */
+	expect_ipi(0, ~UINT64_C(0), true, "all");
+	expect_eq(sbi5(SBI_EXT_RFENCE, SBI_RFENCE_SFENCE_VMA, 0, ~UINT64_C(0), 0, 0, 0).error, 0,
+		  "a fence for all");
+}
+
 static const struct {
 	uint64_t start, size;
 } ranges[] = {
@@ -381,6 +403,13 @@ static void firmware_memory(void)
 			expect_trap(EXC_STORE_ACCESS, place, "store at 0x%lx", place);
 			trap_exec(place, NULL, user);
 			expect_trap(EXC_INSN_ACCESS, place, "fetch at 0x%lx", place);
+			/* Into the word at its end, from the one behind (of Pilae's). */
+			insn_exec2(0x00053583, place + 5, 0, user);
+			expect_eq(hart_self()->trap.cause, EXC_LOAD_ACCESS, "ld at 0x%lx",
+				  place + 5);
+			insn_exec2(0x00b53023, place + 5, 0, user);
+			expect_eq(hart_self()->trap.cause, EXC_STORE_ACCESS, "sd at 0x%lx",
+				  place + 5);
 		}
 }
 
@@ -413,6 +442,31 @@ static void firmware_named(void)
 static int64_t delegate_illegal(uint64_t value)
 {
 	return sbi1(SBI_EXT_FIRMWARE, 0, value).error;
+}
+
+static void delegate_otherwise(void *argument)
+{
+	int64_t *was = argument;
+
+	*was = (int64_t)sbi1(SBI_EXT_FIRMWARE, 0, 0).value;
+	sbi1(SBI_EXT_FIRMWARE, 0, !*was);
+}
+
+/* What a hart has asked for is over when it stops. */
+static void firmware_stopped(void)
+{
+	int64_t first = 99, second = 99;
+
+	if (machine.sbi_impl != SBI_IMPL_FIRMWARE || machine.hart_count < 2) {
+		test_skip("another firmware, or one hart");
+		return;
+	}
+	expect_eq(hart_run(1, delegate_otherwise, &first), 0, "start");
+	expect(hart_join(1, 3000), "did not stop");
+	expect_eq(hart_run(1, delegate_otherwise, &second), 0, "second start");
+	expect(hart_join(1, 3000), "did not stop again");
+	expect_eq(first, machine_has("zicntr"), "at first");
+	expect_eq(second, first, "after it was stopped");
 }
 
 /* Pilae's firmware gives illegal instructions away, and takes them back. */
@@ -448,6 +502,7 @@ static const struct test tests[] = {
     {"time-set", time_set},
     {"ipi-send", ipi_send},
     {"ipi-absent", ipi_absent},
+    {"harts-named", harts_named},
     {"rfence-self", rfence_self},
     {"rfence-wrap", rfence_wrap},
     {"rfence-absent", rfence_absent},
@@ -459,5 +514,6 @@ static const struct test tests[] = {
     {"firmware-memory", firmware_memory},
     {"firmware-named", firmware_named},
     {"firmware-delegation", firmware_delegation},
+    {"firmware-stopped", firmware_stopped},
 };
 TEST_GROUP(sbi, tests);

@@ -12,9 +12,11 @@ A test describes a system in Python, builds it, and boots it:
 """
 
 import fcntl
+import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import time
 from pathlib import Path
@@ -214,6 +216,26 @@ def assemble(folder, source, base=0, name=None, **defines):
         check=True)
     subprocess.run([CROSS + "objcopy", "-O", "binary", elf, binary], check=True)
     return binary
+
+
+def qmp_options(folder):
+    """QEMU's, for ask_qemu()."""
+    return ["-qmp", f"unix:{folder}/qmp,server=on,wait=off"]
+
+
+def ask_qemu(folder, command, **arguments):
+    """What a command of QMP returns."""
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(Path(folder) / "qmp"))
+        stream = client.makefile("rw")
+        for name, values in (("qmp_capabilities", {}), (command, arguments)):
+            stream.write(json.dumps({"execute": name, "arguments": values}) + "\n")
+            stream.flush()
+            answer = {}
+            while "return" not in answer:
+                answer = json.loads(stream.readline())
+                assert "error" not in answer, answer
+    return answer["return"]
 
 
 def qemu_can(machine="virt", cpu="rv64"):

@@ -1,12 +1,9 @@
 # SPDX-License-Identifier: MIT
 """The host's disks and its source of randomness, as a build that checks them finds them at boot."""
 
-import json
-import socket
-
 import pytest
 
-from pilae import MIB, Machine, assemble, check_interrupts_off
+from pilae import MIB, Machine, ask_qemu, assemble, check_interrupts_off, qmp_options
 from shell import ask, open_shell, run
 
 SECTOR = 512
@@ -63,21 +60,8 @@ def check_contents(path, number):
 def agreed(folder, kind="virtio-blk"):
     """The features that were agreed on with the first virtio device of that kind, and its queues,
     by QMP."""
-    def ask_qemu(command, **arguments):
-        stream.write(json.dumps({"execute": command, "arguments": arguments}) + "\n")
-        stream.flush()
-        answer = {}
-        while "return" not in answer:
-            answer = json.loads(stream.readline())
-            assert "error" not in answer, answer
-        return answer["return"]
-
-    with socket.socket(socket.AF_UNIX) as client:
-        client.connect(str(folder / "qmp"))
-        stream = client.makefile("rw")
-        ask_qemu("qmp_capabilities")
-        disks = [d for d in ask_qemu("x-query-virtio") if d["name"] == kind]
-        status = ask_qemu("x-query-virtio-status", path=disks[0]["path"])
+    disks = [d for d in ask_qemu(folder, "x-query-virtio") if d["name"] == kind]
+    status = ask_qemu(folder, "x-query-virtio-status", path=disks[0]["path"])
     features = status["guest-features"]
     words = features["transports"] + features.get("dev-features", [])
     return {w.split(":")[0].split("_F_")[1] for w in words}, status["num-vqs"]
@@ -94,7 +78,7 @@ def test_disks(folder, system, checking_disks, way):
              *disk(folder, way, "blocks", 3 * MIB,
                    ",logical_block_size=4096,physical_block_size=4096", ",discard=unmap"),
              *disk(folder, way, "fixed", 2 * MIB, "", ",readonly=on"),
-             "-device", f"virtio-rng-{kind}", "-qmp", f"unix:{folder}/qmp,server=on,wait=off"]
+             "-device", f"virtio-rng-{kind}", *qmp_options(folder)]
     with Machine(folder, "hext", system.build(), harts=2, memory="256M", limit=60,
                  kernel=checking_disks, extra=extra) as m:
         m.expect("disks have been checked", unless="not ok")

@@ -7,8 +7,8 @@ import subprocess
 
 import pytest
 
-from pilae import (CROSS, FIRMWARE, INITRD, KIB, LINUX, SELFTEST, Machine, host_cpu, native,
-                   qemu_can)
+from pilae import (CROSS, FIRMWARE, INITRD, KIB, LINUX, MIB, SELFTEST, Machine, ask_qemu, assemble,
+                   host_cpu, native, qemu_can, qmp_options)
 
 CODE_MOST = 32 * KIB
 RESERVED_MOST = 256 * KIB
@@ -25,6 +25,7 @@ HOSTS = {
     "without-time": "rv64,h=false,zicntr=off",
     "h-without-time": "rv64,h=true,zicntr=off,sstc=off",
     "vectors": "rv64,v=true,svnapot=on",
+    "overflows": "rv64,sscofpmf=on",
     "sv39": "rv64,sv48=off,sv57=off,svadu=off",
 }
 
@@ -98,8 +99,9 @@ def test_groups_of_harts(folder, machine):
 def test_same_answers(folder, system):
     """The same checks natively, on OpenSBI and in a guest. Where one of them leaves something out it
     is not Pilae's firmware, but for what no firmware can tell."""
-    own, own_skipped = selftest(folder, SBI_GROUPS, harts=2)
-    opensbi, _ = selftest(folder, SBI_GROUPS, firmware="opensbi", harts=2)
+    cpu = "rv64,sscofpmf=on"
+    own, own_skipped = selftest(folder, SBI_GROUPS, harts=2, cpu=cpu)
+    opensbi, _ = selftest(folder, SBI_GROUPS, firmware="opensbi", harts=2, cpu=cpu)
     system.image("selftest", SELFTEST)
     system.vm("selftest", kernel="selftest", vcpus=2, bootargs=f"tests={SBI_GROUPS}")
     with Machine(folder, "hext", system.build(), harts=2, firmware="own") as m:
@@ -108,7 +110,8 @@ def test_same_answers(folder, system):
     assert own_skipped == set()
     assert opensbi <= own
     assert own - guest == {"sbi-firmware-memory", "sbi-firmware-named",
-                           "sbi-firmware-delegation", "pmu-counters", "pmu-states", "pmu-errors"}
+                           "sbi-firmware-delegation", "sbi-firmware-stopped", "pmu-counters",
+                           "pmu-states", "pmu-overflow", "pmu-errors"}
     assert guest <= own
 
 
@@ -199,21 +202,32 @@ def test_broken_tree(folder, spoiled):
     assert "device tree" in told
 
 
-def test_harts_that_are_missing(folder):
-    """The tree has four, the machine two: the other two cannot be started."""
-    dtb = folder / "four.dtb"
-    m = native(folder, SELFTEST, firmware="own", harts=4, limit=30)
+def tree_of(folder, harts):
+    """The device tree of a machine, in a file."""
+    dtb = folder / "machine.dtb"
+    m = native(folder, SELFTEST, firmware="own", harts=harts, limit=30)
     m.close()
     arguments = m.arguments.copy()
     arguments[arguments.index("-M") + 1] = f"virt,dumpdtb={dtb}"
     subprocess.run([m.child.command, *arguments], check=True, capture_output=True)
+    return dtb
+
+
+def test_harts_that_are_missing(folder):
+    """The tree has four, the machine two: the other two cannot be started."""
+    dtb = tree_of(folder, 4)
     with native(folder, SELFTEST, bootargs="tests=hsm", harts=2, firmware="own", limit=60,
                 extra=["-dtb", dtb]) as m:
         m.expect("Pilae firmware: SBI 2.0, 2 harts")
         m.expect("selftest: 4 harts")
         # SBI_ERR_INVALID_PARAM; the others work.
         m.expect("not ok hsm-status: hart 2: got 0xfffffffffffffffd")
-        m.expect(r"selftest: 10 ok, 1 not ok")
+        m.expect(r"selftest: 11 ok, 1 not ok")
+    # In hart masks, too. After a test all harts are to be stopped, which these are not.
+    with native(folder, SELFTEST, bootargs="only=sbi-harts-named", harts=2, firmware="own",
+                limit=60, extra=["-dtb", dtb], name="named") as m:
+        m.expect("selftest: 4 harts")
+        m.expect("not ok sbi-harts-named: hart 2 is left in state -3", unless="got 0x")
 
 
 @pytest.mark.parametrize("machine", ["virt", "virt,aclint=on"])
@@ -230,3 +244,31 @@ def test_illegal_instructions_taken_over(folder, system, machine):
     assert output.count("illegal instructions are taken over from the firmware") == 1
     assert len(re.findall(r"^ok ", output, re.MULTILINE)) >= 75
     assert "not ok" not in output.replace("0 not ok", "")
+
+
+def test_shutdown_that_cannot_be(folder):
+    """The tree has nothing that ends the machine: SRST says so, and the legacy call, which knows no
+    error, puts all harts to rest."""
+    dtb = tree_of(folder, 2)
+    for path in ("/poweroff", "/reboot", "/soc/test@100000"):
+        subprocess.run(["fdtput", "-r", dtb, path], check=True)
+    with native(folder, assemble(folder, "shutdown.S", 0x80200000, RESET=-2), firmware="own", harts=2,
+                limit=30, extra=["-dtb", dtb, *qmp_options(folder)]) as m:
+        m.expect("shutdown: calling", unless="expected")
+        places = []
+        while len(places) != 2 or not all(0x80000000 <= p < 0x80040000 for p in places):
+            m.left()
+            answer = ask_qemu(folder, "human-monitor-command",
+                              **{"command-line": "info registers -a"})
+            places = [int(p, 16) for p in re.findall(r"^ pc +(\w+)", answer, re.MULTILINE)]
+        assert "returned" not in m.output()
+
+
+def test_shutdown_of_a_guest(folder, engine, system):
+    """The same call, of a VM."""
+    system.image("shutdown", assemble(folder, "shutdown.S"))
+    system.vm("shutdown", kernel="shutdown", vcpus=2, memory=4 * MIB)
+    with Machine(folder, engine, system.build(), harts=2, limit=30) as m:
+        assert m.wait_exit() == 0
+        assert "shutdown: calling" in m.output()
+        assert "returned" not in m.output()

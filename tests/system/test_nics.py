@@ -10,7 +10,7 @@ import threading
 
 import pytest
 
-from pilae import MIB, Machine, assemble, check_interrupts_off
+from pilae import MIB, Machine, assemble, check_interrupts_off, qmp_options
 from shell import open_shell, run
 from test_disks import agreed
 
@@ -143,8 +143,7 @@ def idle(system):
 
 def options(folder, way, peer):
     nic = f"virtio-net-{WAYS[way].kind},netdev=peer,mac=52:54:00:12:ab:cd{WAYS[way].nic}"
-    return [*WAYS[way].options, *peer.options, "-device", nic,
-            "-qmp", f"unix:{folder}/qmp,server=on,wait=off"]
+    return [*WAYS[way].options, *peer.options, "-device", nic, *qmp_options(folder)]
 
 
 def check(folder, system, kernel, way, peer):
