@@ -2,7 +2,10 @@
 #ifndef FIRMWARE_FENCES_H
 #define FIRMWARE_FENCES_H
 
-/* Instructions that order things, beside those of riscv/tlb.h. On the host the test has them. */
+/*
+ * Instructions that order things, beside those of riscv/tlb.h, and the one that waits. On the host
+ * the test has them.
+ */
 
 #include "kernel/types.h"
 
@@ -25,6 +28,7 @@
 #define fence_i()                    __asm__ volatile("fence.i" ::: "memory")
 #define fence_memory_before_output() __asm__ volatile("fence rw, ow" ::: "memory")
 #define fence_output_before_memory() __asm__ volatile("fence ow, rw" ::: "memory")
+#define wfi()                        __asm__ volatile("wfi" ::: "memory")
 
 #else
 
@@ -37,6 +41,7 @@ void hfence_all(unsigned funct7);
 void fence_i(void);
 void fence_memory_before_output(void);
 void fence_output_before_memory(void);
+void wfi(void);
 
 #endif
 #endif

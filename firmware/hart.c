@@ -2,6 +2,7 @@
 
 /* A hart made ready for S-mode. docs/boot.md says why of each register. */
 
+#include "firmware/fences.h"
 #include "firmware/firmware.h"
 #include "firmware/platform.h"
 
@@ -175,5 +176,5 @@ void hart_halt(void)
 {
 	csr_write(CSR_MIE, 0);
 	for (;;)
-		__asm__ volatile("wfi");
+		wfi();
 }

@@ -50,17 +50,17 @@ extern struct fw_hart fw_harts[FW_HARTS_MAX];
 /* Harts that are there and may be used from S-mode; and all that have come here. */
 extern uint64_t harts_present, harts_arrived;
 
+#ifdef __riscv
 static inline struct fw_hart *this_hart(void)
 {
-#ifdef __riscv
 	struct fw_hart *hart;
 
 	__asm__("mv %0, tp" : "=r"(hart));
 	return hart;
-#else
-	return &fw_harts[0];
-#endif
 }
+#else
+struct fw_hart *this_hart(void);
+#endif
 
 /* Before any hart is made ready. */
 void harts_prepare(void);

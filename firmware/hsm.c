@@ -2,6 +2,7 @@
 
 /* SBI 2.0, chapter 9: hart state management. */
 
+#include "firmware/fences.h"
 #include "firmware/firmware.h"
 #include "firmware/platform.h"
 
@@ -19,10 +20,10 @@ void hart_begin(void)
 	 * it stopped.
 	 */
 	set_state(hart, SBI_HSM_STARTED);
-	if (hart->has_h)
-		__asm__ volatile(".insn r 0x73, 0, 0x31, x0, x0, x0\n"
-				 ".insn r 0x73, 0, 0x11, x0, x0, x0" ::
-				     : "memory");
+	if (hart->has_h) {
+		hfence_all(HFENCE_GVMA);
+		hfence_all(HFENCE_VVMA);
+	}
 	hart_enter(hart->id, hart->start_argument, hart->start_address, hart_first_mstatus());
 }
 
@@ -34,7 +35,7 @@ void hart_wait(void)
 		interrupts_serve(hart);
 		if (__atomic_load_n(&hart->state, __ATOMIC_SEQ_CST) == SBI_HSM_START_PENDING)
 			hart_begin();
-		__asm__ volatile("wfi" ::: "memory");
+		wfi();
 	}
 }
 
@@ -96,7 +97,7 @@ static void wait_for_interrupt(struct fw_hart *hart)
 		interrupts_serve(hart);
 		if (csr_read(CSR_MIP) & csr_read(CSR_MIE) & ~own)
 			return;
-		__asm__ volatile("wfi" ::: "memory");
+		wfi();
 	}
 }
 

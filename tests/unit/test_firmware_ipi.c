@@ -12,6 +12,7 @@
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -33,6 +34,16 @@ static struct {
 	unsigned count;
 	uint64_t kind, first, last, id, hgatp;
 } did[HARTS];
+
+struct fw_hart *this_hart(void)
+{
+	return &fw_harts[self];
+}
+
+void hart_halt(void)
+{
+	abort();
+}
 
 static void note(uint64_t kind, uint64_t address, uint64_t id)
 {
