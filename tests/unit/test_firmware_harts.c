@@ -152,8 +152,10 @@ void csr_set(unsigned csr, uint64_t bits)
 	*(csr == CSR_MIE ? &mie : &mip) |= bits;
 }
 
+/* Others get their turn, in the middle of what a hart does. */
 void csr_clear(unsigned csr, uint64_t bits)
 {
+	sched_yield();
 	*(csr == CSR_MIE ? &mie : &mip) &= ~bits;
 }
 
