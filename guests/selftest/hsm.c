@@ -211,6 +211,45 @@ static void ipi_to_stopped(void)
 	expect_eq(seen.count, 1, "runs");
 }
 
+static void await_ipi(void *argument)
+{
+	while (!(csr_read(CSR_SIP) & BIT(IRQ_S_SOFT)))
+		;
+	csr_clear(CSR_SIP, BIT(IRQ_S_SOFT));
+	__atomic_add_fetch((uint64_t *)argument, 1, __ATOMIC_SEQ_CST);
+}
+
+static void fence_until(void *argument)
+{
+	while (!__atomic_load_n((bool *)argument, __ATOMIC_ACQUIRE))
+		for (uint64_t f = SBI_RFENCE_FENCE_I; f <= SBI_RFENCE_SFENCE_VMA; f++)
+			sbi5(SBI_EXT_RFENCE, f, 0, ~UINT64_C(0), 0, 0, 0);
+}
+
+/* A hart that comes and goes misses no IPI from when it is started, and delays nobody's fences. */
+static void start_and_send(void)
+{
+	uint64_t count = 0;
+	bool enough = false;
+
+	if (alone())
+		return;
+	if (machine.hart_count > 2)
+		expect_eq(hart_run(2, fence_until, &enough), 0, "start of the one that fences");
+	for (uint64_t n = 1; n <= 200 && !test_failed(); n++) {
+		expect_eq(hart_run(1, await_ipi, &count), 0, "start %lu", n);
+		/* OpenSBI sends none to a hart whose start is pending. */
+		if (machine.opensbi)
+			wait_until(hart_status(1) == SBI_HSM_STARTED, ENOUGH_MS);
+		sbi2(SBI_EXT_IPI, 0, 1, harts[1].id);
+		expect(hart_join(1, ENOUGH_MS), "IPI %lu was lost", n);
+		expect_eq(count, n, "count");
+	}
+	__atomic_store_n(&enough, true, __ATOMIC_RELEASE);
+	if (machine.hart_count > 2)
+		expect(hart_join(2, ENOUGH_MS), "a fence was not done");
+}
+
 static uint64_t suspend(uint64_t type, uint64_t address, uint64_t opaque)
 {
 	return (uint64_t)sbi3(SBI_EXT_HSM, SBI_HSM_HART_SUSPEND, type, address, opaque).error;
@@ -313,6 +352,7 @@ static const struct test tests[] = {
     {"start-started", start_started},
     {"start-many", start_many},
     {"ipi-to-stopped", ipi_to_stopped},
+    {"start-and-send", start_and_send},
     {"suspend-retentive", suspend_retentive},
     {"suspend-non-retentive", suspend_non_retentive},
     {"suspend-errors", suspend_errors},
