@@ -131,8 +131,6 @@ static void do_fence(const struct fence *fence)
 {
 	uint64_t hgatp, vsatp;
 
-	if (fence->function == FENCE_HALT)
-		hart_halt();
 	if (fence->function == SBI_RFENCE_FENCE_I) {
 		fence_i();
 		return;
@@ -141,6 +139,8 @@ static void do_fence(const struct fence *fence)
 		fence_range(fence);
 		return;
 	}
+	if (fence->function == FENCE_HALT)
+		hart_halt();
 	/*
 	 * Of the guest whose VMID the sender has in hgatp, whatever guest this hart has. Its vsatp
 	 * must not be walked through the other one's second stage (Priv. 1.13, "Memory-Management
