@@ -217,7 +217,6 @@ static void describe_boot_hart(int cpus)
 	if (!boot_hart.isa)
 		panic("/cpus: no usable node for the boot hart %llu",
 		      (unsigned long long)boot_hart.id);
-	boot_hart.stack_top = mmu_map_stack();
 	init_this_hart();
 }
 

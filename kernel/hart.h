@@ -2,7 +2,10 @@
 #ifndef KERNEL_HART_H
 #define KERNEL_HART_H
 
-/* The machine's harts. Each runs on one stack, with tp pointing at its struct hart. */
+/*
+ * The machine's harts. Each runs on one stack, with tp pointing at its struct hart; the boot hart
+ * has another one for its jobs (vmm/schedule_jobs.c).
+ */
 
 #include "kernel/timer.h"
 #include "kernel/types.h"
@@ -44,6 +47,8 @@ struct hart {
 	char *stack_top;
 	volatile uint32_t reschedule;   /* the guest is to be left for the run loop; atomic */
 	struct hart_schedule *schedule; /* the scheduler's (vmm/schedule.c) */
+	/* In a job: called at preemption points while `reschedule` is set; else NULL. */
+	void (*give_way)(void);
 	struct hart_counts counts;
 	/* Of the vCPU that is loaded here; stale when none is (engine/statistics.h). */
 	struct vcpu_statistics *statistics;

@@ -8,10 +8,10 @@
  * mode:
  *
  *	0xffffffffc0000000	the image, as linked
- *	0xffffffffd0000000	stacks, one a hart, each below 16 KiB that are not mapped
- *	0xffffffffe0000000	device registers
- *	0xfffffffff0000000	the device tree, until all memory is mapped
- *	0xfffffffffffff000	a vCPU's CSRs, for its guest (pilae,fast-csr of the soft engine)
+ *	0xffffffffd0000000	stacks, one a hart and one for jobs, each above 16 KiB that are not
+ *mapped 0xffffffffe0000000	device registers 0xfffffffff0000000	the device tree, until all
+ *memory is mapped 0xfffffffffffff000	a vCPU's CSRs, for its guest (pilae,fast-csr of the soft
+ *engine)
  *
  * Below it, all RAM is mapped in one piece (the direct map): from 0xffffffc000000000 on in
  * Sv39 (255 GiB), from 0xffff800000000000 on in Sv48 and from 0xff00000000000000 on in Sv57
@@ -42,6 +42,9 @@
  */
 #define STACK_SHIFT 14
 #define STACK_BYTES (1 << STACK_SHIFT)
+
+/* What stack_switch() leaves on a stack (kernel/stack_switch.S): ra, s0 to s10. */
+#define STACK_FRAME 96
 
 /* Offsets in struct hart_start, checked in kernel/hart.c. */
 #define HART_START_SATP 0

@@ -123,5 +123,6 @@ void __noreturn kernel_main(uint64_t hart_id, uint64_t fdt_address, uint64_t loa
 		    "/chosen has no rng-seed: the randomness of guests begins with the time alone");
 	random_init(platform.rng_seed, platform.rng_seed_size, time_now());
 	machine_init_end();
-	change_stack(mmu_map_stack());
+	this_hart()->stack_top = mmu_map_stack();
+	change_stack(this_hart()->stack_top);
 }

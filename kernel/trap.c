@@ -48,10 +48,14 @@ void interrupt_dispatch(uint64_t number)
 
 void preempt_point(void)
 {
+	const struct hart *hart = this_hart();
+
 	irqoff_end();
 	csr_set(CSR_SSTATUS, SSTATUS_SIE);
 	csr_clear(CSR_SSTATUS, SSTATUS_SIE);
 	irqoff_begin();
+	if (hart->reschedule && hart->give_way)
+		hart->give_way();
 }
 
 void interrupt_wait(void)
@@ -80,12 +84,23 @@ static bool exception_fixup(struct trap_frame *frame)
 	return false;
 }
 
+/* What a handler began it ends: only the job that it came to may give way. */
+static void take_interrupt(uint64_t number)
+{
+	struct hart *hart = this_hart();
+	void (*give_way)(void) = hart->give_way;
+
+	irqoff_begin();
+	hart->give_way = NULL;
+	interrupt_dispatch(number);
+	hart->give_way = give_way;
+	irqoff_end();
+}
+
 void kernel_trap(struct trap_frame *frame)
 {
 	if (frame->scause & SCAUSE_INTERRUPT) {
-		irqoff_begin();
-		interrupt_dispatch(frame->scause & ~SCAUSE_INTERRUPT);
-		irqoff_end();
+		take_interrupt(frame->scause & ~SCAUSE_INTERRUPT);
 		return;
 	}
 	if (!exception_fixup(frame))

@@ -16,8 +16,9 @@ struct trap_frame {
 };
 
 /*
- * Takes the interrupts that are pending. No lock may be held, and what the caller knows of
- * the state of vCPUs and timers may be different afterwards.
+ * Takes the interrupts that are pending; in a job, a vCPU with a reservation may have its turn
+ * here, too. No lock may be held, and what the caller knows of the state of vCPUs and timers may be
+ * different afterwards.
  */
 void preempt_point(void);
 

@@ -289,6 +289,13 @@ bool run_queue_preempts(const struct run_queue *queue, const struct entity *enti
 	       running->virtual_time + to_virtual(running, now - running->since);
 }
 
+bool run_queue_has_reserved(const struct run_queue *queue, uint64_t now)
+{
+	const struct entity *exhausted = first_of(queue, ENTITY_EXHAUSTED);
+
+	return first_of(queue, ENTITY_RESERVED) || (exhausted && exhausted->period_end <= now);
+}
+
 struct entity *run_queue_movable(const struct run_queue *queue, unsigned hart, uint64_t load,
 				 const struct vcpu *kept)
 {

@@ -88,6 +88,9 @@ uint64_t run_queue_turn_end(const struct run_queue *queue, uint64_t now);
 /* Whether the turn that is going on should end now for an entity that waits. */
 bool run_queue_preempts(const struct run_queue *queue, const struct entity *entity, uint64_t now);
 
+/* Whether one with a reservation waits, which has something left of its budget now. */
+bool run_queue_has_reserved(const struct run_queue *queue, uint64_t now);
+
 /*
  * An entity to be moved to the hart with this index, and load on its queue, which makes the loads
  * more equal: of those that wait longest. `kept` stays. NULL: there is none.

@@ -13,8 +13,6 @@
 #include "vmm/schedule_own.h"
 #include "vmm/vm.h"
 
-#define WORKER_WEIGHT 100 /* of the jobs of a hart, against those of VMs */
-
 #define BALANCES_PER_SECOND 50
 #define LOOKS_PER_SECOND    5000
 
@@ -33,54 +31,20 @@ void schedule_init_hart(void)
 	this_hart()->schedule = &hart_schedules[this_hart()->index];
 }
 
-static void init_worker(struct hart_schedule *schedule)
-{
-	schedule->worker_group.weight = WORKER_WEIGHT;
-	schedule->worker = (struct entity){
-	    .group = &schedule->worker_group,
-	    .load = SCHEDULE_LOAD,
-	};
-	entity_init(&schedule->worker);
-}
-
 void schedule_init(void)
 {
 	for (unsigned i = 0; i < HARTS_MAX; i++) {
 		struct hart_schedule *schedule = &hart_schedules[i];
 
 		run_queue_init(&schedule->queue, platform.timebase);
-		list_init(&schedule->jobs);
 		timer_init(&schedule->turn_end, turn_ended);
-		init_worker(schedule);
 	}
+	schedule_init_jobs();
 }
 
 void schedule_trap_wfi(void)
 {
 	this_hart()->schedule->trap_wfi = true;
-}
-
-void schedule_job(struct job *job, int (*step)(struct job *job))
-{
-	struct hart_schedule *schedule = &hart_schedules[0];
-	struct entity *worker = &schedule->worker;
-
-	job->step = step;
-	spin_lock(&schedule->lock);
-	list_push_back(&schedule->jobs, &job->link);
-	if (!worker->active)
-		run_queue_wake(&schedule->queue, worker, time_now());
-	spin_unlock(&schedule->lock);
-	hart_notify(hart_of(schedule));
-}
-
-void schedule_cancel_job(struct job *job)
-{
-	struct hart_schedule *schedule = &hart_schedules[0];
-
-	spin_lock(&schedule->lock);
-	list_remove(&job->link);
-	spin_unlock(&schedule->lock);
 }
 
 /* The queue of the hart that a vCPU is on, which may change until it is locked. */
@@ -419,34 +383,6 @@ static void end_turn(struct hart_schedule *schedule, struct vcpu *vcpu)
 	schedule_offer(others);
 }
 
-static struct job *take_job(struct hart_schedule *schedule)
-{
-	struct job *job = NULL;
-
-	spin_lock(&schedule->lock);
-	if (!list_empty(&schedule->jobs)) {
-		job = list_entry(schedule->jobs.next, struct job, link);
-		list_remove(&job->link);
-	}
-	spin_unlock(&schedule->lock);
-	return job;
-}
-
-static bool run_job_step(struct hart_schedule *schedule)
-{
-	struct job *job = take_job(schedule);
-
-	if (!job)
-		return false;
-	/* A job that is finished may be gone after its last step. */
-	if (job->step(job) == ERR_AGAIN) {
-		spin_lock(&schedule->lock);
-		list_push_back(&schedule->jobs, &job->link);
-		spin_unlock(&schedule->lock);
-	}
-	return true;
-}
-
 /* Jobs have their turns as vCPUs have. */
 static void work(struct hart_schedule *schedule)
 {
@@ -458,16 +394,7 @@ static void work(struct hart_schedule *schedule)
 	if (schedule->queue.count > 0)
 		schedule_offer(others);
 	timer_set(&schedule->turn_end, end);
-	trace(TRACE_WORK, 0, 0, 0, 0);
-	while (run_job_step(schedule)) {
-		preempt_point();
-		if (this_hart()->reschedule)
-			break;
-	}
-	trace(TRACE_WORK_END, 0, 0, 0, 0);
-	spin_lock(&schedule->lock);
-	run_queue_end_turn(&schedule->queue, time_now(), list_empty(&schedule->jobs));
-	spin_unlock(&schedule->lock);
+	schedule_work(schedule);
 }
 
 static struct entity *take_next(struct hart_schedule *schedule, uint64_t *now)

@@ -14,7 +14,10 @@
 
 struct vm;
 
-/* Work in steps of less than 20,000 instructions or with preemption points of its own. */
+/*
+ * Work in steps of less than 20,000 instructions or with preemption points of its own. There vCPUs
+ * with reservations may have their turns; other vCPUs of this hart, and other jobs, between steps.
+ */
 struct job {
 	struct list link;
 	/* Does one step; ERR_AGAIN if there is more to do. Interrupts off, no lock held. */

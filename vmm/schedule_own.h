@@ -2,7 +2,10 @@
 #ifndef VMM_SCHEDULE_OWN_H
 #define VMM_SCHEDULE_OWN_H
 
-/* Between the files of the scheduler: schedule.c (turns) and schedule_place.c (places, moves). */
+/*
+ * Between the files of the scheduler: schedule.c (turns), schedule_jobs.c (what the worker does in
+ * its own) and schedule_place.c (places, moves).
+ */
 
 #include "kernel/hart.h"
 #include "kernel/lock.h"
@@ -41,6 +44,16 @@ static inline struct hart *hart_of(const struct hart_schedule *schedule)
 {
 	return hart_by_index((unsigned)(schedule - hart_schedules));
 }
+
+/* Readies the jobs of all harts, of which the boot hart's are done. At boot, before any is queued.
+ */
+void schedule_init_jobs(void);
+
+/*
+ * The worker's turn on the boot hart: does steps of jobs until there are none, until the turn is to
+ * end, or until one with a reservation is due. Ends the turn in the queue.
+ */
+void schedule_work(struct hart_schedule *schedule);
 
 /*
  * Something waits that these harts may take over, a bit for each index: wakes one that has nothing

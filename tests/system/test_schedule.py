@@ -6,6 +6,7 @@ import re
 import pytest
 
 from pilae import BUILD, MIB, Machine
+from shell import ESCAPE
 
 NEIGHBOUR = BUILD / "guests/neighbour.elf"
 
@@ -101,9 +102,12 @@ PERIODIC = {"do": "periodic", "start": 300, "until": 1300,
             "options": "period=10000 work=16000"}
 
 
+LATENCY = (r"neighbour: (\d+) periods, (\d+) missed, latency at most (\d+) ns, "
+           r"done after at most (\d+) ns")
+
+
 def latency(output, prefix=""):
-    found = re.search(prefix + r"neighbour: (\d+) periods, (\d+) missed, latency at most (\d+) ns, "
-                      r"done after at most (\d+) ns", output)
+    found = re.search(prefix + LATENCY, output)
     return tuple(int(found[i]) for i in range(1, 5))
 
 
@@ -125,6 +129,33 @@ def test_reservation(folder, engine, neighbours):
     assert beside[2] <= alone[2] + 50_000
     assert output.count("memory: restarts") > 2
     assert sum(rounds(output, "burn")) > 0
+
+
+def test_reservation_beside_jobs(folder, engine, neighbours):
+    """A job gives way at its next preemption point, as what is promised of stretches with
+    interrupts off is all that a reservation waits for: while VMs are built, loaded for the first
+    time and again, and taken down, and while the shell prints much."""
+    add = neighbours.add
+    periodic = {**PERIODIC, "until": 2300}
+    add("rt", **periodic, **{"budget-us": 2000, "period-us": 10000})
+    alone = latency(run(folder, engine, neighbours))
+    assert alone[:2] == (200, 0)
+
+    # This one lets time pass slowly enough for somebody to type meanwhile.
+    add("burn", "burn", until=2200)
+    add("big", "memory", until=800, vcpus=32, memory=64 * MIB, manual=True)
+    with Machine(folder, engine, neighbours.build(), icount=True, limit=400) as machine:
+        machine.expect("1 vCPU")
+        machine.send(ESCAPE + "s" + "vm start big\r" + "dt /\r" * 4)
+        machine.expect("big: restarts")
+        machine.expect("big: powered off")
+        machine.send("vm start big\r" + "dt /\r" * 4 + "vm destroy big\r")
+        beside = latency(machine.expect(LATENCY)[0])
+        assert machine.wait_exit() == 0
+        assert "neighbour: late" not in machine.output()
+    assert beside[:2] == (200, 0)
+    # A stretch, and what two turns take.
+    assert beside[2] <= alone[2] + 20_000 + 5_000
 
 
 def test_budget_is_a_bound(folder, engine, neighbours):
