@@ -54,6 +54,8 @@ TARGETS = {
         "illegal-insn-to-handler": Target(plus=0),
         "boot-from-reset": Target(times=1.05),
         "boot-from-entry": Target(times=1.05),
+        "boot-untested-from-reset": Target(times=1.05),
+        "boot-untested-from-entry": Target(times=1.05),
         "handover-futex": Target(times=1.3),
         "handover-pipe": Target(times=1.3),
         "disk-sequential-64k": Target(times=1.3),
@@ -66,6 +68,8 @@ TARGETS = {
     "soft": {
         "boot-from-reset": Target(times=1.35),
         "boot-from-entry": Target(times=1.35),
+        "boot-untested-from-reset": Target(times=1.35),
+        "boot-untested-from-entry": Target(times=1.35),
         "getppid": Target(times=3),
         "fault-anonymous": Target(times=2.2),
         "fork-exec": Target(times=2.2),
