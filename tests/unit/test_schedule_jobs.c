@@ -9,7 +9,7 @@
 #include <ucontext.h>
 
 #define FREQUENCY 10000000
-#define MS        (FREQUENCY / 1000)
+#define MS        UINT64_C(10000) /* ticks */
 
 struct hart_schedule hart_schedules[HARTS_MAX];
 
