@@ -8,10 +8,10 @@
  * mode:
  *
  *	0xffffffffc0000000	the image, as linked
- *	0xffffffffd0000000	stacks, one a hart and one for jobs, each above 16 KiB that are not
- *mapped 0xffffffffe0000000	device registers 0xfffffffff0000000	the device tree, until all
- *memory is mapped 0xfffffffffffff000	a vCPU's CSRs, for its guest (pilae,fast-csr of the soft
- *engine)
+ *	0xffffffffd0000000	stacks, one a hart and one for jobs
+ *	0xffffffffe0000000	device registers
+ *	0xfffffffff0000000	the device tree, until all memory is mapped
+ *	0xfffffffffffff000	a vCPU's CSRs, for its guest (pilae,fast-csr of the soft engine)
  *
  * Below it, all RAM is mapped in one piece (the direct map): from 0xffffffc000000000 on in
  * Sv39 (255 GiB), from 0xffff800000000000 on in Sv48 and from 0xff00000000000000 on in Sv57
@@ -38,7 +38,7 @@
 
 /*
  * A stack lies in the upper half of a slot of twice its size, so that one bit of sp tells
- * whether it still points into it.
+ * whether it still points into it. The lower half is not mapped.
  */
 #define STACK_SHIFT 14
 #define STACK_BYTES (1 << STACK_SHIFT)
