@@ -7,6 +7,7 @@
  * worker is careful in one thing alone: it must get back to its own code.
  */
 
+#include "guests/chaos/entry.h"
 #include "guests/lib/console.h"
 #include "guests/lib/insn.h"
 #include "guests/lib/machine.h"
@@ -45,15 +46,15 @@ struct worker {
 	unsigned int index, kind; /* what it is at */
 	uint64_t random;
 	uint64_t share, total, done[KINDS]; /* operations */
+	uint64_t time[KINDS];               /* ticks of its own, of turns that came to their end */
 	struct paging tables;
 	uint16_t *code; /* CODE_SIZE bytes, and SCRATCH */
 	uint64_t scratch;
 
-	/* Code that runs: where it is, for the hart and in memory, how long, and what it met. */
-	volatile bool running;
-	uint64_t at, size;
-	const uint16_t *words;
+	bool top;              /* tables_add_top() has been called */
+	volatile bool running; /* made-up code */
 	volatile uint64_t traps, ticks;
+	uint64_t size; /* bytes of what run_write() has put */
 };
 
 extern size_t worker_count;
@@ -107,6 +108,8 @@ uint64_t sbi_turn(struct worker *w);
 uint64_t mmio_turn(struct worker *w);
 void tables_init(void);
 void tables_add(struct worker *w);
+/* The same at the top of the address space, where a hypervisor may be. */
+void tables_add_top(struct worker *w);
 uint64_t tables_turn(struct worker *w);
 void modify_init(void);
 void modify_add(struct worker *w);

@@ -3,6 +3,7 @@
 #include "guests/chaos/chaos.h"
 
 #define TRAPS_MAX  1024
+#define FENCES     8 /* one in so many changes of satp is followed by a fence; none needs it */
 #define NO_ADDRESS BIT(62) /* where every fetch is a page fault */
 
 extern char data_start[], image_end[];
@@ -49,9 +50,11 @@ void run_init(struct worker *w)
 void run_paged(struct worker *w, bool paged)
 {
 	if (paged)
-		paging_on(&w->tables, w->index + 1);
+		csr_write(CSR_SATP, paging_satp(&w->tables, w->index + 1));
 	else
-		paging_off();
+		csr_write(CSR_SATP, 0);
+	if (one_in(w, FENCES))
+		sfence_all();
 }
 
 uint64_t run_address(const struct worker *w, bool paged, bool user)
@@ -82,19 +85,6 @@ void run_timer(uint64_t us)
 		 0, 0, 0);
 }
 
-/* The next instruction, if it was one of the code's that trapped. */
-static bool skip(struct trap_frame *frame)
-{
-	struct worker *w = worker_self();
-	uint64_t offset = frame->epc - w->at;
-
-	w->traps++;
-	if (!w->running || offset >= w->size || w->traps > TRAPS_MAX)
-		return false;
-	frame->epc += (w->words[offset / 2] & 3) == 3 ? 4 : 2;
-	return true;
-}
-
 void run_interrupt(struct trap_frame *frame)
 {
 	struct worker *w = worker_self();
@@ -112,21 +102,20 @@ void run_interrupt(struct trap_frame *frame)
 bool run_code(struct worker *w, uint64_t at, const uint16_t *words, uint64_t size,
 	      const uint64_t x[32], bool user)
 {
-	struct hart *hart = hart_self();
+	struct skip *skip = (struct skip *)hart_self()->own;
 	const struct trap_frame *trap;
 
-	w->at = at;
-	w->words = words;
-	w->size = size;
-	w->traps = w->ticks = 0;
+	*skip = (struct skip){.at = at, .size = size, .words = words, .left = TRAPS_MAX};
+	w->ticks = 0;
 	if (user)
 		run_timer(TICK_US);
 	csr_write(CSR_SIE, BIT(IRQ_S_TIMER) | BIT(IRQ_S_SOFT));
-	hart->on_exception = skip;
+	hart_self()->on_exception = NULL;
 	w->running = true;
 	trap = trap_exec(at, x, user);
 	w->running = false;
-	hart->on_exception = NULL;
+	w->traps = TRAPS_MAX - (uint64_t)skip->left;
+	skip->left = 0;
 	csr_write(CSR_SIE, 0);
 	return trap->cause == EXC_BREAKPOINT && trap->epc == at + size;
 }

@@ -2,7 +2,7 @@
 /* SBI calls, of everything with everything, but for what ends the guest or this hart. */
 #include "guests/chaos/chaos.h"
 
-#define CALLS 64
+#define CALLS 256
 
 static const uint32_t extensions[] = {SBI_EXT_SET_TIMER,
 				      SBI_EXT_CONSOLE_PUTCHAR,

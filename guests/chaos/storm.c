@@ -4,8 +4,8 @@
 
 #include "guests/lib/plic.h"
 
-#define EVENTS   64
-#define WAITS    4
+#define EVENTS   128
+#define WAITS    16
 #define UART_IER 1
 #define IER_THRI 2
 

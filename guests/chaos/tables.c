@@ -68,7 +68,12 @@ void tables_add(struct worker *w)
 	w->tables.root[VA_GARBAGE_INDEX + 17] = pte_make((uint64_t)w->tables.root, PTE_V);
 	for (uint64_t i = 0; i < (TABLES + FRAMES) * PAGE_SIZE; i += PAGE_SIZE)
 		paging_map(&w->tables, (uint64_t)tables + i, (uint64_t)tables + i, 0, PTE_RW);
+}
+
+void tables_add_top(struct worker *w)
+{
 	w->tables.root[511] = pte_make((uint64_t)tables + PAGE_SIZE, PTE_V);
+	sfence_all();
 }
 
 static uint64_t garbage_va(struct worker *w)

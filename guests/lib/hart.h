@@ -20,6 +20,7 @@
 #define HART_CATCH_SP   32
 #define HART_RESULT     40
 #define HART_VECTOR     48
+#define HART_OWN        56
 #define HART_SIZE       (HART_STACK_SIZE + TRAP_LEVELS * TRAP_LEVEL_SIZE + 4096)
 
 #define REG_RA 1
@@ -50,6 +51,7 @@ struct hart {
 	uint64_t catch_sp; /* where trap_run() is to be resumed; 0: it is not running */
 	uint64_t result;   /* what the function run by trap_run() returned */
 	uint64_t vector;   /* which entry of trap_vectors the last trap came through, plus 1 */
+	uint64_t own[8];   /* for a guest with a trap entry of its own */
 
 	struct trap_frame trap; /* the last exception taken under trap_run() */
 	void (*on_interrupt)(struct trap_frame *frame);

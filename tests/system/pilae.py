@@ -70,8 +70,8 @@ SOFT_BY_DEFAULT = {
     "test_interrupts_off_with_devices", "test_disks", "test_files",
     "test_transfer", "test_uplink", "test_interrupts_off_on_networks", "test_rng",
     "test_turns_are_not_lost", "test_no_memory_to_make_a_vm",
-    "test_disturbed_ipis", "test_chaos", "test_amok", "test_interrupts_off_in_chaos",
-    "test_interrupts_off_when_there_is_much_to_drop",
+    "test_disturbed_ipis", "test_chaos", "test_amok", "test_nothing_outside_ram",
+    "test_interrupts_off_in_chaos", "test_interrupts_off_when_there_is_much_to_drop",
 }
 
 
