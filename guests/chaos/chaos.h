@@ -122,6 +122,11 @@ void hsm_start_stopped(void);
 void hsm_check(void);
 /* The hart runs, again. */
 void hsm_woken(struct worker *w);
+/*
+ * Before it stops for good: waits for those that saw it asleep before it woke, and are about to
+ * start it. Their calls fail while it runs.
+ */
+void hsm_leave(struct worker *w);
 void rings_init(void);
 uint64_t rings_turn(struct worker *w);
 

@@ -5,7 +5,8 @@
 #define CALLS 16
 
 static uint64_t stops, starts;
-static bool asleep[HARTS_MAX]; /* it stops, and has not been started since */
+static bool asleep[HARTS_MAX];       /* it stops, and has not been started since */
+static uint32_t starting[HARTS_MAX]; /* so many may take it to be asleep */
 
 static int64_t hsm_call(uint64_t function, uint64_t a0, uint64_t a1, uint64_t a2)
 {
@@ -15,11 +16,12 @@ static int64_t hsm_call(uint64_t function, uint64_t a0, uint64_t a1, uint64_t a2
 /* Of those that do this at once, one is right. */
 static void start(size_t index)
 {
-	if (!__atomic_load_n(&asleep[index], __ATOMIC_ACQUIRE))
-		return;
-	if (hsm_call(SBI_HSM_HART_START, harts[index].id, (uint64_t)hart_entry,
+	__atomic_fetch_add(&starting[index], 1, __ATOMIC_SEQ_CST);
+	if (__atomic_load_n(&asleep[index], __ATOMIC_SEQ_CST) &&
+	    hsm_call(SBI_HSM_HART_START, harts[index].id, (uint64_t)hart_entry,
 		     (uint64_t)&harts[index]) == 0)
 		__atomic_fetch_add(&starts, 1, __ATOMIC_RELAXED);
+	__atomic_fetch_sub(&starting[index], 1, __ATOMIC_SEQ_CST);
 }
 
 void hsm_start_stopped(void)
@@ -98,5 +100,11 @@ uint64_t hsm_turn(struct worker *w)
 
 void hsm_woken(struct worker *w)
 {
-	__atomic_store_n(&asleep[w->index], false, __ATOMIC_RELEASE);
+	__atomic_store_n(&asleep[w->index], false, __ATOMIC_SEQ_CST);
+}
+
+void hsm_leave(struct worker *w)
+{
+	while (__atomic_load_n(&starting[w->index], __ATOMIC_SEQ_CST) != 0)
+		;
 }

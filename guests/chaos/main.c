@@ -99,6 +99,7 @@ static void work(void *argument)
 		if (!w->top && w->total >= w->share / 4 * 3)
 			add_top(w);
 	}
+	hsm_leave(w);
 }
 
 static void work_all(void)
