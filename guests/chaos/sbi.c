@@ -2,36 +2,9 @@
 /* SBI calls, of everything with everything, but for what ends the guest or this hart. */
 #include "guests/chaos/chaos.h"
 
-#define CALLS 256
+#include "guests/lib/nasty.h"
 
-static const uint32_t extensions[] = {SBI_EXT_SET_TIMER,
-				      SBI_EXT_CONSOLE_PUTCHAR,
-				      SBI_EXT_CONSOLE_GETCHAR,
-				      SBI_EXT_CLEAR_IPI,
-				      SBI_EXT_SEND_IPI,
-				      SBI_EXT_REMOTE_FENCE_I,
-				      SBI_EXT_REMOTE_SFENCE_VMA,
-				      SBI_EXT_REMOTE_SFENCE_VMA_ASID,
-				      SBI_EXT_SHUTDOWN,
-				      SBI_EXT_BASE,
-				      SBI_EXT_TIME,
-				      SBI_EXT_IPI,
-				      SBI_EXT_RFENCE,
-				      SBI_EXT_RFENCE,
-				      SBI_EXT_HSM,
-				      SBI_EXT_SRST,
-				      SBI_EXT_PMU,
-				      SBI_EXT_DBCN,
-				      0x53555350, /* SUSP */
-				      0x43505043, /* CPPC */
-				      0x4e41434c, /* NACL */
-				      0x535441,   /* STA */
-				      0x535345,   /* SSE */
-				      0x46574654, /* FWFT */
-				      0x44425452, /* DBTR */
-				      0x4d505859, /* MPXY */
-				      0x09000000,
-				      0x0f};
+#define CALLS 256
 
 struct call {
 	uint64_t extension, function, a[5];
@@ -46,7 +19,7 @@ static bool is_lethal(const struct call *call)
 	case SBI_EXT_SRST:
 		return (uint32_t)call->function == SBI_SRST_RESET &&
 		       (uint32_t)call->a[0] <= SBI_SRST_WARM_REBOOT;
-	case 0x53555350:
+	case SBI_EXT_SUSP:
 		return (uint32_t)call->a[0] == 0;
 	case SBI_EXT_HSM:
 		if ((uint32_t)call->function == SBI_HSM_HART_START)
@@ -70,7 +43,7 @@ static bool is_loud(struct worker *w, const struct call *call)
 
 static void make_call(struct worker *w, struct call *call)
 {
-	call->extension = extensions[random_below(w, ARRAY_SIZE(extensions))];
+	call->extension = nasty_extension(&w->random);
 	if (one_in(w, 32))
 		call->extension = value_any(w);
 	if (one_in(w, 64))

@@ -1,48 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "guests/chaos/chaos.h"
 
+#include "guests/lib/nasty.h"
+
 uint64_t value_any(struct worker *w)
 {
-	static const uint64_t values[] = {0,
-					  1,
-					  2,
-					  3,
-					  7,
-					  8,
-					  31,
-					  63,
-					  64,
-					  95,
-					  96,
-					  0xff,
-					  0x222,
-					  0xfff,
-					  0x1000,
-					  0x7fffffff,
-					  0x80000000,
-					  0xffffffff,
-					  BIT(32),
-					  BIT(38),
-					  BIT(39),
-					  BIT(47),
-					  BIT(56),
-					  BIT(62),
-					  BIT(63),
-					  BIT(63) - 1,
-					  ~UINT64_C(0),
-					  ~UINT64_C(0) - 0xfff,
-					  VA_CODE,
-					  VA_SCRATCH};
-	uint64_t r = random_next(&w->random);
-
-	switch (r & 3) {
-	case 0:
-		return random_next(&w->random);
-	case 1:
-		return random_next(&w->random) >> (r >> 8 & 63);
-	default:
-		return values[(r >> 8) % ARRAY_SIZE(values)];
-	}
+	if (one_in(w, 32))
+		return one_in(w, 2) ? VA_CODE : VA_SCRATCH;
+	return nasty_value(&w->random);
 }
 
 uint64_t value_address(struct worker *w)
