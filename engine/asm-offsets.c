@@ -30,6 +30,7 @@ void asm_offsets(void)
 	OFFSET(VCPU_INJECTED_SOFT, struct vcpu, statistics.injected[INJECTED_SOFT]);
 	OFFSET(VCPU_SOFT_BASE, struct vcpu, soft_base);
 	VALUE(SOFT_VIEW_S, VIEW_S);
+	VALUE(SOFT_S, SOFT_S);
 	VALUE(SOFT_FAULT_INJECTED, SOFT_FAULT_INJECTED);
 	VALUE(SOFT_FENCES_MOST, SOFT_FENCES);
 	OFFSET(VCPU_IRQ, struct vcpu, irq);
@@ -37,6 +38,7 @@ void asm_offsets(void)
 	BASED(SOFT_STVEC, csrs.stvec);
 	BASED(SOFT_SEPC, csrs.sepc);
 	BASED(SOFT_SCAUSE, csrs.scause);
+	BASED(SOFT_SSCRATCH, csrs.sscratch);
 	BASED(SOFT_STVAL, csrs.stval);
 	BASED(SOFT_PRIVILEGE, privilege);
 	BASED(SOFT_FP_FIELDS, fp_fields);

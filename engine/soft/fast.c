@@ -11,14 +11,47 @@
 
 #include <string.h>
 
-/* The handlers of fast_ops.S; those for each register lie 32 bytes apart. */
-#define HANDLER_BYTES 32
-extern const char soft_fast_get[], soft_fast_put[], soft_fast_read[], soft_fast_write[];
+/*
+ * The handlers of fast_ops.S. Those that are named _last do, as a rule, what soft_fast_end does,
+ * too, which has to follow them.
+ */
 extern const char soft_fast_end[], soft_fast_immediate[], soft_fast_exchange[], soft_fast_even[];
-extern const char soft_fast_put_value[];
+extern const char soft_fast_get_value[], soft_fast_put_value[];
 extern const char soft_fast_sie_set[], soft_fast_sie_clear[], soft_fast_sie_clear_read[];
+extern const char soft_fast_sie_restore[], soft_fast_sie_restore_last[];
+extern const char soft_fast_sie_set_last[], soft_fast_sie_clear_last[];
 extern const char soft_fast_status_read[], soft_fast_status_set[], soft_fast_status_clear[];
-extern const char soft_fast_status_write[], soft_fast_sret[], soft_fast_fence[];
+extern const char soft_fast_status_clear_read[], soft_fast_status_write[];
+extern const char soft_fast_sret[], soft_fast_fence[];
+extern const char soft_fast_read[], soft_fast_write[], soft_fast_swap_sscratch[];
+extern const char soft_fast_get_sscratch[], soft_fast_get_sepc[];
+extern const char soft_fast_get_scause[], soft_fast_get_stval[];
+extern const char soft_fast_put_sscratch[], soft_fast_put_sepc[];
+extern const char soft_fast_put_scause[], soft_fast_put_stval[];
+
+/* Those for each register, so many bytes apart; behind them, those for the last one. */
+struct register_ops {
+	const char *first;
+	unsigned stride;
+};
+
+static const struct register_ops read_ops = {soft_fast_read, 16};
+static const struct register_ops write_ops = {soft_fast_write, 16};
+static const struct register_ops swap_ops = {soft_fast_swap_sscratch, 32};
+
+/* From sscratch on, in the order of struct soft_csrs. */
+static const struct register_ops get_ops[] = {
+    {soft_fast_get_sscratch, 16},
+    {soft_fast_get_sepc, 16},
+    {soft_fast_get_scause, 16},
+    {soft_fast_get_stval, 16},
+};
+static const struct register_ops put_ops[] = {
+    {soft_fast_put_sscratch, 16},
+    {soft_fast_put_sepc, 32},
+    {soft_fast_put_scause, 16},
+    {soft_fast_put_stval, 16},
+};
 
 /* Of a CSR instruction. */
 #define FUNCT3(bits) ((bits) >> 12 & 7)
@@ -39,29 +72,45 @@ extern const char soft_fast_status_write[], soft_fast_sret[], soft_fast_fence[];
 
 struct builder {
 	struct soft_fast_op *next;
-	uint16_t offset; /* of the instruction at hand */
+	uint16_t offset;  /* of the instruction at hand */
+	const char *last; /* for the op before `next`, if it is the last; or NULL */
 };
 
-static void emit(struct builder *builder, const char *handler, int csr)
+static int32_t low_address(const char *handler)
+{
+	return (int32_t)(uintptr_t)handler;
+}
+
+static void emit_finishing(struct builder *builder, const char *handler, const char *last, int csr)
 {
 	*builder->next++ = (struct soft_fast_op){
-	    .handler = (int32_t)(uintptr_t)handler,
+	    .handler = low_address(handler),
 	    .csr = (int16_t)csr,
 	    .offset = builder->offset,
 	};
+	builder->last = last;
+}
+
+static void emit(struct builder *builder, const char *handler, int csr)
+{
+	emit_finishing(builder, handler, NULL, csr);
 }
 
 /* The guest goes on at `pc`: kept in place of an op, so that it is loaded at once. */
 static void emit_end(struct builder *builder, uint64_t pc)
 {
 	_Static_assert(sizeof(pc) == sizeof(*builder->next), "it takes the place of an op");
+	if (builder->last)
+		builder->next[-1].handler = low_address(builder->last);
 	emit(builder, soft_fast_end, 0);
 	memcpy(builder->next++, &pc, sizeof(pc));
 }
 
-static void emit_register(struct builder *builder, const char *handlers, unsigned n, int csr)
+static void emit_register(struct builder *builder, const struct register_ops *ops, unsigned n)
 {
-	emit(builder, handlers + (size_t)n * HANDLER_BYTES, csr);
+	const char *handler = ops->first + (size_t)n * ops->stride;
+
+	emit_finishing(builder, handler, handler + (size_t)32 * ops->stride, 0);
 }
 
 /* csrr sstatus, or csrrci with SIE alone: what kernels do most. */
@@ -72,40 +121,49 @@ static bool build_status_simple(struct builder *builder, uint32_t bits)
 
 	if ((funct3 & 3) != OP_WRITE && RS1(bits) == 0) {
 		emit(builder, soft_fast_status_read, 0);
-		emit_register(builder, soft_fast_write, RD(bits), 0);
+		emit_register(builder, &write_ops, RD(bits));
 	} else if (sie && (funct3 & 3) == OP_CLEAR && RD(bits)) {
 		emit(builder, soft_fast_sie_clear_read, 0);
-		emit_register(builder, soft_fast_write, RD(bits), 0);
+		emit_register(builder, &write_ops, RD(bits));
 	} else if (sie && (funct3 & 3) == OP_CLEAR) {
-		emit(builder, soft_fast_sie_clear, 0);
+		emit_finishing(builder, soft_fast_sie_clear, soft_fast_sie_clear_last, 0);
 	} else if (sie && (funct3 & 3) == OP_SET && !RD(bits)) {
-		emit(builder, soft_fast_sie_set, 0);
+		emit_finishing(builder, soft_fast_sie_set, soft_fast_sie_set_last, 0);
 	} else {
 		return false;
 	}
 	return true;
 }
 
+/* What is to be done with the value that was read from a register, or is the immediate. */
+static void build_status_change(struct builder *builder, unsigned operation, bool reads)
+{
+	if (operation == OP_WRITE)
+		emit(builder, soft_fast_status_write, 0);
+	else if (operation == OP_CLEAR)
+		emit(builder, reads ? soft_fast_status_clear_read : soft_fast_status_clear, 0);
+	else if (reads)
+		emit(builder, soft_fast_status_set, 0);
+	else
+		emit_finishing(builder, soft_fast_sie_restore, soft_fast_sie_restore_last, 0);
+}
+
 static void build_status(struct builder *builder, uint32_t bits)
 {
-	static const char *const writes[] = {
-	    [OP_WRITE] = soft_fast_status_write,
-	    [OP_SET] = soft_fast_status_set,
-	    [OP_CLEAR] = soft_fast_status_clear,
-	};
-	unsigned funct3 = FUNCT3(bits);
+	unsigned funct3 = FUNCT3(bits), operation = funct3 & 3;
 
 	if (build_status_simple(builder, bits))
 		return;
-	if (RD(bits))
+	/* soft_fast_status_clear_read does it. */
+	if (RD(bits) && operation != OP_CLEAR)
 		emit(builder, soft_fast_status_read, 0);
 	if (funct3 & OP_IMMEDIATE)
 		emit(builder, soft_fast_immediate, (int)RS1(bits));
 	else
-		emit_register(builder, soft_fast_read, RS1(bits), 0);
-	emit(builder, writes[funct3 & 3], 0);
+		emit_register(builder, &read_ops, RS1(bits));
+	build_status_change(builder, operation, RD(bits) != 0);
 	if (RD(bits))
-		emit_register(builder, soft_fast_write, RD(bits), 0);
+		emit_register(builder, &write_ops, RD(bits));
 }
 
 static int csr_offset(const struct uop *uop)
@@ -113,24 +171,48 @@ static int csr_offset(const struct uop *uop)
 	return (int)offsetof(struct soft_vcpu, csrs) + uop->imm - (int)SOFT_BASE;
 }
 
-static void build_put(struct builder *builder, const struct uop *uop)
+/* Which of get_ops and put_ops the CSR has. */
+static bool has_ops(const struct uop *uop, unsigned *index)
 {
-	if (!uop->rs2) {
-		emit_register(builder, soft_fast_put, uop->rs1, csr_offset(uop));
+	int first = (int)offsetof(struct soft_csrs, sscratch);
+
+	*index = (unsigned)(uop->imm - first) / sizeof(uint64_t);
+	return uop->imm >= first && *index < sizeof(get_ops) / sizeof(get_ops[0]);
+}
+
+static void build_get(struct builder *builder, const struct uop *uop)
+{
+	unsigned index;
+
+	if (has_ops(uop, &index)) {
+		emit_register(builder, &get_ops[index], uop->rd);
 		return;
 	}
-	emit_register(builder, soft_fast_read, uop->rs1, 0);
-	emit(builder, soft_fast_even, 0);
-	emit(builder, soft_fast_put_value, csr_offset(uop));
+	emit(builder, soft_fast_get_value, csr_offset(uop));
+	emit_register(builder, &write_ops, uop->rd);
+}
+
+static bool build_put(struct builder *builder, const struct uop *uop)
+{
+	unsigned index;
+
+	if (!has_ops(uop, &index))
+		return false;
+	emit_register(builder, &put_ops[index], uop->rs1);
+	return true;
 }
 
 static void build_exchange(struct builder *builder, const struct uop *uop)
 {
-	emit_register(builder, soft_fast_read, uop->rs1, 0);
+	if (uop->imm == (int32_t)offsetof(struct soft_csrs, sscratch) && uop->rd == uop->rs1) {
+		emit_register(builder, &swap_ops, uop->rd);
+		return;
+	}
+	emit_register(builder, &read_ops, uop->rs1);
 	if (uop->rs2)
 		emit(builder, soft_fast_even, 0);
 	emit(builder, soft_fast_exchange, csr_offset(uop));
-	emit_register(builder, soft_fast_write, uop->rd, 0);
+	emit_register(builder, &write_ops, uop->rd);
 }
 
 /* One instruction. false: it is not one that fast_ops.S knows. *last: nothing follows it. */
@@ -139,11 +221,10 @@ static bool build(struct builder *builder, const struct uop *uop, bool *last)
 	*last = false;
 	switch (uop->kind) {
 	case UOP_CSR_GET:
-		emit_register(builder, soft_fast_get, uop->rd, csr_offset(uop));
+		build_get(builder, uop);
 		return true;
 	case UOP_CSR_PUT:
-		build_put(builder, uop);
-		return true;
+		return build_put(builder, uop);
 	case UOP_CSR_EXCHANGE:
 		build_exchange(builder, uop);
 		return true;
@@ -154,7 +235,7 @@ static bool build(struct builder *builder, const struct uop *uop, bool *last)
 	case UOP_SFENCE_VMA:
 		if (!uop->rs1 || uop->rs2)
 			return false;
-		emit_register(builder, soft_fast_read, uop->rs1, 0);
+		emit_register(builder, &read_ops, uop->rs1);
 		emit(builder, soft_fast_fence, 0);
 		/* One of them may take long. */
 		*last = true;
@@ -221,6 +302,7 @@ void fast_build(struct vcpu *vcpu, uint64_t pc, const uint8_t *code, unsigned si
 	struct soft_fast_site *site = choose_site(vcpu, pc);
 	struct soft_fast_op ops[SOFT_FAST_OPS + OPS_MOST];
 	struct builder builder = {.next = ops};
+	const char *finish = NULL;
 	unsigned count = 0;
 	bool last = false;
 	struct uop uop;
@@ -232,11 +314,13 @@ void fast_build(struct vcpu *vcpu, uint64_t pc, const uint8_t *code, unsigned si
 		    builder.next - ops > SOFT_FAST_OPS - OPS_END)
 			break;
 		count = (unsigned)(builder.next - ops);
+		finish = builder.last;
 		builder.offset = (uint16_t)(builder.offset + 4);
 	}
 	builder.next = ops + count;
+	builder.last = finish;
 	emit_end(&builder, pc + builder.offset);
-	memcpy(site->ops, ops, (count + OPS_END) * sizeof(*ops));
+	memcpy(site->ops, ops, (size_t)(builder.next - ops) * sizeof(*ops));
 	site->generation = vcpu->soft->shadow.code_generation;
 	site->pc = count ? pc : pc | SITE_NONE;
 }

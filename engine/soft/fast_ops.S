@@ -6,8 +6,8 @@
  * are, but for tp (in sscratch) and t0 to t3 (in struct vcpu). Whatever is not simple goes on to
  * soft_full_exit, as if it had not been looked at.
  *
- * Here tp is the vCPU, t2 its struct soft_vcpu from SOFT_BASE on, t1 the present struct soft_fast_op, t3 the value
- * that goes from one op to the next, t0 free.
+ * Here tp is the vCPU, t2 its struct soft_vcpu from SOFT_BASE on, t1 the present struct soft_fast_op less SITE_OPS,
+ * t3 the value that goes from one op to the next, t0 free.
  */
 
 #include "asm-offsets.h"
@@ -25,16 +25,52 @@
 /* ra, sp, s0, s1, a0 to a7, t4 to t6. */
 #define CALL_SAVES 1, 2, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 29, 30, 31
 
-#define OP_CSR    4
-#define OP_OFFSET 6
-#define OP_SIZE   8
+/* Of an op, from t1 on: where the site's first one is at hand, t1 is the site. */
+#define OP_HANDLER SITE_OPS
+#define OP_CSR     (SITE_OPS + 4)
+#define OP_OFFSET  (SITE_OPS + 6)
+#define OP_SIZE    8
 
 /* SUM and MXR, for LUI. */
 #define SUM_MXR_UPPER ((SSTATUS_SUM | SSTATUS_MXR) >> 12)
 
 	.macro	next
-	lw	t0, OP_SIZE(t1)
+	lw	t0, OP_HANDLER + OP_SIZE(t1)
 	addi	t1, t1, OP_SIZE
+	jr	t0
+	.endm
+
+/* In place of `next` where soft_fast_end follows: done at once. */
+	.macro	finish
+	j	end
+	.endm
+
+/* To the guest; sepc is set. */
+	.macro	leave_to_guest
+	ld	t0, X(5)(tp)
+	ld	t1, X(6)(tp)
+	ld	t2, X(7)(tp)
+	ld	t3, X(28)(tp)
+	csrrw	tp, sscratch, tp
+	sret
+	.endm
+
+/* t1 = the site for the pc in t0; t3 is lost. */
+	.macro	find_site
+	andi	t1, t0, SITE_INDEX
+	ld	t3, SOFT_SITES(t2)
+	slli	t1, t1, SITE_SHIFT - 1
+	add	t1, t1, t3
+	ld	t3, SITE_PC(t1)
+	bne	t3, t0, other_site
+	.endm
+
+/* Executes it, if it is still true. */
+	.macro	run_site
+	ld	t3, SITE_GENERATION(t1)
+	ld	t0, SOFT_CODE_GENERATION(t2)
+	bne	t3, t0, no_site
+	lw	t0, OP_HANDLER(t1)
 	jr	t0
 	.endm
 
@@ -109,28 +145,16 @@ soft_exit:
 	measure_irqoff
 	csrr	t1, scause
 	ld	t2, VCPU_SOFT_BASE(tp)
-	addi	t1, t1, -EXC_BREAKPOINT
 	csrr	t0, sepc
-	bnez	t1, not_breakpoint
-	/* Sites are the guest's S-mode's. */
-	ld	t1, SOFT_PRIVILEGE(t2)
-	beqz	t1, soft_full_exit
+	ld	t3, SOFT_PRIVILEGE(t2)
+	/* Sites are the guest's S-mode's, whose number is a breakpoint's. */
+	bne	t1, t3, not_breakpoint
 
 /* t0 = the guest's pc, which is sepc. */
-find_site:
-	andi	t1, t0, SITE_INDEX
-	ld	t3, SOFT_SITES(t2)
-	slli	t1, t1, SITE_SHIFT - 1
-	add	t1, t1, t3
-	ld	t3, SITE_PC(t1)
-	bne	t3, t0, other_site
+site_at_pc:
+	find_site
 site_found:
-	ld	t3, SITE_GENERATION(t1)
-	ld	t0, SOFT_CODE_GENERATION(t2)
-	bne	t3, t0, no_site
-	lw	t0, SITE_OPS(t1)
-	addi	t1, t1, SITE_OPS
-	jr	t0
+	run_site
 
 /* Two sites with the same index lie in a pair of entries. */
 other_site:
@@ -144,11 +168,11 @@ no_site:
 	bnez	t0, return_to_guest
 	j	soft_full_exit
 
+/* t3 = its privilege. No trap has the cause 0, which U-mode has. */
 not_breakpoint:
-	addi	t1, t1, EXC_BREAKPOINT - EXC_ECALL_U
+	addi	t1, t1, -EXC_ECALL_U
 	bnez	t1, not_call
-	ld	t1, SOFT_PRIVILEGE(t2)
-	beqz	t1, enter_call
+	beqz	t3, enter_call
 1:	j	soft_full_exit
 
 /* Page faults have the causes 12, 13 and 15. */
@@ -161,7 +185,7 @@ not_call:
 	count	VCPU_QUICK_SHADOW
 	addi	t3, t3, -SOFT_FAULT_INJECTED
 	csrr	t0, sepc
-	beqz	t3, find_site
+	beqz	t3, site_at_pc
 	j	leave
 
 /* ECALL of the guest's user mode (Priv. 1.13, 12.1.1): t0 = its address. */
@@ -183,34 +207,37 @@ enter_call:
 	ld	t0, SOFT_STVEC(t2)
 	sd	t1, SOFT_SCAUSE(t2)
 	sd	zero, SOFT_STVAL(t2)
-	li	t1, 1
+	li	t1, SOFT_S
+	li	t3, SOFT_VIEW_S
 	andi	t0, t0, ~3
 	sd	t1, SOFT_PRIVILEGE(t2)
-	sd	t1, SOFT_VIEW(t2)
+	sd	t3, SOFT_VIEW(t2)
 	ld	t1, SOFT_FAST_S_SATP(t2)
 	ld	t3, SOFT_FAST_S_ROOT(t2)
 	csrw	sepc, t0
 	sd	t1, SOFT_HOST_SATP(t2)
 	sd	t3, SOFT_SELECTED(t2)
 	csrw	satp, t1
-	j	find_site
+	find_site
+	run_site
 
 /* The ops. */
 
 /* The last: the guest goes on at the address that stands in place of one more op. */
 	.globl	soft_fast_end
 soft_fast_end:
-	ld	t3, OP_SIZE(t1)
+	ld	t3, OP_HANDLER + OP_SIZE(t1)
+	csrw	sepc, t3
+	j	return_to_guest
+
+/* The same, from the op before it. */
+end:
+	ld	t3, OP_HANDLER + 2 * OP_SIZE(t1)
 	csrw	sepc, t3
 return_to_guest:
 	count	VCPU_QUICK_PRIVILEGED
 leave:
-	ld	t0, X(5)(tp)
-	ld	t1, X(6)(tp)
-	ld	t2, X(7)(tp)
-	ld	t3, X(28)(tp)
-	csrrw	tp, sscratch, tp
-	sret
+	leave_to_guest
 
 /* The op cannot be done here: its instruction is for C, as if it had been trapped alone. */
 not_simple:
@@ -224,82 +251,18 @@ not_simple:
 	/* A call was entered before: the guest traps again at the instruction. */
 	j	return_to_guest
 
-/* Register n = the CSR at `csr`: for each n, 32 bytes apart. */
-	.balign	32
-	.globl	soft_fast_get
-soft_fast_get:
-	.irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31
-	.balign	32
-	lh	t0, OP_CSR(t1)
-	add	t0, t0, t2
-	.if \n == 4
-	ld	t0, 0(t0)
-	csrw	sscratch, t0
-	.elseif \n == 5 || \n == 6 || \n == 7 || \n == 28
-	ld	t0, 0(t0)
-	sd	t0, X(\n)(tp)
-	.else
-	ld	x\n, 0(t0)
-	.endif
-	next
-	.endr
-
-/* The CSR at `csr` = register n. */
-	.balign	32
-	.globl	soft_fast_put
-soft_fast_put:
-	.irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31
-	.balign	32
-	lh	t0, OP_CSR(t1)
-	add	t0, t0, t2
-	.if \n == 4
-	csrr	t3, sscratch
-	sd	t3, 0(t0)
-	.elseif \n == 5 || \n == 6 || \n == 7 || \n == 28
-	ld	t3, X(\n)(tp)
-	sd	t3, 0(t0)
-	.else
-	sd	x\n, 0(t0)
-	.endif
-	next
-	.endr
-
-/* t3 = register n. */
-	.balign	32
-	.globl	soft_fast_read
-soft_fast_read:
-	.irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31
-	.balign	32
-	.if \n == 4
-	csrr	t3, sscratch
-	.elseif \n == 5 || \n == 6 || \n == 7 || \n == 28
-	ld	t3, X(\n)(tp)
-	.else
-	mv	t3, x\n
-	.endif
-	next
-	.endr
-
-/* Register n = t3. */
-	.balign	32
-	.globl	soft_fast_write
-soft_fast_write:
-	.irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31
-	.balign	32
-	.if \n == 4
-	csrw	sscratch, t3
-	.elseif \n == 5 || \n == 6 || \n == 7 || \n == 28
-	sd	t3, X(\n)(tp)
-	.elseif \n
-	mv	x\n, t3
-	.endif
-	next
-	.endr
-
 /* t3 = the immediate `csr`. */
 	.globl	soft_fast_immediate
 soft_fast_immediate:
 	lh	t3, OP_CSR(t1)
+	next
+
+/* t3 = the CSR at `csr`. */
+	.globl	soft_fast_get_value
+soft_fast_get_value:
+	lh	t0, OP_CSR(t1)
+	add	t0, t0, t2
+	ld	t3, 0(t0)
 	next
 
 /* t3 and the CSR at `csr` change places. */
@@ -324,27 +287,43 @@ soft_fast_put_value:
 	next
 
 /* sstatus.SIE alone, set or cleared. */
-	.globl	soft_fast_sie_set
-soft_fast_sie_set:
+	.macro	sie_set
 	lw	t0, VCPU_IRQ(tp)
 	bnez	t0, not_simple
 	ld	t0, SOFT_SSTATUS(t2)
 	ori	t0, t0, SSTATUS_SIE
 	sd	t0, SOFT_SSTATUS(t2)
-	next
+	.endm
 
-	.globl	soft_fast_sie_clear
-soft_fast_sie_clear:
+	.globl	soft_fast_sie_set
+soft_fast_sie_set:
+	sie_set
+	next
+	.globl	soft_fast_sie_set_last
+soft_fast_sie_set_last:
+	sie_set
+	finish
+
+	.macro	sie_clear
 	ld	t0, SOFT_SSTATUS(t2)
 	andi	t0, t0, ~SSTATUS_SIE
 	sd	t0, SOFT_SSTATUS(t2)
+	.endm
+
+	.globl	soft_fast_sie_clear
+soft_fast_sie_clear:
+	sie_clear
 	next
+	.globl	soft_fast_sie_clear_last
+soft_fast_sie_clear_last:
+	sie_clear
+	finish
 
 /* The same with what sstatus was before in t3. */
 	.globl	soft_fast_sie_clear_read
 soft_fast_sie_clear_read:
 	read_status
-	ld	t0, SOFT_SSTATUS(t2)
+	/* t0 is the part of it that is here. */
 	andi	t0, t0, ~SSTATUS_SIE
 	sd	t0, SOFT_SSTATUS(t2)
 	next
@@ -357,23 +336,37 @@ soft_fast_status_read:
 	next
 
 /*
- * sstatus = t3; or its bits in t3 set, or cleared; then t3 = what was kept. Each comes to
- * write_status with t0 = what sstatus was, t3 = what it will be, t5 = FS and VS.
+ * SIE or nothing of sstatus, in t3, is set: what was read from there, restored. t3 is lost. Goes on behind
+ * it, or at status_set.
  */
-	.globl	soft_fast_status_set
-soft_fast_status_set:
-	/* SIE or nothing: what was read from sstatus, restored. */
+	.macro	sie_restore
 	andi	t0, t3, ~SSTATUS_SIE
 	bnez	t0, status_set
 	beqz	t3, 1f
 	lw	t0, VCPU_IRQ(tp)
 	bnez	t0, not_simple
-1:	ld	t0, SOFT_SSTATUS(t2)
+	ld	t0, SOFT_SSTATUS(t2)
 	or	t0, t0, t3
-	ld	t3, SOFT_STASH(t2)
 	sd	t0, SOFT_SSTATUS(t2)
-	next
+1:
+	.endm
 
+/* sstatus's bits in t3 set, where what it was is not asked for. */
+	.globl	soft_fast_sie_restore
+soft_fast_sie_restore:
+	sie_restore
+	next
+	.globl	soft_fast_sie_restore_last
+soft_fast_sie_restore_last:
+	sie_restore
+	finish
+
+/*
+ * sstatus = t3; or its bits in t3 set, or cleared; then t3 = what was kept. What is not done at once
+ * comes to write_status with t0 = what sstatus was, t3 = what it will be, t5 = FS and VS.
+ */
+	.globl	soft_fast_status_set
+soft_fast_status_set:
 status_set:
 	sd	t4, X(29)(tp)
 	sd	t5, X(30)(tp)
@@ -392,13 +385,95 @@ soft_fast_status_clear:
 	and	t3, t3, t0
 	j	write_status
 
+/*
+ * The same with what sstatus was, which need not have been kept before, in t3. At once if SUM and MXR stay:
+ * what is cleared makes no interrupt possible.
+ */
+	.globl	soft_fast_status_clear_read
+soft_fast_status_clear_read:
+	sd	t4, X(29)(tp)
+	sd	t5, X(30)(tp)
+	csrr	t4, sstatus
+	ld	t0, SOFT_READ_FIELDS(t2)
+	ld	t5, SOFT_SSTATUS(t2)
+	and	t0, t0, t4
+	or	t0, t0, t5
+	sd	t0, SOFT_STASH(t2)
+	lui	t0, SUM_MXR_UPPER
+	and	t0, t0, t3
+	and	t0, t0, t5
+	bnez	t0, clear_not_plain
+	not	t0, t3
+	and	t0, t0, t5
+	ld	t5, SOFT_FP_FIELDS(t2)
+	sd	t0, SOFT_SSTATUS(t2)
+	and	t3, t3, t5
+	and	t5, t5, t4
+	srli	t0, t5, 1
+	and	t0, t0, t5
+	bnez	t0, clear_dirty
+1:	csrc	sstatus, t3
+	ld	t3, SOFT_STASH(t2)
+	ld	t4, X(29)(tp)
+	ld	t5, X(30)(tp)
+	next
+
+clear_not_plain:
+	old_status
+	not	t3, t3
+	and	t3, t3, t0
+	j	write_status
+
+/* As was_dirty. */
+clear_dirty:
+	ld	t5, SOFT_UNSAVED_FP(t2)
+	or	t5, t5, t0
+	sd	t5, SOFT_UNSAVED_FP(t2)
+	j	1b
+
+/* At once if SIE, SUM and MXR stay. */
 	.globl	soft_fast_status_write
 soft_fast_status_write:
 	sd	t4, X(29)(tp)
 	sd	t5, X(30)(tp)
+	ld	t5, SOFT_SSTATUS(t2)
+	lui	t0, SUM_MXR_UPPER
+	xor	t4, t5, t3
+	addi	t0, t0, SSTATUS_SIE
+	and	t0, t0, t4
+	bnez	t0, write_not_plain
+	andi	t4, t4, SSTATUS_SPIE | SSTATUS_SPP
+	xor	t5, t5, t4
+	csrr	t4, sstatus
+	sd	t5, SOFT_SSTATUS(t2)
+	ld	t5, SOFT_FP_FIELDS(t2)
+	xor	t0, t3, t4
+	and	t0, t0, t5
+	beqz	t0, 1f
+	/* FS or VS changes: t0 are the bits that do. */
+	and	t5, t5, t4
+	srli	t3, t5, 1
+	and	t3, t3, t5
+	bnez	t3, write_dirty
+2:	xor	t4, t4, t0
+	csrw	sstatus, t4
+1:	ld	t3, SOFT_STASH(t2)
+	ld	t4, X(29)(tp)
+	ld	t5, X(30)(tp)
+	next
+
+write_not_plain:
 	old_status
 	ld	t4, SOFT_WRITABLE(t2)
 	and	t3, t3, t4
+	j	write_status
+
+/* As was_dirty. */
+write_dirty:
+	ld	t5, SOFT_UNSAVED_FP(t2)
+	or	t5, t5, t3
+	sd	t5, SOFT_UNSAVED_FP(t2)
+	j	2b
 
 write_status:
 	xor	t4, t0, t3
@@ -519,18 +594,16 @@ soft_fast_sret:
 	lui	t3, SUM_MXR_UPPER
 	and	t3, t3, t0
 	bnez	t3, not_simple
-	ld	t0, SOFT_FAST_U_VERSION(t2)
+	ld	t1, SOFT_FAST_U_VERSION(t2)
 	ld	t3, SOFT_VERSION(t2)
-	bne	t0, t3, enter_user
-	ld	t0, SOFT_FAST_U_SATP(t2)
+	bne	t1, t3, enter_user
+	ld	t1, SOFT_FAST_U_SATP(t2)
 	ld	t3, SOFT_FAST_U_ROOT(t2)
 	sd	zero, SOFT_PRIVILEGE(t2)
 	sd	zero, SOFT_VIEW(t2)
-	sd	t0, SOFT_HOST_SATP(t2)
+	sd	t1, SOFT_HOST_SATP(t2)
 	sd	t3, SOFT_SELECTED(t2)
-	csrw	satp, t0
-user_entered:
-	ld	t0, SOFT_SSTATUS(t2)
+	csrw	satp, t1
 1:	andi	t3, t0, SSTATUS_SPIE
 	srli	t3, t3, 4
 	andi	t0, t0, ~(SSTATUS_SIE | SSTATUS_SPP)
@@ -539,9 +612,138 @@ user_entered:
 	ld	t3, SOFT_SEPC(t2)
 	sd	t0, SOFT_SSTATUS(t2)
 	csrw	sepc, t3
-	j	return_to_guest
+	count	VCPU_QUICK_PRIVILEGED
+	leave_to_guest
 
 /* Its root is not up to date. */
 enter_user:
 	call_c	soft_enter_user
-	j	user_entered
+	ld	t0, SOFT_SSTATUS(t2)
+	j	1b
+
+/*
+ * Ops with a register of the guest's, for each n, as fast.c expects them: `stride` bytes apart, and behind
+ * them, all once more, with the end that follows.
+ */
+	.macro	for_registers stride, op, argument, tail
+	.irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31
+	.balign	\stride
+	\op	\n, \argument
+	\tail
+	.endr
+	.endm
+
+	.macro	register_ops stride, op, argument=0
+.Lbegin\@:
+	for_registers \stride, \op, \argument, next
+	for_registers \stride, \op, \argument, finish
+	/* An error, where an op is too long. */
+	.org	.Lbegin\@ + 64 * \stride
+	.endm
+
+/* Register n = the CSR at `csr`. */
+	.macro	get n, csr
+	.if \n == 4
+	ld	t0, \csr(t2)
+	csrw	sscratch, t0
+	.elseif \n == 5 || \n == 6 || \n == 7 || \n == 28
+	ld	t0, \csr(t2)
+	sd	t0, X(\n)(tp)
+	.else
+	ld	x\n, \csr(t2)
+	.endif
+	.endm
+
+/* The CSR at `csr` = register n. */
+	.macro	put n, csr
+	.if \n == 4
+	csrr	t3, sscratch
+	sd	t3, \csr(t2)
+	.elseif \n == 5 || \n == 6 || \n == 7 || \n == 28
+	ld	t3, X(\n)(tp)
+	sd	t3, \csr(t2)
+	.else
+	sd	x\n, \csr(t2)
+	.endif
+	.endm
+
+/* The same with sepc, which holds no odd addresses. */
+	.macro	put_even n, csr
+	read	\n
+	andi	t3, t3, ~1
+	sd	t3, \csr(t2)
+	.endm
+
+/* Register n and the CSR at `csr` change places. */
+	.macro	swap n, csr
+	read	\n
+	ld	t0, \csr(t2)
+	sd	t3, \csr(t2)
+	.if \n == 4
+	csrw	sscratch, t0
+	.elseif \n == 5 || \n == 6 || \n == 7 || \n == 28
+	sd	t0, X(\n)(tp)
+	.elseif \n
+	mv	x\n, t0
+	.endif
+	.endm
+
+/* t3 = register n. */
+	.macro	read n, unused=0
+	.if \n == 4
+	csrr	t3, sscratch
+	.elseif \n == 5 || \n == 6 || \n == 7 || \n == 28
+	ld	t3, X(\n)(tp)
+	.else
+	mv	t3, x\n
+	.endif
+	.endm
+
+/* Register n = t3. */
+	.macro	write n, unused=0
+	.if \n == 4
+	csrw	sscratch, t3
+	.elseif \n == 5 || \n == 6 || \n == 7 || \n == 28
+	sd	t3, X(\n)(tp)
+	.elseif \n
+	mv	x\n, t3
+	.endif
+	.endm
+
+	/* Distances are known here, not left to the linker. */
+	.option	norelax
+	.balign	32
+	.globl	soft_fast_put_sepc
+soft_fast_put_sepc:
+	register_ops 32, put_even, SOFT_SEPC
+	.globl	soft_fast_swap_sscratch
+soft_fast_swap_sscratch:
+	register_ops 32, swap, SOFT_SSCRATCH
+	.globl	soft_fast_read
+soft_fast_read:
+	register_ops 16, read
+	.globl	soft_fast_write
+soft_fast_write:
+	register_ops 16, write
+
+	.globl	soft_fast_get_sscratch
+soft_fast_get_sscratch:
+	register_ops 16, get, SOFT_SSCRATCH
+	.globl	soft_fast_get_sepc
+soft_fast_get_sepc:
+	register_ops 16, get, SOFT_SEPC
+	.globl	soft_fast_get_scause
+soft_fast_get_scause:
+	register_ops 16, get, SOFT_SCAUSE
+	.globl	soft_fast_get_stval
+soft_fast_get_stval:
+	register_ops 16, get, SOFT_STVAL
+	.globl	soft_fast_put_sscratch
+soft_fast_put_sscratch:
+	register_ops 16, put, SOFT_SSCRATCH
+	.globl	soft_fast_put_scause
+soft_fast_put_scause:
+	register_ops 16, put, SOFT_SCAUSE
+	.globl	soft_fast_put_stval
+soft_fast_put_stval:
+	register_ops 16, put, SOFT_STVAL

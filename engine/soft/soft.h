@@ -16,9 +16,12 @@
 struct block_cache;
 struct code;
 
-/* The guest's privilege. */
+/*
+ * The guest's privilege. fast_ops.S compares it with scause: what traps as a breakpoint in S-mode
+ * may be one of its sites; a cause of 0, an instruction's address that is not even, there is not.
+ */
 #define SOFT_U 0
-#define SOFT_S 1
+#define SOFT_S EXC_BREAKPOINT
 
 /* How the guest's accesses are translated, by its privilege, sstatus.SUM and sstatus.MXR. */
 enum soft_view {
