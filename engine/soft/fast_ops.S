@@ -12,9 +12,8 @@
 
 #include "asm-offsets.h"
 #include "engine/count.h"
+#include "engine/soft/fast_ops.h"
 #include "riscv/csr.h"
-
-#define X(n) ((n) * 8)
 
 /*
  * SOFT_FAST_SITES entries of 128 bytes are found by bits 10 to 1 of the pc.
@@ -25,25 +24,8 @@
 /* ra, sp, s0, s1, a0 to a7, t4 to t6. */
 #define CALL_SAVES 1, 2, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 29, 30, 31
 
-/* Of an op, from t1 on: where the site's first one is at hand, t1 is the site. */
-#define OP_HANDLER SITE_OPS
-#define OP_CSR     (SITE_OPS + 4)
-#define OP_OFFSET  (SITE_OPS + 6)
-#define OP_SIZE    8
-
 /* SUM and MXR, for LUI. */
 #define SUM_MXR_UPPER ((SSTATUS_SUM | SSTATUS_MXR) >> 12)
-
-	.macro	next
-	lw	t0, OP_HANDLER + OP_SIZE(t1)
-	addi	t1, t1, OP_SIZE
-	jr	t0
-	.endm
-
-/* In place of `next` where soft_fast_end follows: done at once. */
-	.macro	finish
-	j	end
-	.endm
 
 /* To the guest; sepc is set. */
 	.macro	leave_to_guest
@@ -231,7 +213,8 @@ soft_fast_end:
 	j	return_to_guest
 
 /* The same, from the op before it. */
-end:
+	.globl	soft_fast_finish
+soft_fast_finish:
 	ld	t3, OP_HANDLER + 2 * OP_SIZE(t1)
 	csrw	sepc, t3
 return_to_guest:
@@ -620,130 +603,3 @@ enter_user:
 	call_c	soft_enter_user
 	ld	t0, SOFT_SSTATUS(t2)
 	j	1b
-
-/*
- * Ops with a register of the guest's, for each n, as fast.c expects them: `stride` bytes apart, and behind
- * them, all once more, with the end that follows.
- */
-	.macro	for_registers stride, op, argument, tail
-	.irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31
-	.balign	\stride
-	\op	\n, \argument
-	\tail
-	.endr
-	.endm
-
-	.macro	register_ops stride, op, argument=0
-.Lbegin\@:
-	for_registers \stride, \op, \argument, next
-	for_registers \stride, \op, \argument, finish
-	/* An error, where an op is too long. */
-	.org	.Lbegin\@ + 64 * \stride
-	.endm
-
-/* Register n = the CSR at `csr`. */
-	.macro	get n, csr
-	.if \n == 4
-	ld	t0, \csr(t2)
-	csrw	sscratch, t0
-	.elseif \n == 5 || \n == 6 || \n == 7 || \n == 28
-	ld	t0, \csr(t2)
-	sd	t0, X(\n)(tp)
-	.else
-	ld	x\n, \csr(t2)
-	.endif
-	.endm
-
-/* The CSR at `csr` = register n. */
-	.macro	put n, csr
-	.if \n == 4
-	csrr	t3, sscratch
-	sd	t3, \csr(t2)
-	.elseif \n == 5 || \n == 6 || \n == 7 || \n == 28
-	ld	t3, X(\n)(tp)
-	sd	t3, \csr(t2)
-	.else
-	sd	x\n, \csr(t2)
-	.endif
-	.endm
-
-/* The same with sepc, which holds no odd addresses. */
-	.macro	put_even n, csr
-	read	\n
-	andi	t3, t3, ~1
-	sd	t3, \csr(t2)
-	.endm
-
-/* Register n and the CSR at `csr` change places. */
-	.macro	swap n, csr
-	read	\n
-	ld	t0, \csr(t2)
-	sd	t3, \csr(t2)
-	.if \n == 4
-	csrw	sscratch, t0
-	.elseif \n == 5 || \n == 6 || \n == 7 || \n == 28
-	sd	t0, X(\n)(tp)
-	.elseif \n
-	mv	x\n, t0
-	.endif
-	.endm
-
-/* t3 = register n. */
-	.macro	read n, unused=0
-	.if \n == 4
-	csrr	t3, sscratch
-	.elseif \n == 5 || \n == 6 || \n == 7 || \n == 28
-	ld	t3, X(\n)(tp)
-	.else
-	mv	t3, x\n
-	.endif
-	.endm
-
-/* Register n = t3. */
-	.macro	write n, unused=0
-	.if \n == 4
-	csrw	sscratch, t3
-	.elseif \n == 5 || \n == 6 || \n == 7 || \n == 28
-	sd	t3, X(\n)(tp)
-	.elseif \n
-	mv	x\n, t3
-	.endif
-	.endm
-
-	/* Distances are known here, not left to the linker. */
-	.option	norelax
-	.balign	32
-	.globl	soft_fast_put_sepc
-soft_fast_put_sepc:
-	register_ops 32, put_even, SOFT_SEPC
-	.globl	soft_fast_swap_sscratch
-soft_fast_swap_sscratch:
-	register_ops 32, swap, SOFT_SSCRATCH
-	.globl	soft_fast_read
-soft_fast_read:
-	register_ops 16, read
-	.globl	soft_fast_write
-soft_fast_write:
-	register_ops 16, write
-
-	.globl	soft_fast_get_sscratch
-soft_fast_get_sscratch:
-	register_ops 16, get, SOFT_SSCRATCH
-	.globl	soft_fast_get_sepc
-soft_fast_get_sepc:
-	register_ops 16, get, SOFT_SEPC
-	.globl	soft_fast_get_scause
-soft_fast_get_scause:
-	register_ops 16, get, SOFT_SCAUSE
-	.globl	soft_fast_get_stval
-soft_fast_get_stval:
-	register_ops 16, get, SOFT_STVAL
-	.globl	soft_fast_put_sscratch
-soft_fast_put_sscratch:
-	register_ops 16, put, SOFT_SSCRATCH
-	.globl	soft_fast_put_scause
-soft_fast_put_scause:
-	register_ops 16, put, SOFT_SCAUSE
-	.globl	soft_fast_put_stval
-soft_fast_put_stval:
-	register_ops 16, put, SOFT_STVAL
