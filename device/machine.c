@@ -182,6 +182,12 @@ void machine_work(struct vm *vm)
 	machine_virtio_work(&vm->machine->virtio);
 }
 
+void machine_idle(struct vm *vm)
+{
+	__atomic_store_n(&vm->puts_off, 0, __ATOMIC_SEQ_CST);
+	machine_virtio_idle(&vm->machine->virtio);
+}
+
 void machine_resume(struct vm *vm)
 {
 	machine_virtio_resume(&vm->machine->virtio);

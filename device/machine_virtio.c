@@ -317,6 +317,14 @@ void machine_virtio_work(struct machine_virtio *virtio)
 	}
 }
 
+void machine_virtio_idle(struct machine_virtio *virtio)
+{
+	for (unsigned i = 0; i < MACHINE_VIRTIO_SLOTS; i++) {
+		if (virtio->slots[i].device)
+			virtio_device_idle(virtio->slots[i].device);
+	}
+}
+
 void machine_virtio_resume(struct machine_virtio *virtio)
 {
 	for (unsigned i = 0; i < MACHINE_VIRTIO_SLOTS; i++) {

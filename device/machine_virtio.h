@@ -32,6 +32,7 @@ void machine_virtio_unbuild(struct machine_virtio *virtio);
 
 /* See vmm/hooks.h. */
 void machine_virtio_work(struct machine_virtio *virtio);
+void machine_virtio_idle(struct machine_virtio *virtio);
 void machine_virtio_resume(struct machine_virtio *virtio);
 int machine_virtio_quiesce(struct machine_virtio *virtio);
 void machine_virtio_reset(struct machine_virtio *virtio);

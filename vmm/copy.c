@@ -22,14 +22,23 @@ static uint64_t load_word(const char *from)
 	return word;
 }
 
+static inline void copy_loaded_block(uint64_t *to, const char *from)
+{
+	uint64_t w0 = load_word(from), w1 = load_word(from + WORD);
+	uint64_t w2 = load_word(from + 2 * WORD), w3 = load_word(from + 3 * WORD);
+	uint64_t w4 = load_word(from + 4 * WORD), w5 = load_word(from + 5 * WORD);
+	uint64_t w6 = load_word(from + 6 * WORD), w7 = load_word(from + 7 * WORD);
+
+	to[0] = w0, to[1] = w1, to[2] = w2, to[3] = w3;
+	to[4] = w4, to[5] = w5, to[6] = w6, to[7] = w7;
+}
+
 /* `to` is aligned. */
 static void copy_loaded(uint64_t *to, const char *from, uint64_t words)
 {
-	for (; words >= 4; words -= 4, to += 4, from += 4 * WORD) {
-		uint64_t w0 = load_word(from), w1 = load_word(from + WORD);
-		uint64_t w2 = load_word(from + 2 * WORD), w3 = load_word(from + 3 * WORD);
-
-		to[0] = w0, to[1] = w1, to[2] = w2, to[3] = w3;
+	for (; words >= 2 * BLOCK; words -= 2 * BLOCK, to += 2 * BLOCK, from += 2 * BLOCK * WORD) {
+		copy_loaded_block(to, from);
+		copy_loaded_block(to + BLOCK, from + BLOCK * WORD);
 	}
 	for (; words > 0; words--, from += WORD)
 		*to++ = load_word(from);
@@ -99,7 +108,7 @@ void copy_bytes(void *to, const void *from, uint64_t size)
 	/* One less where they are shifted: the last word that is read then holds bytes to copy. */
 	uint64_t words = size / WORD;
 
-	if (words > 0 && (uintptr_t)f % WORD)
+	if (words > 0 && (uintptr_t)f % WORD && !copy_loads_anywhere)
 		words--;
 	if (words > 0)
 		copy_words((uint64_t *)t, f, words);

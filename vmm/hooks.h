@@ -69,6 +69,12 @@ int machine_map(struct vm *vm, gpa_t gpa);
 void machine_work(struct vm *vm);
 
 /*
+ * device/machine.c: what devices put off telling, as vm->puts_off says, they tell now if somebody
+ * may wait for it: a vCPU has nothing to do. As above.
+ */
+void machine_idle(struct vm *vm);
+
+/*
  * device/machine.c: no vCPU of the VM is active any more, and its memory is about to be reused: its
  * devices begin nothing more. ERR_AGAIN if a device of the host still works for one of them; then
  * vm_quiesced() is called when that may have ended. Boot hart, in a job.

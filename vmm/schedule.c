@@ -102,8 +102,11 @@ void vcpu_wake(struct vcpu *vcpu)
 void schedule_block(struct vcpu *vcpu)
 {
 	const struct engine *engine = vcpu->guest->engine;
-	uint64_t deadline = engine->timer_deadline(vcpu);
+	uint64_t deadline;
 
+	if (__atomic_load_n(&vm_of(vcpu)->puts_off, __ATOMIC_RELAXED))
+		machine_idle(vm_of(vcpu));
+	deadline = engine->timer_deadline(vcpu);
 	if (engine->has_interrupt(vcpu))
 		return;
 	if (deadline != TIME_NEVER)

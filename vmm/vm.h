@@ -75,6 +75,7 @@ struct vm {
 	struct identity *identity;      /* what is reserved for it, or NULL; vmm/identity.c */
 	uint32_t backing;               /* pages that are being filled for its vCPUs; atomic */
 	uint64_t found[VM_FOUND_PAGES]; /* vmm/gmem.c */
+	uint32_t puts_off;              /* devices put something off until a vCPU is idle; atomic */
 
 	bool quiescing; /* it is STOPPING, and a device still works for it; the boot hart's */
 

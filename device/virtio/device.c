@@ -11,6 +11,12 @@
 #define STEPS_MAX      32
 #define STEPS_OF_A_JOB 8
 
+/* A part of a ring, of which a driver is told at once: it may wait for room. */
+#define UNTOLD_PART 4
+
+/* A vCPU that has nothing to do may wait for the room that so much takes. */
+#define BYTES_TO_WAIT_FOR KIB(16)
+
 /*
  * Who has a queue.
  */
@@ -64,7 +70,7 @@ bool virtio_queue_take(struct virtio_queue *queue)
 }
 
 /*
- * Work.
+ * Its ring.
  */
 
 static bool is_ready(const struct virtio_queue *queue)
@@ -105,23 +111,91 @@ static bool begin(struct virtio_queue *queue)
 	return may;
 }
 
-/* Tells the driver what has been used, if it wants to know. */
+/*
+ * Telling the driver what has been used.
+ */
+
+/* Has a timer see to it, which is set by one at a time. */
+static void arm(struct virtio_queue *queue, uint64_t deadline)
+{
+	if (!__atomic_exchange_n(&queue->armed, 1, __ATOMIC_SEQ_CST))
+		timer_set(&queue->timer, deadline);
+}
+
+/* In the meantime the driver may have been told, and later things may wait. */
+static void patience_ends(struct timer *timer)
+{
+	struct virtio_queue *queue = container_of(timer, struct virtio_queue, timer);
+	uint64_t deadline;
+
+	__atomic_store_n(&queue->armed, 0, __ATOMIC_SEQ_CST);
+	deadline = __atomic_load_n(&queue->tell_by, __ATOMIC_SEQ_CST);
+	if (deadline <= time_now())
+		virtio_queue_wake(queue);
+	else if (deadline != TIME_NEVER)
+		arm(queue, deadline);
+}
+
+/* Whether the driver, which wants to know, can be told later. */
+static bool can_wait(struct virtio_queue *queue)
+{
+	uint64_t now = time_now();
+
+	if (queue->patience == 0 || vring_untold(&queue->ring) >= queue->ring.size / UNTOLD_PART)
+		return false;
+	if (queue->tell_by == TIME_NEVER)
+		__atomic_store_n(&queue->tell_by, now + queue->patience, __ATOMIC_SEQ_CST);
+	if (queue->tell_by <= now)
+		return false;
+	arm(queue, queue->tell_by);
+	if (queue->untold_bytes >= BYTES_TO_WAIT_FOR) {
+		/* Its vCPU is not to wait in the guest then. */
+		schedule_trap_wfi();
+		__atomic_store_n(&queue->device->vm->puts_off, 1, __ATOMIC_SEQ_CST);
+	}
+	return true;
+}
+
+/* Tells the driver, if it wants to know. */
 static int tell(struct virtio_queue *queue)
 {
 	bool must;
 	int error = vring_must_interrupt(&queue->ring, &must);
 
-	if (must)
+	if (must && can_wait(queue))
+		return 0;
+	__atomic_store_n(&queue->tell_by, TIME_NEVER, __ATOMIC_SEQ_CST);
+	queue->untold_bytes = 0;
+	if (must) {
+		vring_told(&queue->ring);
 		virtio_device_interrupt(queue->device, VIRTIO_INTERRUPT_QUEUE);
+	}
 	return error;
 }
+
+/* What it was to be told of it may have seen by itself since. */
+static int look_back(struct virtio_queue *queue)
+{
+	return queue->tell_by == TIME_NEVER ? 0 : tell(queue);
+}
+
+void virtio_queue_be_patient(struct virtio_queue *queue, uint64_t ticks)
+{
+	queue->patience = ticks;
+}
+
+/*
+ * Work.
+ */
 
 /* ERR_AGAIN: there is more to do. */
 static int work(struct virtio_queue *queue, unsigned steps)
 {
 	struct virtio_device *device = queue->device;
-	int error, tell_error;
+	int error, tell_error = look_back(queue);
 
+	if (tell_error)
+		return tell_error;
 	while ((error = device->type.ops->work(device, queue)) == ERR_AGAIN && --steps > 0 &&
 	       is_ready(queue) && !this_hart()->reschedule)
 		preempt_point();
@@ -182,6 +256,26 @@ void virtio_device_work(struct virtio_device *device)
 
 		if ((state & (QUEUE_PENDING | QUEUE_QUEUED)) == QUEUE_PENDING)
 			try_work(queue, STEPS_MAX);
+	}
+}
+
+void virtio_device_idle(struct virtio_device *device)
+{
+	for (unsigned i = 0; i < device->type.queues; i++) {
+		struct virtio_queue *queue = &device->queues[i];
+		int error = 0;
+
+		/* Who has it leaves that to the timer. */
+		if (__atomic_load_n(&queue->tell_by, __ATOMIC_SEQ_CST) == TIME_NEVER ||
+		    !take(queue))
+			continue;
+		if (queue->untold_bytes >= BYTES_TO_WAIT_FOR && begin(queue)) {
+			__atomic_store_n(&queue->tell_by, 0, __ATOMIC_SEQ_CST);
+			error = tell(queue);
+		}
+		if (error)
+			virtio_device_break(device);
+		give(queue);
 	}
 }
 
@@ -367,9 +461,17 @@ int virtio_device_quiesce(struct virtio_device *device)
 
 void virtio_device_power_up(struct virtio_device *device)
 {
+	/* A timer that is expiring meanwhile may set itself again, once, or queue the job. */
+	for (unsigned i = 0; i < device->type.queues; i++) {
+		device->queues[i].tell_by = TIME_NEVER;
+		timer_cancel(&device->queues[i].timer);
+	}
+	timer_quiesce();
 	for (unsigned i = 0; i < device->type.queues; i++) {
 		struct virtio_queue *queue = &device->queues[i];
 
+		timer_cancel(&queue->timer);
+		queue->armed = 0;
 		schedule_cancel_job(&queue->job);
 		queue->work = 0;
 	}
@@ -391,6 +493,8 @@ void virtio_device_init(struct virtio_device *device, const struct virtio_type *
 	};
 	for (unsigned i = 0; i < type->queues; i++) {
 		device->queues[i].device = device;
+		device->queues[i].tell_by = TIME_NEVER;
+		timer_init(&device->queues[i].timer, patience_ends);
 		list_init(&device->queues[i].job.link);
 	}
 	clear_locked(device);

@@ -16,6 +16,7 @@
 
 #include "device/virtio/vring.h"
 #include "kernel/lock.h"
+#include "kernel/timer.h"
 #include "kernel/types.h"
 #include "vmm/irq.h"
 #include "vmm/schedule.h"
@@ -49,7 +50,13 @@ struct virtio_queue {
 	uint32_t work;      /* enum queue_work; atomic, as the next */
 	uint32_t in_flight; /* requests that a driver of the host's has */
 	struct job job;
-	struct vring ring; /* of who is QUEUE_BUSY */
+	struct vring ring; /* of who is QUEUE_BUSY, as `tell_by` */
+
+	uint64_t patience;     /* ticks */
+	uint64_t untold_bytes; /* of its buffers; the device's to count */
+	uint64_t tell_by; /* when its driver is to be told at the latest; atomic, as the next */
+	uint32_t armed;   /* the timer is set, or is about to be */
+	struct timer timer;
 };
 
 enum queue_work {
@@ -146,10 +153,21 @@ void virtio_queue_notified(struct virtio_queue *queue);
 void virtio_queue_wake(struct virtio_queue *queue);
 
 /*
+ * For a queue whose driver waits for nothing but room: it is told up to so many ticks later of what
+ * was used, unless it is a quarter of the ring; and not at all of what it has seen by itself until
+ * then, as it does whenever it makes more available. (2.7.7 says whether a driver is to be told,
+ * not when.) Before the device is used.
+ */
+void virtio_queue_be_patient(struct virtio_queue *queue, uint64_t ticks);
+
+/*
  * What vCPUs have notified of, some steps of it; the job does the rest. On a vCPU's hart, in mode
  * HOST. Passes preemption points.
  */
 void virtio_device_work(struct virtio_device *device);
+
+/* What its driver was to be told later, and may wait for. As above. */
+void virtio_device_idle(struct virtio_device *device);
 
 /*
  * For who works on a queue for another VM. Take: false if somebody has it; then its job works on

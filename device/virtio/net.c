@@ -3,6 +3,7 @@
 
 #include "kernel/error.h"
 #include "kernel/mmu.h"
+#include "kernel/platform.h"
 #include "vmm/gmem.h"
 #include "vmm/vm.h"
 
@@ -31,6 +32,12 @@
 #define NET_F_HOST_USO   BIT(56)
 
 #define NET_S_LINK_UP 1
+
+/*
+ * How often a driver is told, at least, of what has been sent. A connection of Linux's may have
+ * what it sends in a millisecond on its way to an interface, so that this keeps none waiting.
+ */
+#define SENT_TOLD_PER_SECOND 2000
 
 /* 5.1.6.1: the legacy header ends before num_buffers, unless buffers are mergeable. */
 #define LEGACY_HEADER_SIZE offsetof(struct net_header, num_buffers)
@@ -134,6 +141,7 @@ static int transmit(struct net_device *net, struct virtio_queue *queue)
 	if (result)
 		return result == NET_WAITS ? 0 : result;
 	net->sending = false;
+	queue->untold_bytes += net->chain.readable_bytes;
 	result = vring_push(&queue->ring, net->chain.head, 0);
 	return result ? result : ERR_AGAIN;
 }
@@ -186,10 +194,13 @@ static bool begin_receiving(struct net_port *port, struct net_abilities *to)
 static int write_payload(void *context, uint64_t at, const void *from, uint64_t *size)
 {
 	struct net_device *net = context;
-	struct vring_segment segment =
-	    segment_at(&net->buffers.chain, true, net->receive_header_size + at, *size);
+	struct vring_segment segment;
 
+	if (at != net->place_at)
+		net->place = vring_seek(&net->buffers.chain, true, net->receive_header_size + at);
+	segment = vring_next(&net->buffers.chain, &net->place, *size);
 	*size = segment.length;
+	net->place_at = at + segment.length;
 	return gmem_write(net->device.vm, segment.gpa, from, *size);
 }
 
@@ -198,7 +209,10 @@ static int write_piece(struct net_device *net, struct vring *ring, struct net_pi
 		       struct net_source *source)
 {
 	uint32_t size = net->receive_header_size;
-	int error = net_piece_write(piece, source, write_payload, net);
+	int error;
+
+	net->place_at = UINT64_MAX;
+	error = net_piece_write(piece, source, write_payload, net);
 
 	if (error)
 		return error;
@@ -312,6 +326,8 @@ int net_device_init(struct net_device *net, struct net *to, const char *name, ui
 	net->transfer.from = &net->port;
 	net->transfer.source = &net->source;
 	virtio_device_init(&net->device, &type, vm, irq, legacy);
+	virtio_queue_be_patient(&net->device.queues[NET_TRANSMIT],
+				platform.timebase / SENT_TOLD_PER_SECOND);
 	net->port = (struct net_port){.ops = &port_ops,
 				      .vm = vm->config.name,
 				      .name = name,

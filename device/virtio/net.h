@@ -34,6 +34,8 @@ struct net_device {
 	bool mergeable;
 	uint32_t receive_header_size;
 	struct vring_batch buffers;
+	struct vring_cursor place; /* of the byte at `place_at` of the frame */
+	uint64_t place_at;
 };
 
 /*

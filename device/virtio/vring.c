@@ -31,7 +31,8 @@ struct vring_used {
 	uint32_t head, written;
 };
 
-#define READ_AHEAD 8
+#define READ_AHEAD   8
+#define USED_AT_ONCE 32
 
 /* Chains may have many small segments, each of which takes some hundred instructions. */
 #define PIECES_A_STRETCH 32
@@ -330,13 +331,14 @@ void vring_return_batch(struct vring *ring, const struct vring_batch *batch)
  * What is used.
  */
 
-static int put_used(struct vring *ring, uint16_t index, uint16_t head, uint32_t written)
+/* Up to the ring's end at most. */
+static int put_used(struct vring *ring, uint16_t index, const struct vring_used *used,
+		    unsigned count)
 {
-	struct vring_used used = {head, written};
 	gpa_t place =
-	    GPA(ring->used.v + RING_START + sizeof(used) * (uint64_t)(index % ring->size));
+	    GPA(ring->used.v + RING_START + sizeof(*used) * (uint64_t)(index % ring->size));
 
-	return gmem_write(ring->vm, place, &used, sizeof(used));
+	return gmem_write(ring->vm, place, used, count * sizeof(*used));
 }
 
 /* The driver sees so many more. */
@@ -352,45 +354,66 @@ static int publish_used(struct vring *ring, unsigned count)
 
 int vring_push(struct vring *ring, uint16_t head, uint32_t written)
 {
-	int error = put_used(ring, ring->used_index, head, written);
+	struct vring_used used = {head, written};
+	int error = put_used(ring, ring->used_index, &used, 1);
 
 	return error ? error : publish_used(ring, 1);
 }
 
 int vring_push_batch(struct vring *ring, const struct vring_batch *batch, uint64_t written)
 {
-	for (unsigned i = 0; i < batch->count; i++) {
-		uint64_t part = min_u64(batch->sizes[i], written);
-		int error = put_used(ring, (uint16_t)(ring->used_index + i), batch->heads[i],
-				     (uint32_t)part);
+	struct vring_used used[USED_AT_ONCE];
+	unsigned count;
 
+	for (unsigned first = 0; first < batch->count; first += count) {
+		uint16_t index = (uint16_t)(ring->used_index + first);
+		int error;
+
+		/* The ring ends, and goes on from its beginning. */
+		count = (unsigned)min_u64(batch->count - first, ring->size - index % ring->size);
+		count = (unsigned)min_u64(count, USED_AT_ONCE);
+		for (unsigned i = 0; i < count; i++) {
+			uint64_t part = min_u64(batch->sizes[first + i], written);
+
+			used[i] = (struct vring_used){batch->heads[first + i], (uint32_t)part};
+			written -= part;
+		}
+		error = put_used(ring, index, used, count);
 		if (error)
 			return error;
-		written -= part;
-		pause_now_and_then(i + 1);
+		preempt_point();
 	}
 	return publish_used(ring, batch->count);
 }
 
-int vring_must_interrupt(struct vring *ring, bool *must)
+/* Whether the driver wants to know that the index went from `before` to `now`. */
+static int is_wanted(const struct vring *ring, uint16_t before, uint16_t now, bool *wanted)
 {
-	uint16_t before = ring->told, now = ring->used_index, word;
+	uint16_t word;
 	int error;
 
-	*must = false;
-	ring->told = now;
-	if (before == now)
-		return 0;
 	/* The driver writes what it wants, then looks at the index: we the other way round. */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	if (ring->event_idx) {
 		error = gmem_load_u16(ring->vm, used_event_of(ring), &word);
 		/* 2.7.7.2: whether the event is one of those since then. */
-		*must = !error && (uint16_t)(now - word - 1) < (uint16_t)(now - before);
+		*wanted = !error && (uint16_t)(now - word - 1) < (uint16_t)(now - before);
 	} else {
 		error = gmem_load_u16(ring->vm, GPA(ring->available.v + RING_FLAGS), &word);
-		*must = !error && !(word & AVAILABLE_NO_INTERRUPT);
+		*wanted = !error && !(word & AVAILABLE_NO_INTERRUPT);
 	}
+	return error;
+}
+
+int vring_must_interrupt(struct vring *ring, bool *must)
+{
+	int error = 0;
+
+	*must = false;
+	if (ring->told != ring->used_index)
+		error = is_wanted(ring, ring->told, ring->used_index, must);
+	if (!*must)
+		vring_told(ring);
 	return error;
 }
 

@@ -97,8 +97,22 @@ void vring_return_batch(struct vring *ring, const struct vring_batch *batch);
 /* Gives its buffers back, all at once, of whose bytes the first `written` were written. */
 int vring_push_batch(struct vring *ring, const struct vring_batch *batch, uint64_t written);
 
-/* Whether the driver wants an interrupt for what has been pushed since this was last asked. */
+/*
+ * Whether the driver wants an interrupt for what has been pushed since it was last told, or needed
+ * not be. It may have seen that by itself when this is asked again.
+ */
 int vring_must_interrupt(struct vring *ring, bool *must);
+
+/* The driver is told of all that has been pushed; and how many it has not been told of. */
+static inline void vring_told(struct vring *ring)
+{
+	ring->told = ring->used_index;
+}
+
+static inline unsigned vring_untold(const struct vring *ring)
+{
+	return (uint16_t)(ring->used_index - ring->told);
+}
 
 /*
  * Copy `size` bytes from the readable, or to the writable part of a chain, `offset` bytes into it;

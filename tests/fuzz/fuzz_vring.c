@@ -104,7 +104,10 @@ static int use(struct vring *ring, const struct vring_chain *chain)
 	check(vring_read(ring, chain, chain->readable_bytes - in, buffer, in) == 0);
 	check(vring_write(ring, chain, chain->writable_bytes - out, buffer, out) == 0);
 	error = vring_push(ring, chain->head, (uint32_t)out);
-	return error ? error : vring_must_interrupt(ring, &must);
+	if (!error)
+		error = vring_must_interrupt(ring, &must);
+	vring_told(ring);
+	return error;
 }
 
 static int serve(struct vring *ring)

@@ -45,37 +45,14 @@
 static struct net_device nets[RING_GUESTS];
 static struct ring_driver rx[RING_GUESTS], tx[RING_GUESTS];
 static struct net *lan;
-static uint64_t now, timer_deadline;
 static bool legacy[RING_GUESTS];
 
 uint64_t direct_map_offset;
 struct platform platform = {.timebase = TIMEBASE};
 
-uint64_t time_now(void)
-{
-	return now;
-}
-
-void timer_init(struct timer *timer, void (*expired)(struct timer *timer))
-{
-	timer->expired = expired;
-}
-
-void timer_set(struct timer *timer, uint64_t deadline)
-{
-	assert_ptr_equal(timer, &lan->timer);
-	assert_true(spin_trylock(&lan->lock));
-	spin_unlock(&lan->lock);
-	assert_int_equal(timer_deadline, 0);
-	timer_deadline = deadline;
-}
-
 static inline void fire_timer(void)
 {
-	assert_int_not_equal(timer_deadline, 0);
-	now = timer_deadline;
-	timer_deadline = 0;
-	lan->timer.expired(&lan->timer);
+	fire(&lan->timer);
 }
 
 void log_at(enum log_level level, const char *format, ...)
@@ -170,7 +147,7 @@ static inline int setup_plain(void **state)
 {
 	(void)state;
 	now = 1000 * MS;
-	timer_deadline = 0;
+	memset(timers, 0, sizeof(timers));
 	assert_false(net_init(NULL));
 	lan = net_by_name("lan0");
 	assert_non_null(lan);

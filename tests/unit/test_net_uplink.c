@@ -210,7 +210,7 @@ static void test_waits_for_nic(void **state)
 	assert_int_equal(sent_count, 1);
 	/* One that is stuck does not hold it up for ever; nor one that has failed. */
 	send_outside(100);
-	for (unsigned i = 0; i < 40 && timer_deadline; i++) {
+	for (unsigned i = 0; i < 40 && is_set(&lan->timer); i++) {
 		fire_timer();
 		run_all();
 	}

@@ -320,9 +320,14 @@ static void test_longest_indirect(void **state)
 
 static bool must_interrupt(void)
 {
-	bool must;
+	bool must, again;
 
 	assert_int_equal(vring_must_interrupt(&ring, &must), 0);
+	/* Until the driver is told, it is to be. */
+	assert_int_equal(vring_must_interrupt(&ring, &again), 0);
+	assert_int_equal(again, must);
+	assert_int_equal(vring_untold(&ring) > 0, must);
+	vring_told(&ring);
 	return must;
 }
 

@@ -46,7 +46,8 @@
 #define S_NEEDS_RESET 64
 #define S_READY       (S_ACKNOWLEDGE | S_DRIVER | S_FEATURES_OK | S_DRIVER_OK)
 
-#define JOBS_MAX 8
+#define JOBS_MAX   8
+#define TIMERS_MAX 8
 
 /* One for each guest; the interrupts' levels, too. */
 #if RING_GUESTS > 1
@@ -66,6 +67,67 @@ static unsigned quiesced;  /* how often vm_quiesced() was called */
 static unsigned vcpu_work; /* and schedule_devices() */
 static struct job *jobs[JOBS_MAX];
 static unsigned job_count;
+static uint64_t now; /* time passes when a test says so */
+static struct timer *timers[TIMERS_MAX];
+static unsigned wfi_trapped; /* how often schedule_trap_wfi() was called */
+
+uint64_t time_now(void)
+{
+	return now;
+}
+
+void timer_init(struct timer *timer, void (*expired)(struct timer *timer))
+{
+	*timer = (struct timer){.expired = expired};
+}
+
+static inline bool is_set(const struct timer *timer)
+{
+	for (unsigned i = 0; i < TIMERS_MAX; i++) {
+		if (timers[i] == timer)
+			return true;
+	}
+	return false;
+}
+
+void timer_cancel(struct timer *timer)
+{
+	for (unsigned i = 0; i < TIMERS_MAX; i++) {
+		if (timers[i] == timer)
+			timers[i] = NULL;
+	}
+}
+
+/* By one at a time, and once until it expires. */
+void timer_set(struct timer *timer, uint64_t deadline)
+{
+	unsigned free = 0;
+
+	preempt_point(); /* no lock is held */
+	assert_false(is_set(timer));
+	while (timers[free])
+		assert_in_range(++free, 0, TIMERS_MAX - 1);
+	timers[free] = timer;
+	timer->node.key = deadline;
+}
+
+void timer_quiesce(void)
+{
+}
+
+/* Its time comes. */
+static inline void fire(struct timer *timer)
+{
+	assert_true(is_set(timer));
+	now = max_u64(now, timer->node.key);
+	timer_cancel(timer);
+	timer->expired(timer);
+}
+
+void schedule_trap_wfi(void)
+{
+	wfi_trapped++;
+}
 
 struct hart *this_hart(void)
 {
