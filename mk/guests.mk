@@ -37,6 +37,18 @@ $(linux_ext4): tools/mkinitrd $(initrd_dir)/ext4-contents $(CACHE)/linux/Image
 	@mkdir -p $(@D)
 	$(call say,INITRD,$@)tools/mkinitrd -o $@ -D linux=$(CACHE)/linux $(initrd_dir)/ext4-contents
 
+# What the benchmarks append to it: programs of Debian's that are fetched when they are asked for.
+linux_bench := $(B)/linux/bench.gz
+
+$(CACHE)/bench/bin/stress-ng:
+	@tools/deps bench-guest
+
+$(linux_bench): tools/mkinitrd $(initrd_dir)/bench-contents $(initrd_dir)/stress \
+		$(CACHE)/bench/bin/stress-ng
+	@mkdir -p $(@D)
+	$(call say,INITRD,$@)tools/mkinitrd -o $@ -D bench=$(CACHE)/bench \
+		-D init=$(initrd_dir) $(initrd_dir)/bench-contents
+
 # Firmware, and a disk that it boots from: Debian's kernel is an EFI program.
 
 uefi_images := $(B)/uefi/code.fd $(B)/uefi/variables.fd

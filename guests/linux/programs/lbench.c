@@ -4,11 +4,14 @@
  * the guest time one of them takes, in ns, as the least mean of several batches. Where QEMU
  * counts instructions (-icount shift=0) a ns is an instruction. What needs a second CPU is
  * left out where there is none.
+ *
+ * lbench --run NAME COMMAND...: the same for one run of a command.
  */
 #define _GNU_SOURCE
 #include "lbench.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/futex.h>
 #include <pthread.h>
 #include <sched.h>
@@ -276,7 +279,7 @@ static uint64_t bench_handover_pipe(unsigned count)
 }
 
 static uint32_t turn;
-static unsigned handovers;
+static unsigned handovers, handover_cpu;
 
 static void turn_pass(uint32_t mine)
 {
@@ -289,19 +292,21 @@ static void turn_pass(uint32_t mine)
 static void *handover_thread(void *argument)
 {
 	(void)argument;
-	cpu_bind(1);
+	cpu_bind(handover_cpu);
 	for (unsigned i = 0; i <= handovers; i++)
 		turn_pass(1);
 	return NULL;
 }
 
-static uint64_t bench_handover_futex(unsigned count)
+/* Passes a turn to and fro `count` times between this thread and one on `cpu`. */
+static uint64_t futex_rounds(unsigned count, unsigned cpu)
 {
 	pthread_t thread;
 	uint64_t first;
 
 	turn = 0;
 	handovers = count;
+	handover_cpu = cpu;
 	must(-pthread_create(&thread, NULL, handover_thread, NULL), "pthread_create");
 	turn_pass(0);
 	first = now_ns();
@@ -316,6 +321,33 @@ static uint64_t bench_handover_futex(unsigned count)
 	return first;
 }
 
+static uint64_t bench_futex(unsigned count)
+{
+	return futex_rounds(count, 0);
+}
+
+static uint64_t bench_handover_futex(unsigned count)
+{
+	return futex_rounds(count, 1);
+}
+
+/* Few enough, so that nobody who reads them has to be waited for. */
+static uint64_t bench_console(unsigned count)
+{
+	static const char line[] =
+	    "lbench: a line of 64 bytes, as a program may print to a console\n";
+	int console = open("/dev/console", O_WRONLY | O_NOCTTY);
+	uint64_t start;
+
+	must(console, "/dev/console");
+	start = now_ns();
+	while (count--)
+		must(write(console, line, 64) - 64, "write");
+	start = now_ns() - start;
+	close(console);
+	return start;
+}
+
 static const struct bench benches[] = {
     {"getppid", bench_getppid, 5000, 1, false},
     {"clock-gettime", bench_clock_gettime, 5000, 1, false},
@@ -326,8 +358,10 @@ static const struct bench benches[] = {
     {"mmap-munmap", bench_mmap, 500, 1, false},
     {"mprotect", bench_mprotect, 1000, 1, false},
     {"pipe", bench_pipe, 500, 1, false},
+    {"futex", bench_futex, 500, 1, false},
     {"yield", bench_yield, 1000, 1, false},
     {"signal", bench_signal, 1000, 1, false},
+    {"console-write", bench_console, 8, 1, false},
     {"user-integer", user_integer, 8, 1, false},
     {"user-float", user_float, 8, 1, false},
     {"user-memory", user_memory, 8, 1, false},
@@ -336,6 +370,8 @@ static const struct bench benches[] = {
     {"disk-random-4k", disk_random, 1024, 1, true},
     {"handover-futex", bench_handover_futex, HANDOVERS, 2, false},
     {"handover-pipe", bench_handover_pipe, HANDOVERS, 2, false},
+    /* Minutes of next to no exits: after another one, whose exits can then be asked for. */
+    {"busy", user_integer, 10000, 1, true},
 };
 
 static void line_print(const char *name, const char *what, uint64_t ns)
@@ -387,6 +423,25 @@ static void bench_one(const struct bench *bench)
 		handover_print(bench);
 }
 
+static void command_print(const char *name, char **command)
+{
+	uint64_t start = now_ns();
+	int status = 0;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		execvp(command[0], command);
+		_exit(127);
+	}
+	must(pid, "fork");
+	must(waitpid(pid, &status, 0), "waitpid");
+	start = now_ns() - start;
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+		line_print(name, "", start);
+	else
+		printf("lbench: %s: failed, status 0x%x\n", command[0], (unsigned)status);
+}
+
 int main(int argc, char **argv)
 {
 	if (argc == 2 && strcmp(argv[1], "--exit") == 0)
@@ -400,6 +455,10 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	setvbuf(stdout, NULL, _IOLBF, 0);
+	if (argc > 3 && strcmp(argv[1], "--run") == 0) {
+		command_print(argv[2], argv + 3);
+		return 0;
+	}
 	for (size_t i = 0; i < sizeof(benches) / sizeof(benches[0]); i++) {
 		bool wanted = argc == 1 && !benches[i].asked;
 
