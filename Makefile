@@ -54,13 +54,14 @@ run: $(B)/pilae.bin $(run_needs)
 gdb: $(B)/pilae.bin $(B)/pilae.elf $(run_needs)
 	@tools/run --gdb
 
-bench: all
-	@bench/run
+# BENCH: parts, all if there are none; micro is quick.
+bench_needs := $(if $(or $(filter stress,$(BENCH)),$(if $(BENCH),,all)),$(linux_bench))
 
-# BENCH=micro is quick. Without it OpenSBI's and Pilae's firmware both are run on.
-bench-check: all
+bench: all $(bench_needs)
+	@bench/run $(BENCH)
+
+bench-check: all $(bench_needs)
 	@bench/run --compare $(BENCH)
-	$(if $(BENCH),,@FIRMWARE=own bench/run --compare)
 
 deps:
 	@tools/deps
@@ -89,8 +90,8 @@ help:
 #: make mutations  breaks a copy of the tree, a mistake at a time: tests have to notice
 #: make fuzz       the fuzzers: TARGET=NAME one of them, SECONDS=60 each; -j2 two at a time
 #: make fuzz-replay  what they are to begin with, once
-#: make bench      the benchmarks, against the same work run natively
-#: make bench-check  the same, against the results in bench/results.json; BENCH=micro a part
+#: make bench      the benchmarks, against the same work run natively; BENCH='micro scale' parts
+#: make bench-check  the same, against the results in bench/results.json
 #: make lint       clang-format (check), clang-tidy, cppcheck, shellcheck, pyflakes
 #: make format     lets clang-format write
 #: make debian     the disk with Debian, for systems that need it; they do so first

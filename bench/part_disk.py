@@ -9,22 +9,27 @@ import shell
 from machines import OUTPUT, SEED, measure, one_vm
 
 DISK_READS = ("disk-sequential-64k", "disk-random-4k")
-DISK_BOOTARGS = ("console=ttyS0 quiet pilae.modules=virtio_mmio,virtio_blk "
-                 f"pilae.test=lbench,{','.join(DISK_READS)}")
+# What keeps a guest from ending before it has been asked about its exits.
+BUSY = "busy"
 
 
-def disk_drive():
+def disk_bootargs(*names):
+    return ("console=ttyS0 quiet pilae.modules=virtio_mmio,virtio_blk "
+            f"pilae.test=lbench,{','.join(names)}")
+
+
+def disk_drive(column):
     """QEMU's options for a disk of random bytes."""
-    path = OUTPUT / "disk.raw"
+    path = OUTPUT / f"{column.file_name('disk')}.raw"
     path.write_bytes(random.Random(SEED).randbytes(64 * pilae.MIB))
     return ["-global", "virtio-mmio.force-legacy=false", "-drive",
             f"file={path},if=none,format=raw,id=disk", "-device", "virtio-blk-device,drive=disk"]
 
 
-def disk_system(column):
+def disk_system(column, *names):
     disk = {"compatible": "pilae,virtio-blk", "pilae,host": "virtio-blk0"}
-    return one_vm(column, "disk", kernel=pilae.LINUX, ramdisk=pilae.INITRD,
-                  bootargs=DISK_BOOTARGS, memory=512 * pilae.MIB, disk=disk)
+    return one_vm(column, f"disk {len(names)}", kernel=pilae.LINUX, ramdisk=pilae.INITRD,
+                  bootargs=disk_bootargs(*names), memory=512 * pilae.MIB, disk=disk)
 
 
 def disk_counts(machine):
@@ -37,11 +42,12 @@ def disk_counts(machine):
 
 
 def disk_exits(column):
-    """How many exits 100 requests take."""
-    print(f"  exits of requests ({column.name})", file=sys.stderr, flush=True)
+    """How many exits 100 requests take. Asked for in real time, so not the same in each run."""
+    print(f"  exits of requests ({column.name}, {column.firmware})", file=sys.stderr, flush=True)
     found = {}
-    with pilae.Machine(OUTPUT, column.engine, disk_system(column), limit=300, cpu=column.cpu,
-                       icount=True, extra=["-seed", SEED, *disk_drive()],
+    system = disk_system(column, *DISK_READS, BUSY)
+    with pilae.Machine(OUTPUT, column.engine, system, limit=1200, cpu=column.cpu, icount=True,
+                       extra=["-seed", SEED, *disk_drive(column)], firmware=column.firmware,
                        name=column.file_name("disk exits")) as machine:
         machine.expect("bench: ")
         shell.open_shell(machine)
@@ -58,10 +64,10 @@ def disk_exits(column):
 
 def disk(column):
     """Reads of a disk of the host's."""
-    native = {"kernel": pilae.LINUX, "append": DISK_BOOTARGS, "memory": "512M",
-              "extra": ["-seed", SEED, "-initrd", pilae.INITRD, *disk_drive()]}
-    found = measure("disk", column, column.engine and disk_system(column),
-                    r"^lbench (disk\S+) (\d+)", native, extra=disk_drive())
+    native = {"kernel": pilae.LINUX, "append": disk_bootargs(*DISK_READS), "memory": "512M",
+              "extra": ["-initrd", pilae.INITRD]}
+    found = measure("disk", column, column.engine and disk_system(column, *DISK_READS),
+                    r"^lbench (disk\S+) (\d+)", native, extra=disk_drive(column))
     if column.engine:
         found.update(disk_exits(column))
     return found

@@ -33,7 +33,7 @@ def devices():
 
 
 def two_vms(column, weight, port):
-    system = pilae.System(OUTPUT, f"fair-{column.name}")
+    system = pilae.System(OUTPUT, column.file_name("fair"))
     system.root["lan0"] = {"compatible": "pilae,switch", "pilae,uplink": "virtio-net0"}
     for number, (name, share) in enumerate({"modest": weight, "greedy": GREEDY_WEIGHT}.items()):
         disk = {"compatible": "pilae,virtio-blk", "pilae,host": "virtio-blk0",
@@ -58,7 +58,8 @@ def shares(column, weight):
         target.bind(("127.0.0.1", 0))
         system = two_vms(column, weight, target.getsockname()[1])
         with pilae.Machine(OUTPUT, column.engine, system, limit=200, cpu=column.cpu,
-                           extra=devices(), name=column.file_name(f"fair {weight}")) as machine:
+                           extra=devices(), name=column.file_name(f"fair {weight}"),
+                           firmware=column.firmware) as machine:
             machine.expect("neighbour: modest begins")
             shell.open_shell(machine)
             alone = next_round(machine)
@@ -75,7 +76,8 @@ def fair(column):
     if not column.engine:
         return found
     for weight, name in ((100, ""), (50, "-half-weight")):
-        print(f"  a neighbour of weight {weight} ({column.name})", file=sys.stderr, flush=True)
+        print(f"  a neighbour of weight {weight} ({column.name}, {column.firmware})",
+              file=sys.stderr, flush=True)
         try:
             for what, percent in shares(column, weight).items():
                 found[f"fair-{what}{name}-percent"] = percent

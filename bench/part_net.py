@@ -10,7 +10,7 @@ TOOK = rf"^(traffic): ok {KIB} KiB .*, (\d+) us in all"
 
 
 def two_vms(column):
-    system = pilae.System(OUTPUT, f"net-{column.name}")
+    system = pilae.System(OUTPUT, column.file_name("network"))
     system.root["lan0"] = {"compatible": "pilae,switch"}
     for name, what in (("one", "10.0.0.1,10.0.0.2,serve,-q"),
                        ("two", f"10.0.0.2,10.0.0.1,send,-q,{KIB}")):

@@ -8,18 +8,22 @@ from machines import OUTPUT, SEED, TICK_NS, measure, measure_linux, one_vm
 from part_disk import disk
 from part_fair import fair
 from part_net import net
+from part_scale import scale
 
 BENCH = pilae.BUILD / "guests/bench.elf"
+STRESS = pilae.BUILD / "linux/bench.gz"
 ENTRY_SIZE = 2 * pilae.MIB
-SEEDS = (1, 2, 3)
+BOOT_SEEDS = (1, 2, 3)
+HANDOVER_SEEDS = (1, 2, 3)
 WALL_RUNS = 3
+LBENCH = r"^lbench (?!end)(\S+) (\d+)"
 
 
 def micro(column):
     """The guest that times single operations."""
     pattern = r"^bench (\S+) (\d+)\s*$"
     system = one_vm(column, "micro", kernel=BENCH, memory=128 * pilae.MIB)
-    found = measure("micro-benchmarks", column, system, pattern, native={"kernel": BENCH})
+    found = measure("micro-benchmarks", column, system, pattern, {"kernel": BENCH})
     if column.engine:
         system = one_vm(column, "switch", kernel=BENCH, memory=128 * pilae.MIB, vcpus=2,
                         bootargs="part=switch")
@@ -30,6 +34,16 @@ def micro(column):
 def least(found, more):
     for name, value in more.items():
         found[name] = min(value, found.get(name, value))
+
+
+def timed_kernel(column):
+    """Debian's kernel behind what tells when it is entered."""
+    size = ENTRY_SIZE + pilae.LINUX.stat().st_size
+    entry = pilae.assemble(OUTPUT, Path(__file__).parent / "entry.S",
+                           name=column.file_name("entry"), IMAGE_SIZE=size)
+    kernel = OUTPUT / f"{column.file_name('timed')}-Image"
+    kernel.write_bytes(entry.read_bytes() + pilae.LINUX.read_bytes())
+    return kernel
 
 
 def boot_once(column, kernel, prefix, bootargs="", seed=SEED):
@@ -50,25 +64,37 @@ def boot(column):
     change of what came before. So this is the best of several seeds. Without these tests a boot
     takes the same with each: `boot-untested`.
     """
-    size = ENTRY_SIZE + pilae.LINUX.stat().st_size
-    entry = pilae.assemble(OUTPUT, Path(__file__).parent / "entry.S", IMAGE_SIZE=size)
-    kernel = OUTPUT / "timed-Image"
-    kernel.write_bytes(entry.read_bytes() + pilae.LINUX.read_bytes())
-    found = {}
-    for seed in SEEDS:
+    kernel, found = timed_kernel(column), {}
+    for seed in BOOT_SEEDS:
         least(found, boot_once(column, kernel, "boot", seed=seed))
     least(found, boot_once(column, kernel, "boot-untested", "cryptomgr.notests"))
+    kernel.unlink()
     return found
 
 
 def linux(column):
-    """Operations of Linux; hand-overs between two CPUs as the best of several seeds."""
-    pattern = r"^lbench (?!end)(\S+) (\d+)"
-    found = measure_linux("Linux operations", column, pattern, "pilae.test=lbench")
-    for seed in SEEDS:
-        least(found, measure_linux(f"hand-over between CPUs, seed {seed}", column, pattern,
+    """Operations of Linux."""
+    return measure_linux("Linux operations", column, LBENCH, "pilae.test=lbench")
+
+
+def handover(column):
+    """Hand-overs between two CPUs as the best of several seeds."""
+    found = {}
+    for seed in HANDOVER_SEEDS:
+        least(found, measure_linux(f"hand-over between CPUs, seed {seed}", column, LBENCH,
                                    "pilae.test=lbench,handover-futex,handover-pipe", vcpus=2,
                                    seed=seed))
+    return found
+
+
+def stress(column):
+    """Debian's hackbench and stress-ng."""
+    assert STRESS.exists(), f"there is no {STRESS}: make {STRESS.relative_to(pilae.TOP)} first"
+    ramdisk = OUTPUT / f"{column.file_name('stress')}-initrd.gz"
+    ramdisk.write_bytes(pilae.INITRD.read_bytes() + STRESS.read_bytes())
+    found = measure_linux("hackbench and stress-ng", column, LBENCH, "pilae.test=stress",
+                          ramdisk=ramdisk)
+    ramdisk.unlink()
     return found
 
 
@@ -85,5 +111,5 @@ def wall(column):
     return {names[k][0]: round(v * names[k][1]) for k, v in found.items()}
 
 
-PARTS = {"micro": micro, "boot": boot, "linux": linux, "disk": disk, "net": net, "fair": fair,
-         "wall": wall}
+PARTS = {"micro": micro, "boot": boot, "linux": linux, "handover": handover,
+         "stress": stress, "disk": disk, "net": net, "scale": scale, "fair": fair, "wall": wall}

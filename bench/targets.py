@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: MIT
 """What the numbers have to be."""
 
-import pilae
-
 
 class Target:
     """What a number of an engine must be: at least `least`, at most `most`, `plus` more than
@@ -84,7 +82,7 @@ TARGETS = {
     },
 }
 
-# With FIRMWARE=own.
+# With Pilae's firmware, beside these or in their place.
 OWN_TARGETS = {
     "native": {
         "sbi-probe": Target(most=50),
@@ -103,6 +101,9 @@ OWN_TARGETS = {
         "fault-anonymous": Target(times=1.8),
     },
 }
-if pilae.firmware == "own":
-    for name, targets in OWN_TARGETS.items():
-        TARGETS.setdefault(name, {}).update(targets)
+
+
+def of(column):
+    """A column's targets by name."""
+    own = OWN_TARGETS.get(column.name, {}) if column.firmware == "own" else {}
+    return {**TARGETS.get(column.name, {}), **own}
