@@ -5,7 +5,7 @@
 #include <string.h>
 
 #define WORD  sizeof(uint64_t)
-#define BLOCK 8 /* words a turn */
+#define BLOCK UINT64_C(8) /* words a turn */
 
 bool copy_loads_anywhere;
 
