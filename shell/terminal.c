@@ -7,6 +7,7 @@
 #include "kernel/lock.h"
 #include "kernel/platform.h"
 #include "kernel/timer.h"
+#include "shell/plain_text.h"
 #include "vmm/copy.h"
 #include "vmm/vm.h"
 
@@ -254,7 +255,7 @@ static void put_line(struct vm_console *console)
 		return;
 	put_line_start();
 	put_name(console);
-	put_raw(text, length);
+	put_raw(text, plain_text(text, length, terminal.color));
 	/* It may have changed the colour. */
 	put_string(terminal.color ? COLOR_OFF "\r\n" : "\r\n");
 }

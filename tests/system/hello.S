@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The smallest guest: says that it runs, by SBI calls, and ends with SRST type 0 and REASON
- * (0 clean, 1 system failure). Position-independent.
+ * The smallest guest: says that it runs, or TEXT, by SBI calls, and ends with SRST type 0 and
+ * REASON (0 clean, 1 system failure). Position-independent.
  */
+#ifndef TEXT
+#define TEXT "hello from a guest\n"
+#endif
 #ifndef REASON
 #define REASON 0
 #endif
@@ -23,4 +26,4 @@ _start:
 	ecall
 3:	wfi
 	j	3b
-text:	.asciz	"hello from a guest\n"
+text:	.asciz	TEXT

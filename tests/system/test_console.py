@@ -112,6 +112,25 @@ def test_color(folder, engine, keys):
         m.expect(r"\x1b\[33m\[db\]\x1b\[0m keys: started\x1b\[0m\r+\n")
 
 
+@pytest.mark.parametrize("color", [False, True])
+def test_lines_are_plain(folder, engine, system, color):
+    """One that does not have the terminal can do nothing to it."""
+    text = r"\033]0;title\007\033[2J\033[1;1H\033[31mpilae\033[m\033P$qm\033\134: \033[5nhello\033c\n"
+    system.image("keys", assemble(folder, "keys.S"))
+    system.image("sly", assemble(folder, "hello.S", TEXT=f'"{text}"'))
+    system.vm("web", kernel="keys", memory=4 * MIB)
+    system.vm("sly", kernel="sly", memory=4 * MIB)
+    with Machine(folder, engine, system.build(), limit=60,
+                 append="pilae.color" if color else "") as m:
+        if color:
+            m.expect(r"\[sly\]\x1b\[0m \x1b\[31mpilae\x1b\[m: hello\x1b\[0m\r+\n")
+        else:
+            m.expect(r"\[sly\] pilae: hello\r+\n")
+        # Who looks at it alone gets what it printed.
+        m.send(ESCAPE + "2")
+        m.expect(r"title\x07\x1b\[2J\x1b\[1;1H\x1b\[31mpilae")
+
+
 def test_backlog(folder, engine, system):
     """The last 64 KiB are there on focus, in order, and then what comes."""
     system.image("burst", assemble(folder, "burst.S", LINES=6000))
