@@ -257,25 +257,37 @@ static void give_up_copy(struct vcpu *vcpu)
 	soft_leave_for_nothing(vcpu);
 }
 
+/* csrrs, csrrc, csrrsi or csrrci that writes nothing, of a counter that the guest may read. */
+static bool reads_counter(const struct vcpu *vcpu, uint32_t bits)
+{
+	uint32_t csr = bits >> 20;
+
+	return (bits & 0xfa07f) == 0x2073 && csr >= CSR_CYCLE && csr <= CSR_INSTRET &&
+	       soft_hart_counteren(vcpu, vcpu->soft->privilege) >> (csr - CSR_CYCLE) & 1;
+}
+
 /*
  * Whether *bits is what the hart refused, as far as stval tells: else it fetched what was there
  * before, and is asked again. Not for ever: on QEMU stval is wrong for MRET, and perhaps for
  * others; and another vCPU may write there all the time. Then what it fetched is believed, if it
  * is an instruction to be emulated.
  */
-static bool is_refused(struct soft_vcpu *soft, uint64_t pc, uint64_t value, uint32_t *bits)
+static bool is_refused(struct vcpu *vcpu, uint64_t value, uint32_t *bits)
 {
+	struct soft_vcpu *soft = vcpu->soft;
 	struct uop uop;
 
 	if (value == 0 || value == ((*bits & 3) == 3 ? *bits : (*bits & 0xffff)) ||
-	    *bits == INSN_MRET)
+	    *bits == INSN_MRET) {
+		soft->doubts = 0;
 		return true;
-	soft->doubts = soft->doubted_pc == pc ? soft->doubts + 1 : 0;
-	soft->doubted_pc = pc;
+	}
+	soft->doubts = soft->doubted_pc == vcpu->pc ? soft->doubts + 1 : 0;
+	soft->doubted_pc = vcpu->pc;
 	if (soft->doubts < DOUBTS_MAX)
 		return false;
 	uop_decode((uint32_t)value, &uop);
-	if (uop_is_privileged(&uop))
+	if (uop_is_privileged(&uop) || reads_counter(vcpu, (uint32_t)value))
 		*bits = (uint32_t)value;
 	return true;
 }
@@ -330,15 +342,6 @@ static bool is_breakpoint(uint32_t bits)
 	return bits == INSN_EBREAK || (bits & 0xffff) == INSN_C_EBREAK;
 }
 
-/* csrrs, csrrc, csrrsi or csrrci that writes nothing, of a counter that the guest may read. */
-static bool reads_counter(const struct vcpu *vcpu, uint32_t bits)
-{
-	uint32_t csr = bits >> 20;
-
-	return (bits & 0xfa07f) == 0x2073 && csr >= CSR_CYCLE && csr <= CSR_INSTRET &&
-	       soft_hart_counteren(vcpu, vcpu->soft->privilege) >> (csr - CSR_CYCLE) & 1;
-}
-
 /*
  * On a hart without counters: what reads one. There is none but time to be had here; the others go
  * on as it does. Where something else lies at pc by now, be it in U-mode, that is executed instead.
@@ -349,7 +352,7 @@ static bool emulate_counter(struct vcpu *vcpu, uint64_t value)
 
 	if (!time_register())
 		return false;
-	if (soft_fetch(vcpu, &bits) != 0 || !is_refused(vcpu->soft, vcpu->pc, value, &bits)) {
+	if (soft_fetch(vcpu, &bits) != 0 || !is_refused(vcpu, value, &bits)) {
 		look_again(vcpu);
 		return true;
 	}
@@ -377,7 +380,7 @@ void soft_illegal_instruction(struct vcpu *vcpu, uint64_t value)
 	}
 	/* Fetched, as stval may be 0. What cannot be fetched (any more) is found out again. */
 	if (soft_fetch(vcpu, &bits) != 0 || !find_code(vcpu, &walk, &hpa) ||
-	    !is_refused(vcpu->soft, vcpu->pc, value, &bits)) {
+	    !is_refused(vcpu, value, &bits)) {
 		look_again(vcpu);
 		return;
 	}

@@ -16,7 +16,7 @@
  * too, which has to follow them.
  */
 extern const char soft_fast_end[], soft_fast_immediate[], soft_fast_exchange[], soft_fast_even[];
-extern const char soft_fast_get_value[], soft_fast_put_value[];
+extern const char soft_fast_get_value[];
 extern const char soft_fast_sie_set[], soft_fast_sie_clear[], soft_fast_sie_clear_read[];
 extern const char soft_fast_sie_restore[], soft_fast_sie_restore_last[];
 extern const char soft_fast_sie_set_last[], soft_fast_sie_clear_last[];

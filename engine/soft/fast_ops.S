@@ -262,13 +262,6 @@ soft_fast_even:
 	andi	t3, t3, ~1
 	next
 
-	.globl	soft_fast_put_value
-soft_fast_put_value:
-	lh	t0, OP_CSR(t1)
-	add	t0, t0, t2
-	sd	t3, 0(t0)
-	next
-
 /* sstatus.SIE alone, set or cleared. */
 	.macro	sie_set
 	lw	t0, VCPU_IRQ(tp)

@@ -204,17 +204,17 @@ static void fence(struct vcpu *vcpu, const struct fence *fence)
 	uint64_t first = align_down(fence->start, PAGE_SIZE);
 	uint64_t pages = (fence->size >> PAGE_SHIFT) + 2;
 
-	/* Several of them may be asked for at once, and each address may take long. */
-	if (pages > FENCE_PAGES_MAX || shadow->work / 2 > SOFT_WORK_MAX) {
-		one.all_addresses = true;
+	one.all_addresses = pages > FENCE_PAGES_MAX;
+	for (uint64_t a = first;
+	     !one.all_addresses && a - first < fence->size + (fence->start - first);
+	     a += PAGE_SIZE) {
+		one.address = GVA(a);
 		shadow_fence(shadow, &one);
-	} else {
-		for (uint64_t a = first; a - first < fence->size + (fence->start - first);
-		     a += PAGE_SIZE) {
-			one.address = GVA(a);
-			shadow_fence(shadow, &one);
-		}
+		/* Several may be asked for at once, and each address may take long. */
+		one.all_addresses = shadow->work > SOFT_WORK_MAX;
 	}
+	if (one.all_addresses)
+		shadow_fence(shadow, &one);
 	soft_update_after_flush(vcpu);
 }
 
