@@ -66,11 +66,12 @@ void script_write(const char *text, unsigned length)
 		if (taken == 0 &&
 		    (!host_port_is_open(script.port) || is_out_of_patience(time_now() - since)))
 			script.stuck = true;
-		preempt_point();
-		if (taken > 0) {
+		if (taken > 0)
 			script.waited += time_now() - since;
+		preempt_point();
+		/* Others may have had the hart meanwhile: that was not the port's time. */
+		if (taken > 0)
 			since = time_now();
-		}
 	}
 	script.lost += length;
 }

@@ -166,13 +166,14 @@ static void set_back(struct run_queue *queue)
 
 struct entity *run_queue_next(struct run_queue *queue, uint64_t now)
 {
+	bool is_urgent = queue->urgent && queue->urgent->queued;
 	struct entity *entity = NULL;
 
 	if (unlikely(queue->virtual_time >= VIRTUAL_TIME_LAST))
 		set_back(queue);
 	renew_exhausted(queue, now);
 	for (unsigned i = 0; i < ENTITY_CLASSES && !entity; i++)
-		entity = first_of(queue, i);
+		entity = i == ENTITY_FAIR && is_urgent ? queue->urgent : first_of(queue, i);
 	queue->running = entity;
 	if (!entity)
 		return NULL;
@@ -180,7 +181,8 @@ struct entity *run_queue_next(struct run_queue *queue, uint64_t now)
 	queue->alone = queue->count == 0;
 	entity->wait_ticks += now - entity->since;
 	entity->since = now;
-	if (entity->class == ENTITY_FAIR)
+	/* What is urgent may come before its time. */
+	if (entity->class == ENTITY_FAIR && !is_urgent)
 		queue->virtual_time = max_u64(queue->virtual_time, entity->virtual_time);
 	return entity;
 }

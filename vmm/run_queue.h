@@ -57,6 +57,7 @@ struct run_queue {
 	uint64_t virtual_time;
 	uint64_t round;         /* ticks in which all that wait have a turn, if they are few */
 	struct entity *running; /* whose turn it is, or NULL */
+	struct entity *urgent;  /* a fair one that comes before all others of these, or NULL */
 	bool alone;             /* nothing waited when its turn began */
 };
 

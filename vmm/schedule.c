@@ -80,7 +80,9 @@ static void make_runnable(struct vcpu *vcpu, enum vcpu_mode from)
 			if (queue->running)
 				others = vcpu->entity->harts;
 			run_queue_wake(queue, vcpu->entity, now);
-			notify = run_queue_preempts(queue, vcpu->entity, now);
+			/* One without budget has some when its period ends: turns end there. */
+			notify = run_queue_preempts(queue, vcpu->entity, now) ||
+				 vcpu->entity->class == ENTITY_EXHAUSTED;
 		}
 	}
 	spin_unlock(&schedule->lock);

@@ -139,10 +139,11 @@ static void patience_ends(struct timer *timer)
 /* Whether the driver, which wants to know, can be told later. */
 static bool can_wait(struct virtio_queue *queue)
 {
-	uint64_t now = time_now();
+	uint64_t now;
 
 	if (queue->patience == 0 || vring_untold(&queue->ring) >= queue->ring.size / UNTOLD_PART)
 		return false;
+	now = time_now();
 	if (queue->tell_by == TIME_NEVER)
 		__atomic_store_n(&queue->tell_by, now + queue->patience, __ATOMIC_SEQ_CST);
 	if (queue->tell_by <= now)

@@ -195,6 +195,30 @@ static void test_last_job_goes_on(void **state)
 	}
 }
 
+/* Then the rest of the step comes before those that are fair, however little these have had. */
+static void test_finishes_its_step_first(void **state)
+{
+	(void)state;
+	wakes = &reserved;
+	schedule_job(&first_job, two_steps);
+	assert_ptr_equal(run_queue_next(&schedule->queue, now), &schedule->worker);
+	now += MS;
+	schedule_work(schedule);
+	assert_string_equal(done, "a");
+	run_queue_wake(&schedule->queue, &fair, now);
+	turn_of(&reserved);
+	run_queue_end_turn(&schedule->queue, now, true);
+	/* Its turn ends with the step, and its time is what it was. */
+	assert_ptr_equal(run_queue_next(&schedule->queue, now), &schedule->worker);
+	harts[0].reschedule = 1;
+	schedule_work(schedule);
+	assert_string_equal(done, "ab");
+	turn_of(&fair);
+	run_queue_end_turn(&schedule->queue, now, true);
+	turn_of(&schedule->worker);
+	assert_string_equal(done, "abab");
+}
+
 /* One that is fair waits for the end of the step. */
 static void test_keeps_the_fair_waiting(void **state)
 {
@@ -243,6 +267,7 @@ int main(void)
 	    cmocka_unit_test_setup(test_cancelled, setup),
 	    cmocka_unit_test_setup(test_gives_way_to_a_reservation, setup),
 	    cmocka_unit_test_setup(test_last_job_goes_on, setup),
+	    cmocka_unit_test_setup(test_finishes_its_step_first, setup),
 	    cmocka_unit_test_setup(test_keeps_the_fair_waiting, setup),
 	    cmocka_unit_test_setup(test_exhausted, setup),
 	};
