@@ -33,7 +33,7 @@ $(linux_initrd): tools/mkinitrd $(wildcard $(initrd_dir)/*) $(CACHE)/busybox $(C
 # What tests of disks append to it.
 linux_ext4 := $(B)/linux/ext4.gz
 
-$(linux_ext4): tools/mkinitrd $(initrd_dir)/ext4-contents $(CACHE)/linux/Image
+$(linux_ext4): tools/mkinitrd $(initrd_dir)/ext4-contents $(CACHE)/linux/Image $(wildcard $(CACHE)/linux/ext4)
 	@mkdir -p $(@D)
 	$(call say,INITRD,$@)tools/mkinitrd -o $@ -D linux=$(CACHE)/linux $(initrd_dir)/ext4-contents
 
