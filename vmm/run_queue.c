@@ -147,6 +147,13 @@ static void renew_exhausted(struct run_queue *queue, uint64_t now)
 	}
 }
 
+void run_queue_hurry(struct run_queue *queue, struct entity *entity)
+{
+	heap_remove(&queue->classes[entity->class], &entity->node);
+	entity->node.key = 0;
+	heap_insert(&queue->classes[entity->class], &entity->node);
+}
+
 /* Years of a machine's time in small shares. Who sleeps is put right when it wakes. */
 static void set_back(struct run_queue *queue)
 {
@@ -166,14 +173,13 @@ static void set_back(struct run_queue *queue)
 
 struct entity *run_queue_next(struct run_queue *queue, uint64_t now)
 {
-	bool is_urgent = queue->urgent && queue->urgent->queued;
 	struct entity *entity = NULL;
 
 	if (unlikely(queue->virtual_time >= VIRTUAL_TIME_LAST))
 		set_back(queue);
 	renew_exhausted(queue, now);
 	for (unsigned i = 0; i < ENTITY_CLASSES && !entity; i++)
-		entity = i == ENTITY_FAIR && is_urgent ? queue->urgent : first_of(queue, i);
+		entity = first_of(queue, i);
 	queue->running = entity;
 	if (!entity)
 		return NULL;
@@ -181,8 +187,7 @@ struct entity *run_queue_next(struct run_queue *queue, uint64_t now)
 	queue->alone = queue->count == 0;
 	entity->wait_ticks += now - entity->since;
 	entity->since = now;
-	/* What is urgent may come before its time. */
-	if (entity->class == ENTITY_FAIR && !is_urgent)
+	if (entity->class == ENTITY_FAIR)
 		queue->virtual_time = max_u64(queue->virtual_time, entity->virtual_time);
 	return entity;
 }

@@ -57,7 +57,6 @@ struct run_queue {
 	uint64_t virtual_time;
 	uint64_t round;         /* ticks in which all that wait have a turn, if they are few */
 	struct entity *running; /* whose turn it is, or NULL */
-	struct entity *urgent;  /* a fair one that comes before all others of these, or NULL */
 	bool alone;             /* nothing waited when its turn began */
 };
 
@@ -69,6 +68,9 @@ void entity_init(struct entity *entity);
 
 /* An entity that was asleep waits for its turn. */
 void run_queue_wake(struct run_queue *queue, struct entity *entity, uint64_t now);
+
+/* One that waits comes before all others of its class, this time. */
+void run_queue_hurry(struct run_queue *queue, struct entity *entity);
 
 /* Begins the turn of the entity that comes first; NULL: nothing waits. No turn is going on. */
 struct entity *run_queue_next(struct run_queue *queue, uint64_t now);

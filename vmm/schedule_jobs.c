@@ -132,9 +132,10 @@ void schedule_work(struct hart_schedule *schedule)
 	this_hart()->give_way = NULL;
 	trace(TRACE_WORK_END, 0, 0, 0, 0);
 	spin_lock(&schedule->lock);
-	/* The rest of a step comes next, as others may need what it has in hand. */
-	schedule->queue.urgent = worker.in_step ? &schedule->worker : NULL;
 	run_queue_end_turn(&schedule->queue, time_now(),
 			   !worker.in_step && list_empty(&schedule->jobs));
+	/* The rest of a step comes next, as others may need what it has in hand. */
+	if (worker.in_step)
+		run_queue_hurry(&schedule->queue, &schedule->worker);
 	spin_unlock(&schedule->lock);
 }
