@@ -316,7 +316,7 @@ static bool replace_under_way(uint64_t round, size_t target)
 	writers[whole[round % ARRAY_SIZE(whole)]].write(va + TARGET_CODE, targets[target].bits);
 	expect_eq(sbi_call(SBI_EXT_RFENCE, SBI_RFENCE_FENCE_I, 1, harts[1].id, 0, 0, 0).error, 0,
 		  "remote fence.i");
-	return wait_until(shared[0] == targets[target].result, 200);
+	return wait_until(shared[0] == targets[target].result, 1000);
 }
 
 /*
