@@ -63,18 +63,23 @@
 	sd	t3, \csr(t2)
 	.endm
 
+/* Register n = `value`. */
+	.macro	set_register n, value
+	.if \n == 4
+	csrw	sscratch, \value
+	.elseif \n == 5 || \n == 6 || \n == 7 || \n == 28
+	sd	\value, X(\n)(tp)
+	.elseif \n
+	mv	x\n, \value
+	.endif
+	.endm
+
 /* Register n and the CSR at `csr` change places. */
 	.macro	swap n, csr
 	read	\n
 	ld	t0, \csr(t2)
 	sd	t3, \csr(t2)
-	.if \n == 4
-	csrw	sscratch, t0
-	.elseif \n == 5 || \n == 6 || \n == 7 || \n == 28
-	sd	t0, X(\n)(tp)
-	.elseif \n
-	mv	x\n, t0
-	.endif
+	set_register \n, t0
 	.endm
 
 /* t3 = register n. */
@@ -90,13 +95,7 @@
 
 /* Register n = t3. */
 	.macro	write n, unused=0
-	.if \n == 4
-	csrw	sscratch, t3
-	.elseif \n == 5 || \n == 6 || \n == 7 || \n == 28
-	sd	t3, X(\n)(tp)
-	.elseif \n
-	mv	x\n, t3
-	.endif
+	set_register \n, t3
 	.endm
 
 	/* Distances are known here, not left to the linker. */
