@@ -191,6 +191,52 @@ int insn_decode_transformed(uint64_t htinst, struct insn *insn)
 	return error;
 }
 
+/* Of these, address and offset are left out: 18.6.3, figures of a transformed load and store. */
+#define TRANSFORMED_LOAD  0x00007fff
+#define TRANSFORMED_STORE 0x01f0707f
+
+/* C.LW, C.LD, C.SW, C.SD, which are what compilers make for a device's registers. */
+static uint32_t expand_simple(uint32_t bits)
+{
+	uint32_t width = 2 | (bits >> 13 & 1), reg = 8 | (bits >> 2 & 7);
+
+	if (bits >> 15)
+		return reg << 20 | width << 12 | (OPCODE_STORE & ~2U);
+	return width << 12 | reg << 7 | (OPCODE_LOAD & ~2U);
+}
+
+/* The full form of a compressed one; bit 1 clear tells that it is one. */
+static uint32_t expand(uint32_t bits)
+{
+	struct insn insn;
+
+	if ((bits & 0x4003) == 0x4000)
+		return expand_simple(bits);
+
+	if (insn_decode(bits, &insn) != 0 || insn.kind > INSN_STORE)
+		return 0;
+
+	unsigned width = (unsigned)__builtin_ctz(insn.size);
+
+	if (insn.kind == INSN_STORE)
+		return (uint32_t)insn.rs2 << 20 | width << 12 | (OPCODE_STORE & ~2U);
+	return (insn.is_signed ? width : width | 4) << 12 | (uint32_t)insn.rd << 7 |
+	       (OPCODE_LOAD & ~2U);
+}
+
+uint64_t insn_transform(uint32_t bits)
+{
+	uint32_t transformed = 0;
+
+	if ((bits & 3) != 3)
+		transformed = expand(bits);
+	else if ((bits & 0x7f) == OPCODE_LOAD)
+		transformed = bits & TRANSFORMED_LOAD;
+	else if ((bits & 0x7f) == OPCODE_STORE)
+		transformed = bits & TRANSFORMED_STORE;
+	return insn_is_plain(transformed) ? transformed : 0;
+}
+
 uint64_t insn_extend(const struct insn *insn, uint64_t value)
 {
 	unsigned unused = 64 - 8U * insn->size;

@@ -66,6 +66,12 @@ int insn_decode(uint32_t bits, struct insn *insn);
 int insn_decode_transformed(uint64_t htinst, struct insn *insn);
 
 /*
+ * The transformed form of a load or store of an integer register as it stands in memory, with an
+ * address offset of 0: one for which insn_is_plain() holds. 0 if it is none of these.
+ */
+uint64_t insn_transform(uint32_t bits);
+
+/*
  * Whether a transformed instruction is a load or store of an integer register, of which every
  * byte is at fault alike: opcodes 0000011 and 0100011, address offset 0, a funct3 that exists.
  */

@@ -504,6 +504,45 @@ static void test_plain(void **state)
 	assert_int_equal(plain, 22);
 }
 
+/* What is decoded as a plain load or store is transformed to what is decoded as the same. */
+static void check_transform(uint32_t bits, unsigned *plain)
+{
+	uint64_t transformed = insn_transform(bits);
+	struct insn insn, again;
+
+	if (insn_decode(bits, &insn) != 0 || (insn.kind != INSN_LOAD && insn.kind != INSN_STORE)) {
+		assert_int_equal(transformed, 0);
+		return;
+	}
+	assert_true(insn_is_plain(transformed));
+	assert_int_equal(insn_decode_transformed(transformed, &again), 0);
+	/* Which one there is does not matter where it is not used. */
+	insn.rd = insn.kind == INSN_LOAD ? insn.rd : again.rd;
+	insn.rs2 = insn.kind == INSN_STORE ? insn.rs2 : again.rs2;
+	check_insn(&again, &insn);
+	++*plain;
+}
+
+static void test_transform(void **state)
+{
+	unsigned plain = 0, compressed = 0;
+	uint32_t noise = 1;
+
+	(void)state;
+	for (uint32_t bits = 0; bits <= 0xffff; bits++) {
+		if ((bits & 3) != 3)
+			check_transform(bits, &compressed);
+	}
+	for (uint32_t i = 0; i < 1 << 18; i++) {
+		noise = noise * 1664525 + 1013904223;
+		check_transform((noise & ~0x707fU) | 3 | (i & 31) << 2 | (i >> 5 & 7) << 12,
+				&plain);
+	}
+	/* Eight and those of Zcb, each of 2^11 or so; seven loads and four stores of 2^8. */
+	assert_true(compressed > 8 << 10);
+	assert_int_equal(plain, 11 << 10);
+}
+
 static uint64_t extend(uint8_t size, bool is_signed, uint64_t value)
 {
 	struct insn insn = {.size = size, .is_signed = is_signed};
@@ -570,7 +609,8 @@ int main(void)
 	    cmocka_unit_test(test_assembled),       cmocka_unit_test(test_all_compressed),
 	    cmocka_unit_test(test_all_full),        cmocka_unit_test(test_transformed),
 	    cmocka_unit_test(test_not_transformed), cmocka_unit_test(test_plain),
-	    cmocka_unit_test(test_extend),          cmocka_unit_test(test_amo_results),
+	    cmocka_unit_test(test_transform),       cmocka_unit_test(test_extend),
+	    cmocka_unit_test(test_amo_results),
 	};
 
 	return cmocka_run_group_tests_name("insn", tests, NULL, NULL);
