@@ -23,6 +23,7 @@ struct guest {
 	const struct engine *engine;
 	struct arena *arena;
 	struct gspace space;
+	uint64_t ram_base;         /* guest-physical */
 	uint64_t ram_size;         /* bytes */
 	struct isa isa;            /* what its harts can do; decides what is opened to it */
 	struct vcpu *const *vcpus; /* constant once the guest runs */

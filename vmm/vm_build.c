@@ -131,6 +131,7 @@ static int build(struct vm *vm)
 
 	if (error)
 		return error;
+	guest->ram_base = vm->ram_base;
 	guest->ram_size = vm->ram_size;
 	guest->fast_csr = vm->config.fast_csr;
 	vm->vcpus = arena_alloc(&vm->arena, count * sizeof(*vm->vcpus));

@@ -223,6 +223,13 @@ static bool find_other(const struct guest *guest, gpa_t gpa, enum access_kind ki
 	return kind != ACCESS_FETCH && gspace_find_device(&guest->space, gpa, hpa) == 0;
 }
 
+/* A leaf of 4 KiB was entered, and the guest's own page may be a larger one. */
+static void note_larger(struct shadow *shadow, gva_t va, const struct walk *walk)
+{
+	if (!walk->bare && (walk->level > 0 || walk->entry & PTE_N))
+		shadow_note_piece(shadow, va, walk->level ? walk->level : 1);
+}
+
 /*
  * Where registers of a device that the guest has lie, enters their page: never to be executed, and
  * what the hypervisor reads as code or as a table is not found there (engine/gspace.h). Or a page
@@ -250,9 +257,30 @@ static bool fill_other(struct vcpu *vcpu, const struct walk_context *context, gv
 
 	shadow_map(shadow, va, 0, pte_make(HPA(align_down(hpa.v, PAGE_SIZE)), LEAF | rights),
 		   may_share(context, walk->entry, walk->global));
-	if (!walk->bare && (walk->level > 0 || walk->entry & PTE_N))
-		shadow_note_piece(shadow, va, walk->level ? walk->level : 1);
+	note_larger(shadow, va, walk);
 	return true;
+}
+
+/*
+ * A device that the hypervisor emulates, or RAM that is not backed yet: at first the run loop looks
+ * at it. A device that answers stays where it is, so that other accesses need not be looked up in
+ * the guest's tables: soft_quick_access().
+ */
+static void access_emulated(struct vcpu *vcpu, const struct walk_context *context, gva_t va,
+			    const struct walk *walk, enum access_kind kind)
+{
+	const struct guest *guest = vcpu->guest;
+	struct soft_vcpu *soft = vcpu->soft;
+	uint64_t page = va.v >> PAGE_SHIFT;
+
+	if (range_within(walk->gpa.v, 1, guest->ram_base, guest->ram_size))
+		leave_for_access(vcpu, kind, walk->gpa, va);
+	soft->devices[page % SOFT_DEVICES] = page;
+	if (!soft_access_device(vcpu, kind, walk->gpa))
+		leave_for_access(vcpu, kind, walk->gpa, va);
+	shadow_map_device(&soft->shadow, va, walk->gpa, begin_fill(vcpu, context, va, walk),
+			  may_share(context, walk->entry, walk->global));
+	note_larger(&soft->shadow, va, walk);
 }
 
 /* Whether the instruction at pc reads or writes the page that it is itself in. */
@@ -398,7 +426,7 @@ static enum soft_fault_result give_quickly(struct vcpu *vcpu, uint64_t cause, gv
 
 /* As soft_page_fault(), but never leaves the guest, and has of its registers only what is in CSRs.
  */
-static inline enum soft_fault_result deal_quickly(struct vcpu *vcpu, gva_t va, uint64_t *device)
+static inline enum soft_fault_result deal_quickly(struct vcpu *vcpu, gva_t va)
 {
 	uint64_t cause = csr_read(CSR_SCAUSE);
 	enum access_kind kind = kind_of(cause);
@@ -416,11 +444,8 @@ static inline enum soft_fault_result deal_quickly(struct vcpu *vcpu, gva_t va, u
 		return SOFT_FAULT_LEFT;
 	}
 	if (gspace_lookup_cached(&vcpu->guest->space, context.backing, walk.gpa, &hpa, &level) !=
-	    0) {
-		*device = va.v >> PAGE_SHIFT;
-		return SOFT_FAULT_LEFT;
-	}
-	if (code_is_protected(vcpu->guest, walk.gpa))
+		0 ||
+	    code_is_protected(vcpu->guest, walk.gpa))
 		return SOFT_FAULT_LEFT;
 	fill(vcpu, &context, va, &walk, hpa, level, kind);
 	return SOFT_FAULT_FILLED;
@@ -430,14 +455,12 @@ enum soft_fault_result soft_quick_fault(struct vcpu *vcpu)
 {
 	struct soft_vcpu *soft = vcpu->soft;
 	gva_t va = GVA(csr_read(CSR_STVAL));
-	uint64_t page = va.v >> PAGE_SHIFT;
-	uint64_t *device = &soft->devices[page % SOFT_DEVICES];
 	enum soft_fault_result result;
 
-	if (va.v >= IMAGE_BASE || *device == page || soft->fence_count || trace_is_on())
+	if (va.v >= IMAGE_BASE || soft_is_device(soft, va) || soft->fence_count || trace_is_on())
 		return SOFT_FAULT_LEFT;
 	soft->shadow.work = 0;
-	result = deal_quickly(vcpu, va, device);
+	result = deal_quickly(vcpu, va);
 	irqoff_note();
 	return result;
 }
@@ -469,9 +492,9 @@ void soft_page_fault(struct vcpu *vcpu, uint64_t cause, gva_t va)
 	}
 	if (gspace_lookup_cached(&vcpu->guest->space, context.backing, walk.gpa, &hpa, &level) !=
 	    0) {
-		if (fill_other(vcpu, &context, va, &walk, kind))
-			return;
-		leave_for_access(vcpu, kind, walk.gpa, va);
+		if (!fill_other(vcpu, &context, va, &walk, kind))
+			access_emulated(vcpu, &context, va, &walk, kind);
+		return;
 	}
 	if (code_is_protected(vcpu->guest, walk.gpa))
 		check_code(vcpu, &walk, va, kind);
@@ -481,106 +504,4 @@ void soft_page_fault(struct vcpu *vcpu, uint64_t cause, gva_t va)
 		soft_leave_for_nothing(vcpu);
 	}
 	fill(vcpu, &context, va, &walk, hpa, level, kind);
-}
-
-bool soft_find_memory(struct vcpu *vcpu, gpa_t gpa, hpa_t *hpa)
-{
-	const struct gspace *space = &vcpu->guest->space;
-	unsigned level;
-
-	return gspace_lookup_cached(space, &vcpu->soft->backing, gpa, hpa, &level) == 0 ||
-	       gspace_find_rom(space, gpa, hpa) == 0;
-}
-
-/* Where the guest's memory at `va` lies, for reading as `kind`. */
-static enum walk_result find(struct vcpu *vcpu, gva_t va, enum access_kind kind, struct walk *walk,
-			     const void **memory)
-{
-	struct walk_context context = soft_walk_context(vcpu);
-	enum walk_result result = walk_address(&context, va, kind, true, walk);
-	hpa_t hpa;
-
-	if (result != WALK_DONE)
-		return result;
-	if (!soft_find_memory(vcpu, walk->gpa, &hpa))
-		return WALK_MISSING;
-	*memory = hpa_to_pointer(hpa);
-	return WALK_DONE;
-}
-
-int soft_fetch(struct vcpu *vcpu, uint32_t *bits)
-{
-	const uint64_t left = PAGE_SIZE - (vcpu->pc & (PAGE_SIZE - 1));
-	const void *code, *rest;
-	struct walk walk;
-
-	if (find(vcpu, GVA(vcpu->pc), ACCESS_FETCH, &walk, &code) != WALK_DONE)
-		return ERR_AGAIN;
-	*bits = insn_fetch(code, left);
-	if ((*bits & 3) != 3 || left >= 4)
-		return 0;
-	if (find(vcpu, GVA(vcpu->pc + 2), ACCESS_FETCH, &walk, &rest) != WALK_DONE)
-		return ERR_AGAIN;
-	*bits |= (uint32_t)__atomic_load_n((const uint16_t *)rest, __ATOMIC_RELAXED) << 16;
-	return 0;
-}
-
-/* wrs.nto and wrs.sto differ in one bit. */
-#define INSN_WRS      0x00d00073
-#define INSN_WRS_MASK (~UINT32_C(0x01000000))
-
-/* How far from it a loop may be interrupted that looks at a word, waits, and looks again. */
-#define WRS_NEAR 12
-
-/* It does not trap in U-mode. A loop that has it at the end of a page may be overlooked. */
-bool soft_waits_at_wrs(struct vcpu *vcpu)
-{
-	const uint64_t at = vcpu->pc & (PAGE_SIZE - 1);
-	const uint64_t last = min_u64(at + WRS_NEAR, PAGE_SIZE - 4);
-	const void *code;
-	struct walk walk;
-
-	if (vcpu->soft->privilege != SOFT_S ||
-	    find(vcpu, GVA(vcpu->pc), ACCESS_FETCH, &walk, &code) != WALK_DONE)
-		return false;
-	for (uint64_t i = at - min_u64(at, WRS_NEAR); i <= last; i += 2) {
-		const char *here = (const char *)code - at + i;
-
-		if ((insn_fetch(here, PAGE_SIZE - i) & INSN_WRS_MASK) == INSN_WRS)
-			return true;
-	}
-	return false;
-}
-
-/* A byte at a time: it may be misaligned, and in two pages. */
-int soft_read_word(struct vcpu *vcpu, gva_t address, uint64_t *word, struct exit_access *fault)
-{
-	uint64_t value = 0;
-
-	for (unsigned i = 0; i < sizeof(value); i++) {
-		gva_t va = GVA(address.v + i);
-		const void *memory;
-		struct walk walk;
-
-		switch (find(vcpu, va, ACCESS_LOAD, &walk, &memory)) {
-		case WALK_DONE:
-			value |= (uint64_t)*(const volatile uint8_t *)memory << 8 * i;
-			break;
-		case WALK_PAGE_FAULT:
-			soft_inject(vcpu, EXC_LOAD_PAGE, va.v);
-			return ERR_AGAIN;
-		case WALK_MISSING:
-			*fault =
-			    (struct exit_access){.kind = ACCESS_LOAD, .gpa = walk.gpa, .gva = va};
-			return ERR_FAULT;
-		case WALK_READ_ONLY:
-			soft_inject(vcpu, EXC_LOAD_ACCESS, va.v);
-			return ERR_AGAIN;
-		case WALK_PROTECTED:
-			code_drop(vcpu->guest, walk.gpa, vcpu, CODE_WRITTEN);
-			return ERR_AGAIN;
-		}
-	}
-	*word = value;
-	return 0;
 }

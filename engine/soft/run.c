@@ -86,6 +86,8 @@ static void deal_with(struct vcpu *vcpu, uint64_t cause, uint64_t value)
 	case EXC_INSN_PAGE:
 	case EXC_LOAD_PAGE:
 	case EXC_STORE_PAGE:
+		if (soft_quick_access(vcpu, cause, GVA(value)))
+			break;
 		soft_page_fault(vcpu, cause, GVA(value));
 		statistics_count(&vcpu->statistics, EXITS_SHADOW);
 		break;

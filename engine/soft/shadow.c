@@ -247,7 +247,15 @@ void shadow_note_piece(struct shadow *shadow, gva_t va, unsigned guest_level)
 		shadow->code_places[va.v >> 63] = UINT64_MAX;
 }
 
-uint64_t shadow_find(const struct shadow *shadow, gva_t va, unsigned *level)
+void shadow_map_device(struct shadow *shadow, gva_t va, gpa_t gpa, uint64_t rights, bool global)
+{
+	uint64_t leaf = pte_make(HPA(align_down(gpa.v, PAGE_SIZE)), rights & (PTE_R | PTE_W));
+
+	shadow_map(shadow, va, 0, leaf, global);
+}
+
+/* The entry that ends the way to `va`, of whatever kind; 0 for what is not the guest's. */
+static inline uint64_t find_last(const struct shadow *shadow, gva_t va, unsigned *level)
 {
 	const struct shadow_own *own = shadow->own;
 	const struct shadow_root *root = shadow->selected;
@@ -260,9 +268,24 @@ uint64_t shadow_find(const struct shadow *shadow, gva_t va, unsigned *level)
 
 		*level = l;
 		if (!shadow_is_table(root, l, value))
-			return pte_is_leaf(value) ? value : 0;
+			return value;
 		table = shadow_table(value);
 	}
+}
+
+uint64_t shadow_find(const struct shadow *shadow, gva_t va, unsigned *level)
+{
+	uint64_t value = find_last(shadow, va, level);
+
+	return pte_is_leaf(value) && value & PTE_V ? value : 0;
+}
+
+uint64_t shadow_find_device(const struct shadow *shadow, gva_t va)
+{
+	unsigned level;
+	uint64_t value = find_last(shadow, va, &level);
+
+	return pte_is_leaf(value) && !(value & PTE_V) ? value : 0;
 }
 
 static bool uses_low_half(const uint64_t *table)

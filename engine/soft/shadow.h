@@ -144,6 +144,12 @@ const uint64_t *shadow_map(struct shadow *shadow, gva_t va, unsigned level, uint
 			   bool global);
 
 /*
+ * The same for a page of an emulated device, at a guest-physical address: a leaf that lacks V, so
+ * that the hart finds nothing, with `rights`: R, W or both. Fences drop it as they do all leaves.
+ */
+void shadow_map_device(struct shadow *shadow, gva_t va, gpa_t gpa, uint64_t rights, bool global);
+
+/*
  * To be called after shadow_map(), where the guest's own page around `va` is larger than the leaf:
  * 2^(12 + 9 * guest_level) bytes, guest_level 1 to 3 (1 for 64 KiB, too). A fence for an address
  * in it then drops all leaves within it.
@@ -152,6 +158,9 @@ void shadow_note_piece(struct shadow *shadow, gva_t va, unsigned guest_level);
 
 /* The leaf for `va` in the root in use, and its level; 0: none. */
 uint64_t shadow_find(const struct shadow *shadow, gva_t va, unsigned *level);
+
+/* What shadow_map_device() has entered for `va` in the root in use; 0: nothing. */
+uint64_t shadow_find_device(const struct shadow *shadow, gva_t va);
 
 /*
  * Whether anything may have been entered at addresses of the lower half into the root in use, or

@@ -109,11 +109,11 @@ struct soft_vcpu {
 	bool refill;
 	uint8_t refill_kind; /* enum access_kind */
 	gva_t refill_address;
-	uint64_t
-	    devices[SOFT_DEVICES]; /* pages where no memory was found: not to be tried quickly */
-	bool waits;                /* it executed WFI */
-	uint64_t doubted_pc;       /* where the hart refused something else than is there */
-	unsigned doubts;           /* how often, one after the other */
+	/* Pages where no memory was found: soft_quick_fault() is not for them. */
+	uint64_t devices[SOFT_DEVICES];
+	bool waits;          /* it executed WFI */
+	uint64_t doubted_pc; /* where the hart refused something else than is there */
+	unsigned doubts;     /* how often, one after the other */
 
 	struct trampoline *trampoline; /* for when vcpu->trampoline is not NULL */
 	unsigned pin;                  /* its place; engine/soft/pin.h */
@@ -172,6 +172,14 @@ void soft_leave_for_nothing(struct vcpu *vcpu) __noreturn;
 /* engine/soft/fault.c: a page fault in the guest; `cause` as in scause. Returns to enter it. */
 void soft_page_fault(struct vcpu *vcpu, uint64_t cause, gva_t va);
 
+/* Whether no memory was found lately where the guest faulted. */
+static inline bool soft_is_device(const struct soft_vcpu *soft, gva_t va)
+{
+	uint64_t page = va.v >> PAGE_SHIFT;
+
+	return soft->devices[page % SOFT_DEVICES] == page;
+}
+
 /*
  * fast_ops.S: the same right behind the trap, in the resident layout, as far as it is plain: the
  * page was filled; or the guest was given the fault, and sepc is where it goes on. Or nothing was
@@ -179,6 +187,16 @@ void soft_page_fault(struct vcpu *vcpu, uint64_t cause, gva_t va);
  */
 enum soft_fault_result { SOFT_FAULT_LEFT, SOFT_FAULT_FILLED, SOFT_FAULT_INJECTED };
 enum soft_fault_result soft_quick_fault(struct vcpu *vcpu);
+
+/*
+ * engine/soft/device.c: performs the guest's load or store at pc, of what a device that the
+ * hypervisor emulates has at `gpa`, and goes past it. false: it is none that is done so easily, and
+ * nothing has been done.
+ */
+bool soft_access_device(struct vcpu *vcpu, enum access_kind kind, gpa_t gpa);
+
+/* The same for a page fault (`cause` as in scause) in a page where a device answered before. */
+bool soft_quick_access(struct vcpu *vcpu, uint64_t cause, gva_t va);
 
 /* An interrupt, by its scause, that the guest takes, for the statistics. engine/soft/run.c */
 void soft_count_interrupt(struct vcpu *vcpu, uint64_t cause);
@@ -215,10 +233,13 @@ void soft_refill(struct vcpu *vcpu);
 struct walk_context;
 struct walk_context soft_walk_context(const struct vcpu *vcpu);
 
-/* Where what the guest may read at `gpa` lies, RAM or not; false: nothing is mapped there. */
+/*
+ * Where what the guest may read at `gpa` lies, RAM or not; false: nothing is mapped there.
+ * engine/soft/memory.c
+ */
 bool soft_find_memory(struct vcpu *vcpu, gpa_t gpa, hpa_t *hpa);
 
-/* engine.h: fetch, waits_at_wrs, read_word. */
+/* engine/soft/memory.c; engine.h: fetch, waits_at_wrs, read_word. */
 int soft_fetch(struct vcpu *vcpu, uint32_t *bits);
 bool soft_waits_at_wrs(struct vcpu *vcpu);
 int soft_read_word(struct vcpu *vcpu, gva_t address, uint64_t *word, struct exit_access *fault);

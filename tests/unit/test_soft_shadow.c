@@ -410,6 +410,67 @@ static void test_fence_of_others(void **state)
 	destroy();
 }
 
+static uint64_t find_device(uint64_t va)
+{
+	/* The hart finds nothing there, nor does who looks for a leaf. */
+	assert_int_equal(find(va), 0);
+	return shadow_find_device(&shadow, GVA(va));
+}
+
+static void map_device(uint64_t va, uint64_t gpa, uint64_t rights, bool global)
+{
+	shadow_map_device(&shadow, GVA(va), GPA(gpa), rights, global);
+}
+
+/* A page of a device is no leaf for the hart, and dropped as leaves are. */
+static void test_devices(void **state)
+{
+	const uint64_t uart = 0x10000000, far = UINT64_C(0xffffffffff000);
+	bool found;
+
+	(void)state;
+	start(4, 1000);
+	use(1, 1, VIEW_S);
+	assert_int_equal(find_device(KERNEL), 0);
+	map_device(KERNEL, uart + 0x123, PTE_R | PTE_W | PTE_X, true);
+	map_device(USER, far, PTE_R, false);
+	assert_int_equal(find_device(KERNEL), uart >> PAGE_SHIFT << PTE_PPN_SHIFT | PTE_R | PTE_W);
+	assert_int_equal(find_device(USER), far >> PAGE_SHIFT << PTE_PPN_SHIFT | PTE_R);
+	assert_int_equal(find_device(IMAGE_BASE), 0);
+	assert_int_equal(find_device(UINT64_C(1) << 60), 0);
+
+	/* A leaf takes its place, and it a leaf's. */
+	map(USER, leaf(1), false);
+	assert_int_equal(shadow_find_device(&shadow, GVA(USER)), 0);
+	assert_int_equal(find(USER), leaf(1));
+	map_device(USER, uart, PTE_R, false);
+	assert_true(find_device(USER));
+
+	/* Global ones are in other address spaces; and each kind of fence is about them. */
+	use(2, 2, VIEW_S);
+	map(KERNEL + PAGE_SIZE, leaf(2), true);
+	assert_true(find_device(KERNEL));
+	assert_int_equal(find_device(USER), 0);
+	fence_page(USER);
+	assert_true(shadow_fence_page(&shadow, GVA(KERNEL), &found));
+	assert_true(found);
+	assert_int_equal(find_device(KERNEL), 0);
+	use(1, 1, VIEW_S);
+	assert_int_equal(find_device(USER), 0);
+	map_device(USER, uart, PTE_R, false);
+	fence(NULL, &(unsigned){1});
+	assert_int_equal(find_device(USER), 0);
+	map_device(USER, uart, PTE_R, false);
+	fence(NULL, NULL);
+	assert_int_equal(find_device(USER), 0);
+	map_device(USER, uart, PTE_R, false);
+	map_device(USER + PAGE_SIZE, uart, PTE_R, false);
+	shadow_note_piece(&shadow, GVA(USER + PAGE_SIZE), 1);
+	fence_page(USER + 2 * PAGE_SIZE);
+	assert_int_equal(find_device(USER), 0);
+	destroy();
+}
+
 /* Where one view had code, a fence in another one is about it as well. */
 static void test_code_of_views(void **state)
 {
@@ -477,6 +538,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_fences_spare, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_fence_of_page, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_fence_of_others, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_devices, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_log, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_many_roots, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_bound, setup, teardown),
