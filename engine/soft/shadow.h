@@ -45,6 +45,7 @@ struct shadow_layout {
 	uint64_t top_entry;   /* the entry of level 2 for IMAGE_BASE, the top GiB */
 	uint64_t top_entry_s; /* another one for the roots with SHADOW_SUPERVISOR; 0: the same */
 	uint64_t asid_max;    /* the largest ASID of the harts; 0: they have none */
+	bool passing; /* it has so few roots that it is changed without shadow_prepare_change() */
 
 	/* Unless resident: up to two pages that stay in every root, not across a 2 MiB boundary. */
 	unsigned pin_count;

@@ -84,6 +84,7 @@ struct shadow_own {
 	} spine;
 
 	struct list by_use;      /* roots in use: the one first that was selected longest ago */
+	unsigned root_count;     /* of them */
 	struct list free, fixed; /* pages; `fixed`: root tables, the spine, the directory */
 	uint64_t free_count, fixed_count;
 

@@ -81,6 +81,7 @@ static inline void put_out_of_use(struct shadow *shadow, struct shadow_root *roo
 
 	root->next = own->unused;
 	own->unused = root;
+	own->root_count--;
 	root->key = SHADOW_KEY_NONE;
 	give_tables(shadow, root);
 	if (shadow->layout.resident) {
@@ -132,11 +133,7 @@ static bool evict_root(struct shadow *shadow)
 
 bool shadow_prepare_change(struct shadow *shadow)
 {
-	struct shadow_own *own = shadow->own;
-	unsigned count = 0;
-
-	list_for_each(node, &own->by_use) count++;
-	if (count <= LEFT_MAX)
+	if (shadow->own->root_count <= LEFT_MAX)
 		return true;
 	for (unsigned i = 0; i < LEFT_MAX; i++)
 		evict_root(shadow);
@@ -194,13 +191,15 @@ static struct shadow_root *add_root(struct shadow *shadow, uint64_t satp, uint32
 {
 	struct shadow_own *own = shadow->own;
 	unsigned level = shadow->layout.root_level;
+	unsigned most = shadow->layout.passing ? LEFT_MAX : SHADOW_ROOTS;
 	struct shadow_root *root;
 
-	while (!own->unused)
+	while (own->root_count >= most)
 		evict_root(shadow);
 	shadow_make_room(shadow, 1);
 	root = own->unused;
 	own->unused = root->next;
+	own->root_count++;
 	set_key(root, satp, key);
 	set_mode(root, level, levels, flags & SHADOW_SHARE);
 	root->spine = own->spine.entries[flags & SHADOW_SUPERVISOR ? 1 : 0];

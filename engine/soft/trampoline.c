@@ -26,6 +26,7 @@ static void pin(struct vcpu *vcpu, struct shadow_layout *layout)
 	struct soft_vcpu *soft = vcpu->soft;
 
 	layout->resident = false;
+	layout->passing = layout->root_level > 2;
 	layout->pin_count = PIN_PAGES;
 	layout->pin_va = pin_candidate(soft->pin);
 	layout->pin_pte[0] = pte_make(image_to_hpa(trampoline_code), PIN_CODE);
@@ -52,9 +53,10 @@ void trampoline_reset(struct vcpu *vcpu)
 	struct shadow *shadow = &vcpu->soft->shadow;
 	struct shadow_layout layout = shadow->layout;
 
-	if (layout.resident || layout.root_level == 2)
+	if (!layout.passing)
 		return;
 	layout.resident = true;
+	layout.passing = false;
 	layout.pin_count = 0;
 	vcpu->trampoline = NULL;
 	shadow_change_layout(shadow, &layout);

@@ -97,6 +97,32 @@ static void test_prepare_change(void **state)
 	destroy();
 }
 
+/* A layout that may be changed at any time has so few roots that it is done at once. */
+static void test_passing_layout(void **state)
+{
+	(void)state;
+	start(2, 1000);
+	layout.passing = true;
+	shadow_change_layout(&shadow, &layout);
+	for (unsigned i = 0; i < SHADOW_ROOTS; i++) {
+		use(i, i, VIEW_U);
+		map(USER, leaf(i), false);
+		assert_true(shadow_prepare_change(&shadow));
+		assert_int_equal(shadow.evictions, i < 64 ? 0 : i - 63);
+	}
+	/* Those that were used last are kept. */
+	for (unsigned i = SHADOW_ROOTS - 64; i < SHADOW_ROOTS; i++) {
+		use(i, i, VIEW_U);
+		assert_int_equal(find(USER), leaf(i));
+	}
+	layout.passing = false;
+	shadow_change_layout(&shadow, &layout);
+	for (unsigned i = 0; i < 65; i++)
+		use(i, i, VIEW_U);
+	assert_false(shadow_prepare_change(&shadow));
+	destroy();
+}
+
 /* What is in memory that was given to it is no translation. */
 static void test_dirty_memory(void **state)
 {
@@ -125,6 +151,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_many_pieces, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_room_of_small_roots, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_prepare_change, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_passing_layout, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_dirty_memory, setup, teardown),
 	};
 
