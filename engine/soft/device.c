@@ -12,26 +12,45 @@
 #include "engine/vcpu_trace.h"
 #include "riscv/insn.h"
 
-/* Two bytes of the guest's code; its page may be execute-only. */
-static inline bool load_parcel(const struct vcpu *vcpu, uint64_t address, uint64_t *parcel)
+/* Some of the guest's code; its page may be execute-only. */
+static inline bool load_code(const struct vcpu *vcpu, uint64_t address, unsigned size,
+			     uint64_t *code)
 {
-	return guest_may_access(vcpu, address, 2) && trap_load(address, 2, parcel);
+	return guest_may_access(vcpu, address, size) && trap_load(address, size, code);
+}
+
+/* As insn_fetch() does. */
+static bool load_instruction(const struct vcpu *vcpu, uint64_t *bits)
+{
+	uint64_t high;
+
+	if (vcpu->pc % 4 == 0)
+		return load_code(vcpu, vcpu->pc, 4, bits);
+	if (!load_code(vcpu, vcpu->pc, 2, bits))
+		return false;
+	if ((*bits & 3) != 3)
+		return true;
+	if (!load_code(vcpu, vcpu->pc + 2, 2, &high))
+		return false;
+	*bits |= high << 16;
+	return true;
 }
 
 /*
  * The instruction at pc, as the hart has fetched it, unless it was changed since. In code that is
- * rewritten loads and stores are as in the original. 0: it cannot be read so.
+ * rewritten all that access devices are as in the original. 0: it cannot be read so.
  */
 static uint32_t read_instruction(const struct vcpu *vcpu)
 {
-	uint64_t low = 0, high = 0;
+	uint64_t bits;
 	bool read;
 
 	csr_set(CSR_SSTATUS, SSTATUS_SUM | SSTATUS_MXR);
-	read = load_parcel(vcpu, vcpu->pc, &low) &&
-	       ((low & 3) != 3 || load_parcel(vcpu, vcpu->pc + 2, &high));
+	read = load_instruction(vcpu, &bits);
 	csr_clear(CSR_SSTATUS, SSTATUS_SUM | SSTATUS_MXR);
-	return read ? (uint32_t)(high << 16 | low) : 0;
+	if (!read)
+		return 0;
+	return (uint32_t)((bits & 3) == 3 ? bits : bits & 0xffff);
 }
 
 bool soft_access_device(struct vcpu *vcpu, enum access_kind kind, gpa_t gpa)
@@ -44,22 +63,23 @@ bool soft_access_device(struct vcpu *vcpu, enum access_kind kind, gpa_t gpa)
 	    !vcpu_quick_access(vcpu, gpa, transformed))
 		return false;
 	vcpu->pc += transformed & 2 ? 4 : 2;
-	statistics_add(&vcpu->statistics.quick_mmio);
 	vcpu_trace(vcpu, TRACE_MMIO, store ? TRACE_ACCESS_STORE : TRACE_ACCESS_LOAD, gpa.v, 0);
 	return true;
 }
 
 bool soft_quick_access(struct vcpu *vcpu, uint64_t cause, gva_t va)
 {
-	const struct soft_vcpu *soft = vcpu->soft;
-	bool store = cause == EXC_STORE_PAGE;
+	enum access_kind kind = cause == EXC_STORE_PAGE ? ACCESS_STORE : ACCESS_LOAD;
 	uint64_t leaf;
+	gpa_t gpa;
 
-	if (!soft_is_device(soft, va) || cause == EXC_INSN_PAGE)
+	if (!soft_is_device(vcpu->soft, va) || cause == EXC_INSN_PAGE)
 		return false;
-	leaf = shadow_find_device(&soft->shadow, va);
-	if (!(leaf & (store ? PTE_W : PTE_R)))
+	leaf = shadow_find_device(&vcpu->soft->shadow, va);
+	if (!(leaf & (kind == ACCESS_STORE ? PTE_W : PTE_R)))
 		return false;
-	return soft_access_device(vcpu, store ? ACCESS_STORE : ACCESS_LOAD,
-				  GPA(pte_address(leaf).v | (va.v & (PAGE_SIZE - 1))));
+	gpa = GPA(pte_address(leaf).v | (va.v & (PAGE_SIZE - 1)));
+	if (!soft_access_device(vcpu, kind, gpa))
+		soft_leave_for_access(vcpu, kind, gpa, va);
+	return true;
 }

@@ -38,8 +38,7 @@ struct walk_context soft_walk_context(const struct vcpu *vcpu)
 	};
 }
 
-static void __noreturn leave_for_access(struct vcpu *vcpu, enum access_kind kind, gpa_t gpa,
-					gva_t gva)
+void soft_leave_for_access(struct vcpu *vcpu, enum access_kind kind, gpa_t gpa, gva_t gva)
 {
 	struct exit exit = {
 	    .reason = EXIT_ACCESS,
@@ -271,13 +270,12 @@ static void access_emulated(struct vcpu *vcpu, const struct walk_context *contex
 {
 	const struct guest *guest = vcpu->guest;
 	struct soft_vcpu *soft = vcpu->soft;
-	uint64_t page = va.v >> PAGE_SHIFT;
 
-	if (range_within(walk->gpa.v, 1, guest->ram_base, guest->ram_size))
-		leave_for_access(vcpu, kind, walk->gpa, va);
-	soft->devices[page % SOFT_DEVICES] = page;
+	if (kind == ACCESS_FETCH || range_within(walk->gpa.v, 1, guest->ram_base, guest->ram_size))
+		soft_leave_for_access(vcpu, kind, walk->gpa, va);
+	*soft_device_place(soft, va) = va.v >> PAGE_SHIFT;
 	if (!soft_access_device(vcpu, kind, walk->gpa))
-		leave_for_access(vcpu, kind, walk->gpa, va);
+		soft_leave_for_access(vcpu, kind, walk->gpa, va);
 	shadow_map_device(&soft->shadow, va, walk->gpa, begin_fill(vcpu, context, va, walk),
 			  may_share(context, walk->entry, walk->global));
 	note_larger(&soft->shadow, va, walk);
@@ -465,7 +463,7 @@ enum soft_fault_result soft_quick_fault(struct vcpu *vcpu)
 	return result;
 }
 
-void soft_page_fault(struct vcpu *vcpu, uint64_t cause, gva_t va)
+enum exit_class soft_page_fault(struct vcpu *vcpu, uint64_t cause, gva_t va)
 {
 	enum access_kind kind = kind_of(cause);
 	struct walk_context context = soft_walk_context(vcpu);
@@ -474,13 +472,13 @@ void soft_page_fault(struct vcpu *vcpu, uint64_t cause, gva_t va)
 	hpa_t hpa;
 
 	if (vcpu->guest->fast_csr && va.v >= FAST_CSRS && soft_emulate_access(vcpu))
-		return;
+		return EXITS_SHADOW;
 	switch (walk_address(&context, va, kind, true, &walk)) {
 	case WALK_DONE:
 		break;
 	case WALK_PAGE_FAULT:
 		no_translation(vcpu, cause, va, walk.entry);
-		return;
+		return EXITS_SHADOW;
 	case WALK_MISSING:
 		leave_for_walk(vcpu, kind, walk.gpa, va, 0);
 	case WALK_READ_ONLY:
@@ -492,9 +490,10 @@ void soft_page_fault(struct vcpu *vcpu, uint64_t cause, gva_t va)
 	}
 	if (gspace_lookup_cached(&vcpu->guest->space, context.backing, walk.gpa, &hpa, &level) !=
 	    0) {
-		if (!fill_other(vcpu, &context, va, &walk, kind))
-			access_emulated(vcpu, &context, va, &walk, kind);
-		return;
+		if (fill_other(vcpu, &context, va, &walk, kind))
+			return EXITS_SHADOW;
+		access_emulated(vcpu, &context, va, &walk, kind);
+		return EXITS_MMIO;
 	}
 	if (code_is_protected(vcpu->guest, walk.gpa))
 		check_code(vcpu, &walk, va, kind);
@@ -504,4 +503,5 @@ void soft_page_fault(struct vcpu *vcpu, uint64_t cause, gva_t va)
 		soft_leave_for_nothing(vcpu);
 	}
 	fill(vcpu, &context, va, &walk, hpa, level, kind);
+	return EXITS_SHADOW;
 }

@@ -67,6 +67,14 @@ static void leave_for_interrupt(struct vcpu *vcpu, uint64_t cause)
 	soft_leave(vcpu, &exit);
 }
 
+static void page_fault(struct vcpu *vcpu, uint64_t cause, gva_t va)
+{
+	if (soft_quick_access(vcpu, cause, va))
+		statistics_count(&vcpu->statistics, EXITS_MMIO);
+	else
+		statistics_count(&vcpu->statistics, soft_page_fault(vcpu, cause, va));
+}
+
 /* Deals with a trap; what returns here is counted here, what leaves by vcpu_exited(). */
 static void deal_with(struct vcpu *vcpu, uint64_t cause, uint64_t value)
 {
@@ -86,10 +94,7 @@ static void deal_with(struct vcpu *vcpu, uint64_t cause, uint64_t value)
 	case EXC_INSN_PAGE:
 	case EXC_LOAD_PAGE:
 	case EXC_STORE_PAGE:
-		if (soft_quick_access(vcpu, cause, GVA(value)))
-			break;
-		soft_page_fault(vcpu, cause, GVA(value));
-		statistics_count(&vcpu->statistics, EXITS_SHADOW);
+		page_fault(vcpu, cause, GVA(value));
 		break;
 	default:
 		if (cause & SCAUSE_INTERRUPT)

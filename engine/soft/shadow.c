@@ -251,7 +251,9 @@ void shadow_map_device(struct shadow *shadow, gva_t va, gpa_t gpa, uint64_t righ
 {
 	uint64_t leaf = pte_make(HPA(align_down(gpa.v, PAGE_SIZE)), rights & (PTE_R | PTE_W));
 
-	shadow_map(shadow, va, 0, leaf, global);
+	/* A leaf that is entered once more is one that the hart did not see. */
+	if (shadow_find_device(shadow, va) != leaf)
+		shadow_map(shadow, va, 0, leaf, global);
 }
 
 /* The entry that ends the way to `va`, of whatever kind; 0 for what is not the guest's. */

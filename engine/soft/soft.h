@@ -53,7 +53,7 @@ struct soft_fast_site {
 _Static_assert(sizeof(struct soft_fast_site) == 128, "known to fast_ops.S");
 
 #define SOFT_FENCES  16
-#define SOFT_DEVICES 8
+#define SOFT_DEVICES 32
 
 /* A root that may be switched to without more ado while the shadow's version stays. */
 struct soft_fast_root {
@@ -169,15 +169,28 @@ void soft_inject(struct vcpu *vcpu, uint64_t cause, uint64_t value);
 void soft_leave(struct vcpu *vcpu, const struct exit *exit) __noreturn;
 void soft_leave_for_nothing(struct vcpu *vcpu) __noreturn;
 
-/* engine/soft/fault.c: a page fault in the guest; `cause` as in scause. Returns to enter it. */
-void soft_page_fault(struct vcpu *vcpu, uint64_t cause, gva_t va);
+/*
+ * engine/soft/fault.c: a page fault in the guest; `cause` as in scause. Returns to enter it: what
+ * it was, for the statistics.
+ */
+enum exit_class soft_page_fault(struct vcpu *vcpu, uint64_t cause, gva_t va);
 
-/* Whether no memory was found lately where the guest faulted. */
-static inline bool soft_is_device(const struct soft_vcpu *soft, gva_t va)
+/* The same for an access that the run loop has to look at. */
+void soft_leave_for_access(struct vcpu *vcpu, enum access_kind kind, gpa_t gpa, gva_t gva)
+    __noreturn;
+
+/* Where a page is noted in which no memory was found. Kernels leave pages between devices. */
+static inline uint64_t *soft_device_place(struct soft_vcpu *soft, gva_t va)
 {
 	uint64_t page = va.v >> PAGE_SHIFT;
 
-	return soft->devices[page % SOFT_DEVICES] == page;
+	return &soft->devices[(page ^ page >> 5) % SOFT_DEVICES];
+}
+
+/* Whether no memory was found lately where the guest faulted. */
+static inline bool soft_is_device(struct soft_vcpu *soft, gva_t va)
+{
+	return *soft_device_place(soft, va) == va.v >> PAGE_SHIFT;
 }
 
 /*
@@ -195,7 +208,10 @@ enum soft_fault_result soft_quick_fault(struct vcpu *vcpu);
  */
 bool soft_access_device(struct vcpu *vcpu, enum access_kind kind, gpa_t gpa);
 
-/* The same for a page fault (`cause` as in scause) in a page where a device answered before. */
+/*
+ * The same for a page fault (`cause` as in scause) in a page where a device answered before. Leaves
+ * for the run loop where it is not done so easily. false: it is no such page.
+ */
 bool soft_quick_access(struct vcpu *vcpu, uint64_t cause, gva_t va);
 
 /* An interrupt, by its scause, that the guest takes, for the statistics. engine/soft/run.c */
