@@ -12,10 +12,10 @@
  * comparison.
  */
 
+#include "kernel/hart.h"
 #include "kernel/types.h"
 
 #ifdef __riscv
-#include "kernel/hart.h"
 #include "kernel/trap.h"
 #include "riscv/csr.h"
 #endif
@@ -108,6 +108,14 @@ static inline __attribute__((always_inline)) void statistics_count_loaded(enum e
 			 : "=r"(statistics)
 			 : "i"(offsetof(struct hart, statistics)));
 	statistics_count(statistics, class);
+}
+
+#else
+
+/* On the host, which has no instret. */
+static inline void statistics_count_loaded(enum exit_class class)
+{
+	this_hart()->statistics->exits[class].count++;
 }
 
 #endif

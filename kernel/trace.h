@@ -8,26 +8,22 @@
  * no memory is taken before recording is begun for the first time.
  */
 
-#include "kernel/trace_ring.h"
-
-#ifdef __riscv
 #include "kernel/hart.h"
+#include "kernel/trace_ring.h"
 
 /* Whether this hart records. */
 static inline bool trace_is_on(void)
 {
 	const struct trace_ring *ring;
 
+#ifdef __riscv
 	/* Not through this_hart(), which takes an instruction of its own. */
 	__asm__ volatile("ld %0, %1(tp)" : "=r"(ring) : "i"(offsetof(struct hart, trace)));
+#else
+	ring = this_hart()->trace;
+#endif
 	return unlikely(ring);
 }
-#else
-static inline bool trace_is_on(void)
-{
-	return false;
-}
-#endif
 
 /* Records, if this hart still does and the kind is wanted. Interrupts off. */
 void trace_record(enum trace_kind kind, uint64_t detail, uint32_t who, uint64_t a, uint64_t b)

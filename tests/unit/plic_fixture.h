@@ -18,8 +18,6 @@
 #include "kernel/arena.h"
 #include "kernel/error.h"
 
-#define HARTS_MAX 512
-
 #define REG_PENDING(word)     (0x1000 + 4 * (word))
 #define REG_ENABLE(ctx, word) (0x2000 + 0x80 * (ctx) + 4 * (word))
 #define REG_THRESHOLD(ctx)    (0x200000 + 0x1000 * (ctx))
@@ -27,9 +25,9 @@
 #define S(hart)               (2 * (hart) + 1)
 #define M(hart)               (2 * (hart))
 
-static struct vcpu vcpus[HARTS_MAX];
-static struct vcpu *vcpu_list[HARTS_MAX];
-static bool notified[HARTS_MAX];
+static struct vcpu vcpus[MACHINE_HARTS_MAX];
+static struct vcpu *vcpu_list[MACHINE_HARTS_MAX];
+static bool notified[MACHINE_HARTS_MAX];
 static unsigned notifications;
 
 static struct plic plic;
@@ -49,7 +47,7 @@ static void notify(struct vcpu *vcpu, unsigned irq, bool level)
 {
 	size_t hart = (size_t)(vcpu - vcpus);
 
-	assert_true(hart < HARTS_MAX);
+	assert_true(hart < MACHINE_HARTS_MAX);
 	assert_int_equal(irq, IRQ_S_EXT);
 	assert_int_not_equal(notified[hart], level);
 	assert_false(spin_trylock(&plic.lock));
@@ -69,7 +67,7 @@ void vcpu_lower(struct vcpu *vcpu, unsigned irq)
 
 static void start(unsigned harts)
 {
-	for (unsigned i = 0; i < HARTS_MAX; i++)
+	for (unsigned i = 0; i < MACHINE_HARTS_MAX; i++)
 		vcpu_list[i] = &vcpus[i];
 	memset(notified, 0, sizeof(notified));
 	allocations = 0;

@@ -5,8 +5,8 @@
 /* The reference: a plain array for everything, and everything worked out anew each time. */
 static struct {
 	unsigned harts;
-	unsigned priority[96], threshold[2 * HARTS_MAX];
-	bool level[96], pending[96], claimed[96], forwarded[96], enable[2 * HARTS_MAX][96];
+	unsigned priority[96], threshold[2 * MACHINE_HARTS_MAX];
+	bool level[96], pending[96], claimed[96], forwarded[96], enable[2 * MACHINE_HARTS_MAX][96];
 } model;
 
 static unsigned model_best(unsigned ctx)
