@@ -11,6 +11,12 @@
 
 struct platform platform;
 
+/* A property that is a string, which ends within it; else NULL. */
+static const char *read_string(const void *fdt, int node, const char *name)
+{
+	return fdt_stringlist_get(fdt, node, name, 0, NULL);
+}
+
 static void read_chosen(const void *fdt)
 {
 	int chosen = fdt_path_offset(fdt, "/chosen");
@@ -20,7 +26,7 @@ static void read_chosen(const void *fdt)
 	if (chosen < 0)
 		return;
 
-	const char *bootargs = fdt_getprop(fdt, chosen, "bootargs", NULL);
+	const char *bootargs = read_string(fdt, chosen, "bootargs");
 
 	if (bootargs)
 		platform.bootargs = bootargs;
@@ -78,7 +84,7 @@ int platform_read_memory(const void *fdt, hpa_t fdt_address)
 
 	fdt_for_each_subnode(node, fdt, 0)
 	{
-		const char *type = fdt_getprop(fdt, node, "device_type", NULL);
+		const char *type = read_string(fdt, node, "device_type");
 		struct range range;
 
 		if (!type || strcmp(type, "memory") != 0 || !fdt_node_enabled(fdt, node))
@@ -113,43 +119,75 @@ void platform_for_reserved(const void *fdt, void (*visit)(struct range range, bo
 	}
 }
 
+/* A device's registers; size 0: it has none that the hypervisor could reach. */
+static struct range read_registers(const void *fdt, int node)
+{
+	struct range range;
+
+	if (fdt_node_reg(fdt, node, 0, &range.base, &range.size) != 0)
+		return (struct range){0, 0};
+	return range;
+}
+
+/* Its first interrupt, or 0. */
+static uint32_t read_interrupt(const void *fdt, int node)
+{
+	uint32_t source;
+
+	return fdt_node_interrupt(fdt, node, 0, &source) == 0 ? source : 0;
+}
+
+/* The first device of that kind that may be used, or a negative number. */
+static int find_device(const void *fdt, const char *compatible)
+{
+	int node = -1;
+
+	do
+		node = fdt_node_offset_by_compatible(fdt, node, compatible);
+	while (node >= 0 && !fdt_node_enabled(fdt, node));
+	return node;
+}
+
+static struct range read_device(const void *fdt, const char *compatible)
+{
+	int node = find_device(fdt, compatible);
+
+	return node < 0 ? (struct range){0, 0} : read_registers(fdt, node);
+}
+
+static bool is_uart(const void *fdt, int node)
+{
+	return fdt_node_check_compatible(fdt, node, "ns16550a") == 0 ||
+	       fdt_node_check_compatible(fdt, node, "ns16550") == 0 ||
+	       fdt_node_check_compatible(fdt, node, "snps,dw-apb-uart") == 0;
+}
+
 static void read_uart(const void *fdt)
 {
 	int chosen = fdt_path_offset(fdt, "/chosen");
-	int length;
-	const char *path = chosen >= 0 ? fdt_getprop(fdt, chosen, "stdout-path", &length) : NULL;
+	const char *path = chosen >= 0 ? read_string(fdt, chosen, "stdout-path") : NULL;
 
 	if (!path)
 		return;
 
 	/* Options may follow the path: "serial0:115200n8". */
 	int node = fdt_path_offset_namelen(fdt, path, (int)strcspn(path, ":"));
-	struct platform_uart *uart = &platform.uart;
 
-	if (node < 0 || (fdt_node_check_compatible(fdt, node, "ns16550a") != 0 &&
-			 fdt_node_check_compatible(fdt, node, "ns16550") != 0 &&
-			 fdt_node_check_compatible(fdt, node, "snps,dw-apb-uart") != 0))
-		return;
-	if (fdt_node_reg(fdt, node, 0, &uart->registers.base, &uart->registers.size) != 0)
+	if (node < 0 || !is_uart(fdt, node) || !fdt_node_enabled(fdt, node))
 		return;
 
+	struct range registers = read_registers(fdt, node);
+	uint64_t offset = fdt_node_u64(fdt, node, "reg-offset", 0);
 	uint64_t shift = fdt_node_u64(fdt, node, "reg-shift", 0);
 
-	uart->stride = 1U << (shift & 7);
-	uart->width = fdt_node_u64(fdt, node, "reg-io-width", 1) == 4 ? 4 : 1;
-	uart->registers.base += fdt_node_u64(fdt, node, "reg-offset", 0);
-	if (fdt_node_interrupt(fdt, node, 0, &uart->interrupt) != 0)
-		uart->interrupt = 0;
-}
-
-static struct range read_compatible(const void *fdt, const char *compatible)
-{
-	struct range range = {0, 0};
-	int node = fdt_node_offset_by_compatible(fdt, -1, compatible);
-
-	if (node < 0 || fdt_node_reg(fdt, node, 0, &range.base, &range.size) != 0)
-		range.size = 0;
-	return range;
+	if (offset >= registers.size)
+		return;
+	platform.uart = (struct platform_uart){
+	    .registers = {registers.base + offset, registers.size - offset},
+	    .stride = 1U << (shift & 7),
+	    .width = fdt_node_u64(fdt, node, "reg-io-width", 1) == 4 ? 4 : 1,
+	    .interrupt = read_interrupt(fdt, node),
+	};
 }
 
 static void read_plic(const void *fdt)
@@ -158,11 +196,13 @@ static void read_plic(const void *fdt)
 	int node = -1;
 
 	for (unsigned i = 0; i < ARRAY_SIZE(names) && node < 0; i++)
-		node = fdt_node_offset_by_compatible(fdt, -1, names[i]);
+		node = find_device(fdt, names[i]);
 	platform.plic_node = node;
-	if (node < 0 || fdt_node_reg(fdt, node, 0, &platform.plic.base, &platform.plic.size) != 0)
+	if (node < 0)
 		return;
-	platform.plic_sources = (uint32_t)fdt_node_u64(fdt, node, "riscv,ndev", 0);
+	platform.plic = read_registers(fdt, node);
+	platform.plic_sources =
+	    (uint32_t)min_u64(fdt_node_u64(fdt, node, "riscv,ndev", 0), PLATFORM_PLIC_SOURCES_MAX);
 }
 
 /* Keeps them ordered by address. */
@@ -183,14 +223,14 @@ static void read_virtio(const void *fdt)
 	int node = -1;
 
 	while ((node = fdt_node_offset_by_compatible(fdt, node, "virtio,mmio")) >= 0) {
-		struct platform_virtio place = {{0, 0}, 0, node};
+		struct platform_virtio place = {
+		    .registers = read_registers(fdt, node),
+		    .interrupt = read_interrupt(fdt, node),
+		    .node = node,
+		};
 
-		if (!fdt_node_enabled(fdt, node) ||
-		    fdt_node_reg(fdt, node, 0, &place.registers.base, &place.registers.size) != 0)
-			continue;
-		if (fdt_node_interrupt(fdt, node, 0, &place.interrupt) != 0)
-			place.interrupt = 0;
-		add_virtio(place);
+		if (fdt_node_enabled(fdt, node) && place.registers.size)
+			add_virtio(place);
 	}
 }
 
@@ -205,19 +245,19 @@ void platform_read_devices(void)
 	read_uart(fdt);
 	read_plic(fdt);
 	read_virtio(fdt);
-	platform.finisher = read_compatible(fdt, "sifive,test1");
-	platform.rtc = read_compatible(fdt, "google,goldfish-rtc");
+	platform.finisher = read_device(fdt, "sifive,test1");
+	platform.rtc = read_device(fdt, "google,goldfish-rtc");
 }
 
 #define CLINT_MTIME 0xbff8
 
 uint64_t platform_mtime(void)
 {
-	struct range range = read_compatible(platform.fdt, "riscv,aclint-mtimer");
+	struct range range = read_device(platform.fdt, "riscv,aclint-mtimer");
 
 	if (range.size)
 		return range.base;
-	range = read_compatible(platform.fdt, "sifive,clint0");
+	range = read_device(platform.fdt, "sifive,clint0");
 	return range.size >= CLINT_MTIME + sizeof(uint64_t) ? range.base + CLINT_MTIME : 0;
 }
 

@@ -9,6 +9,8 @@
 #define PLATFORM_MEMORY_MAX 16
 #define PLATFORM_VIRTIO_MAX 32
 
+#define PLATFORM_PLIC_SOURCES_MAX 1023 /* that a PLIC can have (PLIC 1.0, 1.3) */
+
 struct range {
 	uint64_t base, size; /* host-physical, bytes */
 };
@@ -37,9 +39,9 @@ struct platform {
 	struct range fdt_range, initrd;
 
 	struct platform_uart uart;
-	struct range plic;
-	uint32_t plic_sources;
-	int plic_node;
+	struct range plic;     /* size 0: there is none; as the next two */
+	uint32_t plic_sources; /* up to PLATFORM_PLIC_SOURCES_MAX */
+	int plic_node;         /* in the device tree, or negative */
 	struct range finisher, rtc;
 	unsigned virtio_count;
 	struct platform_virtio virtio[PLATFORM_VIRTIO_MAX]; /* by ascending address */
@@ -50,10 +52,16 @@ struct platform {
 
 extern struct platform platform;
 
-/* Memory and everything needed to map it: runs with the early mapping of the tree. */
+/*
+ * Memory and everything needed to map it: runs with the early mapping of the tree. ERR_INVAL: it is
+ * none; ERR_NOENT: it tells of no memory.
+ */
 int platform_read_memory(const void *fdt, hpa_t fdt_address);
 
-/* All the rest; platform.fdt is reached through the direct map by now. */
+/*
+ * All the rest; platform.fdt is reached through the direct map by now. A device that the tree says
+ * is disabled is left alone.
+ */
 void platform_read_devices(void);
 
 /*

@@ -96,6 +96,28 @@ static inline void set_u64(const char *path, const char *name, uint64_t value)
 	CHECK(fdt_setprop_u64(tree, node_at(path), name, value));
 }
 
+static inline void set_cells(const char *path, const char *name, const uint32_t *cells,
+			     size_t count)
+{
+	fdt32_t big_endian[256];
+
+	assert_in_range(count, 0, 256);
+	for (size_t i = 0; i < count; i++)
+		big_endian[i] = cpu_to_fdt32(cells[i]);
+	set_bytes(path, name, big_endian, count * 4);
+}
+
+#define CELLS(path, name, ...)                                 \
+	set_cells(path, name, (const uint32_t[]){__VA_ARGS__}, \
+		  sizeof((const uint32_t[]){__VA_ARGS__}) / sizeof(uint32_t))
+
+/* How the node's children have their addresses. */
+static inline void set_sizes(const char *path, uint32_t address_cells, uint32_t size_cells)
+{
+	set_cell(path, "#address-cells", address_cells);
+	set_cell(path, "#size-cells", size_cells);
+}
+
 static inline void remove_property(const char *path, const char *name)
 {
 	CHECK(fdt_delprop(tree, node_at(path), name));

@@ -7,25 +7,6 @@
 
 static uint64_t address, size;
 
-static void set_cells(const char *path, const char *name, const uint32_t *cells, size_t count)
-{
-	fdt32_t big_endian[32];
-
-	for (size_t i = 0; i < count; i++)
-		big_endian[i] = cpu_to_fdt32(cells[i]);
-	set_bytes(path, name, big_endian, count * 4);
-}
-
-#define CELLS(path, name, ...)                                 \
-	set_cells(path, name, (const uint32_t[]){__VA_ARGS__}, \
-		  sizeof((const uint32_t[]){__VA_ARGS__}) / sizeof(uint32_t))
-
-static void set_sizes(const char *path, uint32_t address_cells, uint32_t size_cells)
-{
-	set_cell(path, "#address-cells", address_cells);
-	set_cell(path, "#size-cells", size_cells);
-}
-
 /* /soc with 2 and 2 cells and no translation; /soc/bus moves its addresses; /soc/bus/dev. */
 static int setup(void **state)
 {

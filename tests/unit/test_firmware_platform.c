@@ -14,19 +14,6 @@
 
 struct fw_hart fw_harts[FW_HARTS_MAX];
 
-#define CELLS(path, name, ...)                                 \
-	set_cells(path, name, (const uint32_t[]){__VA_ARGS__}, \
-		  sizeof((const uint32_t[]){__VA_ARGS__}) / sizeof(uint32_t))
-
-static void set_cells(const char *path, const char *name, const uint32_t *cells, size_t count)
-{
-	fdt32_t big_endian[32];
-
-	for (size_t i = 0; i < count; i++)
-		big_endian[i] = cpu_to_fdt32(cells[i]);
-	set_bytes(path, name, big_endian, count * 4);
-}
-
 static void set_strings(const char *path, const char *name, const char *strings, size_t size)
 {
 	set_bytes(path, name, strings, size);
