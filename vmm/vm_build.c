@@ -93,7 +93,7 @@ static void find_isa(struct vm *vm)
 	for (unsigned i = 0; i < hart_count(); i++) {
 		const struct hart *hart = hart_by_index(i);
 
-		if (!vmconfig_allows_cpu(&vm->config, hart->id))
+		if (!(vm->harts & BIT(i)))
 			continue;
 		if (first)
 			vm->guest.isa = *hart->isa;
