@@ -120,7 +120,12 @@ void load_begin(struct vm *vm, struct fit *fit)
 
 int load_step(struct vm *vm)
 {
-	return vm->loader.phase(vm);
+	int error = vm->loader.phase(vm);
+
+	/* Nobody is to find it here, however it ended. */
+	if (error != ERR_AGAIN)
+		memset(vm->loader.seed, 0, sizeof(vm->loader.seed));
+	return error;
 }
 
 static const char *mmu_type(const struct isa *isa)
@@ -174,6 +179,18 @@ static size_t fdt_buffer_size(const struct vm *vm, const struct guest_fdt_info *
 				   : guest_fdt_size(info);
 }
 
+/* It is made in one piece. */
+static bool is_fdt_too_large(const struct vm *vm)
+{
+	const uint64_t most = PAGE_SIZE << PAGE_ORDER_MAX;
+
+	if (vm->loader.fdt_size <= most)
+		return false;
+	log_error("%s: fdt: would be %zu KiB, %llu KiB are the most: take out what is not needed",
+		  vm->config.path, vm->loader.fdt_size >> 10, (unsigned long long)(most >> 10));
+	return true;
+}
+
 static int plan_images(struct vm *vm)
 {
 	char isa[ISA_STRING_MAX];
@@ -183,6 +200,8 @@ static int plan_images(struct vm *vm)
 	struct guest_fdt_info info = fdt_info(vm, isa, NULL);
 
 	vm->loader.fdt_size = fdt_buffer_size(vm, &info);
+	if (is_fdt_too_large(vm))
+		return ERR_TOO_LARGE;
 
 	struct load_request request = {
 	    .path = vm->config.path,
@@ -276,7 +295,6 @@ static int write_fdt(struct vm *vm)
 		error = copy_fdt(vm, buffer);
 	page_clear(buffer, order);
 	page_free(buffer, order);
-	memset(vm->loader.seed, 0, sizeof(vm->loader.seed));
 	if (error || vm->config.populate != VMCONFIG_POPULATE_EAGER)
 		return error;
 	return proceed(vm, populate);

@@ -19,7 +19,7 @@ struct loader {
 	struct load_plan plan; /* it holds while the VM lives: gmem_segment() */
 	unsigned segment;      /* of the plan; before that, a device */
 	size_t fdt_size; /* of the device tree, at most; to count it takes as long as to write it */
-	uint8_t seed[LOAD_SEED_SIZE]; /* for the guest's random numbers, until they are written */
+	uint8_t seed[LOAD_SEED_SIZE]; /* for the guest's random numbers, while it is loaded */
 	uint64_t offset;              /* in the segment, or in RAM while that is populated */
 };
 
