@@ -31,6 +31,7 @@ static struct {
 	bool running;    /* a command */
 	bool failed;     /* it has, */
 	bool stuck;      /* nobody reads what it prints, */
+	bool within;     /* what was printed last is no whole line */
 	uint64_t lost;   /* and this many bytes of it are lost */
 	uint64_t waited; /* ticks that it has waited for who reads */
 	unsigned length;
@@ -61,6 +62,8 @@ void script_write(const char *text, unsigned length)
 	while (length > 0 && !script.stuck && script.port) {
 		unsigned taken = host_port_write(script.port, (const uint8_t *)text, length);
 
+		if (taken > 0)
+			script.within = text[taken - 1] != '\n';
 		text += taken;
 		length -= taken;
 		if (taken == 0 &&
@@ -76,16 +79,19 @@ void script_write(const char *text, unsigned length)
 	script.lost += length;
 }
 
+/* Where a line has lost its end, what comes next is a line of its own all the same. */
 static void put_end(void)
 {
+	const char *start = script.within ? "\n" : "";
 	char text[64];
 	int length;
 
 	if (script.lost > 0)
-		length = snprintf(text, sizeof(text), "error: %llu bytes of output dropped\n",
-				  (unsigned long long)script.lost);
+		length = snprintf(text, sizeof(text), "%serror: %llu bytes of output dropped\n",
+				  start, (unsigned long long)script.lost);
 	else
-		length = snprintf(text, sizeof(text), script.failed ? "error\n" : "ok\n");
+		length =
+		    snprintf(text, sizeof(text), "%s%s\n", start, script.failed ? "error" : "ok");
 	script.stuck = false;
 	script_write(text, (unsigned)length);
 }
@@ -95,6 +101,8 @@ static void run(void)
 	script.failed = script.stuck = false;
 	script.lost = script.waited = 0;
 	script.running = true;
+	if (script.within)
+		script_write("\n", 1);
 	if (script.too_long) {
 		script.failed = true;
 		script_write("the line is too long\n", 21);
@@ -161,6 +169,7 @@ void script_received(void)
 
 void script_opened(bool open)
 {
+	script.within = false;
 	if (!open)
 		script.closed = true;
 	script_received();
@@ -171,6 +180,7 @@ bool script_begin(struct host_port *port)
 	if (script.port)
 		return false;
 	script.port = port;
+	script.closed = script.within = false;
 	begin_line();
 	return true;
 }
