@@ -82,7 +82,8 @@ static void detach(struct vm_console *console)
 
 void port_find(struct vm_console *console)
 {
-	struct host_port *port = host_port_by_name(vm_with(console)->config.name);
+	const char *name = vm_with(console)->config.name;
+	struct host_port *port = strcmp(name, SHELL_NAME) == 0 ? NULL : host_port_by_name(name);
 
 	if (port)
 		attach(console, port);
