@@ -21,7 +21,7 @@
 #define BACKLOG_ORDER 4
 #define REFUSALS_MAX  1000
 #define FEED_MAX      32 /* bytes that a guest is given in one stretch, however fast it reads */
-#define CTRL(c)       ((c) & 0x1f)
+#define CTRL(c)       ((c) ^ 0x40) /* and back; ^? is DEL */
 
 _Static_assert(PAGE_SIZE << BACKLOG_ORDER == BACKLOG_SIZE, "a backlog is a block of pages");
 
@@ -201,7 +201,7 @@ void console_focus(unsigned number)
 	if (number == SHELL) {
 		length =
 		    snprintf(text, sizeof(text), "pilae: shell; Ctrl-%c and a digit leaves it\n",
-			     keys.escape | 0x40);
+			     CTRL(keys.escape));
 	} else if (vm && vm->console.backlog.bytes) {
 		keys.last_vm = number;
 		length = snprintf(text, sizeof(text), "pilae: console of %s\n", vm->config.name);
@@ -264,7 +264,7 @@ static const char *escape_name(void)
 {
 	static char name[] = "Ctrl-]";
 
-	name[sizeof(name) - 2] = (char)(keys.escape | 0x40);
+	name[sizeof(name) - 2] = (char)CTRL(keys.escape);
 	return name;
 }
 
@@ -368,7 +368,7 @@ void console_init(const char *command_line)
 	/* "^]" or the like: a control character. */
 	if (option_find(command_line, "pilae.escape", value, sizeof(value))) {
 		if (strlen(value) == 2 && value[0] == '^' && value[1] >= '?' && value[1] <= '_')
-			keys.escape = CTRL((uint8_t)value[1]);
+			keys.escape = (uint8_t)CTRL(value[1]);
 		else
 			log_warn(
 			    "command line: pilae.escape=%s: not a control character such as ^]",
