@@ -9,6 +9,7 @@ bool statistics_has_instructions(void)
 	return has_instructions;
 }
 
+#ifdef __riscv
 void statistics_init_hart(void)
 {
 	uint64_t value;
@@ -16,6 +17,7 @@ void statistics_init_hart(void)
 	if (!csr_try_read(CSR_INSTRET, &value))
 		has_instructions = false;
 }
+#endif
 
 const char *const exit_class_names[EXIT_CLASSES] = {
     [EXITS_SBI] = "sbi",       [EXITS_MMIO] = "mmio",           [EXITS_MEMORY] = "memory",

@@ -53,6 +53,13 @@ struct vcpu_statistics {
 uint64_t statistics_quick(const struct vcpu_statistics *statistics, enum exit_class class);
 extern const char *const exit_class_names[EXIT_CLASSES];
 
+/*
+ * Whether instret can be read, which a firmware may not allow. Where it cannot, each reading traps
+ * and means nothing. Known once the boot hart has been prepared.
+ */
+bool statistics_has_instructions(void);
+void statistics_init_hart(void);
+
 #ifdef PILAE_NO_STATISTICS
 #define STATISTICS_ON false
 #else
@@ -60,13 +67,6 @@ extern const char *const exit_class_names[EXIT_CLASSES];
 #endif
 
 #ifdef __riscv
-
-/*
- * Whether instret can be read, which a firmware may not allow. Where it cannot, each reading traps
- * and means nothing. Known once the boot hart has been prepared.
- */
-bool statistics_has_instructions(void);
-void statistics_init_hart(void);
 
 /*
  * An exit begins. Reading may trap, which is recovered from, but changes the CSRs that tell of the
