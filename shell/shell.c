@@ -142,9 +142,17 @@ void shell_begin_live(void (*show)(void), void (*end)(void))
 	show_live();
 }
 
+static bool is_live_left(void)
+{
+	return shell.live_show && console_focused() != 0;
+}
+
 static int step(struct job *job)
 {
 	(void)job;
+	/* A script's command may have given the terminal to a VM. */
+	if (is_live_left())
+		end_live();
 	if (shell.live_due && shell.live_show)
 		show_live();
 	if (shell.head == shell.tail) {
@@ -152,7 +160,7 @@ static int step(struct job *job)
 		return 0;
 	}
 	console_key(shell.bytes[shell.tail++ % QUEUE_SIZE]);
-	if (shell.live_show && console_focused() != 0)
+	if (is_live_left())
 		end_live();
 	return ERR_AGAIN;
 }
