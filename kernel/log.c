@@ -99,6 +99,15 @@ void log_flush(void)
 		flush_output();
 }
 
+/* A part may be from outside, a system file for instance: a terminal only shows it. */
+static void make_plain(char *text)
+{
+	for (; *text; text++) {
+		if (*text < ' ' || *text > '~')
+			*text = '?';
+	}
+}
+
 void log_at(enum log_level level, const char *format, ...)
 {
 	static const char *const words[] = {"error: ", "warning: ", "", "debug: "};
@@ -114,6 +123,7 @@ void log_at(enum log_level level, const char *format, ...)
 	va_start(arguments, format);
 	vsnprintf(line + used, sizeof(line) - (size_t)used - 1, format, arguments);
 	va_end(arguments);
+	make_plain(line);
 
 	size_t length = strlen(line);
 

@@ -202,7 +202,7 @@ const char *vm_next_described(int *at)
 		const char *name = fit_node_name(&vms.fit, *at);
 
 		preempt_point();
-		if (!vm_by_name(name))
+		if (vmconfig_is_name(name) && !vm_by_name(name))
 			return name;
 	}
 	return NULL;

@@ -141,8 +141,8 @@ struct vm *vm_by_name(const char *name);
 unsigned vm_count(void);
 
 /*
- * The name of the next VM that the system file describes and that is not in the list; NULL after
- * the last. *at is 0 at first. Passes preemption points.
+ * The name of the next VM that the system file describes, by a name that it may have, and that is
+ * not in the list; NULL after the last. *at is 0 at first. Passes preemption points.
  */
 const char *vm_next_described(int *at);
 

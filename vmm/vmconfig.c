@@ -99,13 +99,18 @@ int vmconfig_next_switch(const struct fit *fit, int node)
 }
 
 /* A VM's name is shown on terminals and typed into the shell. */
-static bool is_plain_name(const char *name)
+static bool is_of_name(char c)
 {
-	for (; *name; name++) {
-		if (*name <= ' ' || *name > '~' || *name == '/')
-			return false;
-	}
-	return true;
+	return c > ' ' && c <= '~' && c != '/';
+}
+
+bool vmconfig_is_name(const char *name)
+{
+	size_t length = 0;
+
+	while (is_of_name(name[length]))
+		length++;
+	return length < VMCONFIG_NAME_MAX && name[length] == '\0';
 }
 
 static int read_name(struct vmconfig *config, const struct fit *fit)
@@ -113,8 +118,10 @@ static int read_name(struct vmconfig *config, const struct fit *fit)
 	const char *name = fit_node_name(fit, config->node);
 
 	snprintf(config->name, sizeof(config->name), "%s", name);
+	for (char *c = config->name; *c; c++)
+		*c = is_of_name(*c) ? *c : '?';
 	snprintf(config->path, sizeof(config->path), "/configurations/%s", config->name);
-	if (strlen(name) >= sizeof(config->name) || !is_plain_name(name)) {
+	if (!vmconfig_is_name(name)) {
 		log_error("%s: the name must have at most %zu characters, all of them plain",
 			  config->path, sizeof(config->name) - 1);
 		return ERR_INVAL;

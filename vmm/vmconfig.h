@@ -53,7 +53,7 @@ struct vmconfig_device {
 
 struct vmconfig {
 	int node;
-	char name[VMCONFIG_NAME_MAX];
+	char name[VMCONFIG_NAME_MAX]; /* with a `?` for what cannot be in one */
 	char path[VMCONFIG_PATH_MAX]; /* "/configurations/NAME", for messages */
 
 	const char *kernel_name, *ramdisk_name, *fdt_name; /* NULL: none */
@@ -100,6 +100,9 @@ int vmconfig_next_switch(const struct fit *fit, int node);
  * with the node has been reported, and the VM is refused.
  */
 int vmconfig_read(struct vmconfig *config, const struct fit *fit, int node);
+
+/* Whether a VM may be called so. */
+bool vmconfig_is_name(const char *name);
 
 /* Reads the switch at `node`, as vmconfig_read(). */
 int vmconfig_read_switch(struct vmconfig_switch *config, const struct fit *fit, int node);

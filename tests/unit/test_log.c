@@ -122,11 +122,24 @@ static void test_long_lines(void **state)
 	assert_true(count >= KEPT / LOG_LINE_MAX - 1);
 }
 
+/* What comes from outside does nothing to a terminal, and begins no line. */
+static void test_plain(void **state)
+{
+	(void)state;
+	log_set_output(output);
+	shown[0] = '\0';
+	log_info("/configurations/%s: kernel = \"%s\": no such image", "w\033]0;x\a",
+		 "a\n\rpilae: b\t\x7f\x9b\xff\302\200 ~");
+	assert_string_equal(shown, "pilae: /configurations/w?]0;x?: kernel = "
+				   "\"a??pilae: b????\?\? ~\": no such image\n");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_next),
 	    cmocka_unit_test(test_long_lines),
+	    cmocka_unit_test(test_plain),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -340,6 +340,17 @@ static void test_names(void **state)
 	assert_non_null(strstr(messages, "at most 63 characters"));
 	CHECK(fdt_set_name(tree, node_at(path), "a\033[2J"));
 	assert_int_equal(read_node("/configurations/a\033[2J"), ERR_INVAL);
+	/* Nothing of it comes to a terminal, */
+	assert_string_equal(config.name, "a?[2J");
+	assert_string_equal(config.path, "/configurations/a?[2J");
+	/* nor is it offered there. */
+	assert_true(vmconfig_is_name("vm@1,2._+-"));
+	assert_true(vmconfig_is_name(name + 1));
+	assert_false(vmconfig_is_name(name));
+	assert_false(vmconfig_is_name("a\033[2J"));
+	assert_false(vmconfig_is_name("a b"));
+	assert_false(vmconfig_is_name("a/b"));
+	assert_false(vmconfig_is_name("a\xc3\xa4"));
 }
 
 static void test_same_names(void **state)
