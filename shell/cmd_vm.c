@@ -129,6 +129,16 @@ static void print_cpus(const struct vm *vm)
 	shell_print("\n");
 }
 
+/* One of the description's strings, which may be long; NULL: it has none. */
+static void print_string(const char *what, const char *string)
+{
+	if (!string)
+		return;
+	shell_print("%s", what);
+	shell_print_text(string);
+	shell_print("\n");
+}
+
 static void info_text(struct vm *vm)
 {
 	static const char *const on_crash[] = {"stop", "restart", "pause"};
@@ -147,12 +157,9 @@ static void info_text(struct vm *vm)
 	print_ram_range(vm);
 	if (vm_is_alive(vm))
 		print_use(vm);
-	if (vm->config.kernel_name)
-		shell_print("kernel:   %s\n", vm->config.kernel_name);
-	if (vm->config.ramdisk_name)
-		shell_print("ramdisk:  %s\n", vm->config.ramdisk_name);
-	if (vm->config.bootargs)
-		shell_print("bootargs: %s\n", vm->config.bootargs);
+	print_string("kernel:   ", vm->config.kernel_name);
+	print_string("ramdisk:  ", vm->config.ramdisk_name);
+	print_string("bootargs: ", vm->config.bootargs);
 	shell_print("on crash: %s\n", on_crash[vm->config.on_crash]);
 }
 
@@ -199,7 +206,13 @@ static void start_vm(const struct command_call *call)
 
 static void vm_console(const struct command_call *call)
 {
-	console_focus(vm_by_name(call->vm)->number);
+	const struct vm *vm = vm_by_name(call->vm);
+
+	/* It has no console. */
+	if (vm->state == VM_REFUSED)
+		tell_state(vm, "");
+	else
+		console_focus(vm->number);
 }
 
 /* What becomes of a VM that is ended is logged. */

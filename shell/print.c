@@ -33,6 +33,21 @@ void shell_refuse(const char *format, ...)
 	shell_fail();
 }
 
+void shell_print_text(const char *string)
+{
+	char text[64];
+	unsigned length = 0;
+
+	for (; *string; string++) {
+		text[length++] = *string >= ' ' && *string <= '~' ? *string : '?';
+		if (length == sizeof(text)) {
+			shell_write(text, length);
+			length = 0;
+		}
+	}
+	shell_write(text, length);
+}
+
 /* What stands for `c` in a string. Bytes that are no ASCII are taken for Latin-1. */
 static void print_json_character(unsigned char c)
 {

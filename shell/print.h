@@ -14,6 +14,12 @@ void shell_print(const char *format, ...) __printf(1, 2);
 /* The same for why a command does not do what it was to do, which a script is told besides. */
 void shell_refuse(const char *format, ...) __printf(1, 2);
 
+/*
+ * Prints a string from outside, of any length: what is no printable ASCII is shown as `?`, as it
+ * might do something to the terminal, or look like another line.
+ */
+void shell_print_text(const char *string);
+
 /* Prints a string of JSON, in quotes and escaped (RFC 8259, section 7). */
 void shell_print_json(const char *string);
 
