@@ -178,6 +178,7 @@ static void test_irq(void **state)
 	expect_part(
 	    "{\"hart\": 12, \"ipis\": 1, \"ipis_sent\": 4, \"timers\": 2, \"externals\": 3}");
 	expect_part("{\"source\": 10, \"interrupts\": 77}");
+	assert_null(strstr(printed, "\"source\": 11"));
 	expect_part("{\"vm\": \"web\", \"injected_software\": 3, \"injected_timer\": 0, "
 		    "\"injected_external\": 9}");
 }
