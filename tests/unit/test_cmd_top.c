@@ -215,8 +215,13 @@ static void test_shares(void **state)
 	vcpus[0][0].statistics.quick_sbi = 12345;
 	harts[0].counts.idle_ticks = 7 * SECOND;
 	begin();
-	row = row_of(show(), "web");
+	now += SECOND / 100;
+	text = show();
+	row = row_of(text, "web");
 	assert_int_equal(row.run, 0);
+	assert_int_equal(row.all, 0);
+	row = row_of(text, "10");
+	assert_int_equal(row.run, 100);
 	assert_int_equal(row.all, 0);
 
 	now += SECOND;
@@ -250,8 +255,12 @@ static void test_shares(void **state)
 
 	/* Nothing since. */
 	now += SECOND;
-	row = row_of(show(), "web");
+	text = show();
+	row = row_of(text, "web");
 	assert_int_equal(row.run + row.wait + row.all, 0);
+	row = row_of(text, "10");
+	assert_int_equal(row.run, 100);
+	assert_int_equal(row.wait + row.all, 0);
 	/* No time has passed at all. */
 	row = row_of(show(), "web");
 	assert_int_equal(row.run + row.wait + row.all, 0);
