@@ -12,16 +12,20 @@ static void print_port(const struct net_port *port)
 	struct switch_counters sent;
 
 	switch_counts(&port->net->table, port->index, &sent);
+	shell_print(port->address ? "  " : "  uplink ");
+	if (port->address) {
+		shell_print_text(port->vm);
+		shell_print("/");
+	}
+	shell_print_text(port->name);
 	if (port->address)
-		shell_print("  %s/%s %012llx", port->vm, port->name,
-			    (unsigned long long)port->address);
-	else
-		shell_print("  uplink %s", port->name);
-	shell_print(": sent %llu, %llu KiB; received %llu, %llu KiB; dropped: %llu no room, "
-		    "%llu forged, %llu flooding, %llu for nobody, %llu malformed\n",
+		shell_print(" %012llx", (unsigned long long)port->address);
+	shell_print(": sent %llu, %llu KiB; received %llu, %llu KiB; ",
 		    (unsigned long long)sent.forwarded, (unsigned long long)sent.bytes >> 10,
 		    (unsigned long long)counts->received,
-		    (unsigned long long)counts->received_bytes >> 10,
+		    (unsigned long long)counts->received_bytes >> 10);
+	shell_print("dropped: %llu no room, %llu forged, %llu flooding, %llu for nobody, "
+		    "%llu malformed\n",
 		    (unsigned long long)counts->dropped, (unsigned long long)sent.forged,
 		    (unsigned long long)sent.flooded, (unsigned long long)sent.unknown,
 		    (unsigned long long)counts->malformed);
@@ -58,8 +62,10 @@ static void list(const struct command_call *call)
 	if (call->json)
 		shell_json_begin(&json);
 	for (struct net *net = net_next(NULL); net; net = net_next(net)) {
-		if (!call->json)
-			shell_print("%s\n", net->name);
+		if (!call->json) {
+			shell_print_text(net->name);
+			shell_print("\n");
+		}
 		for (unsigned i = 0; i < SWITCH_PORTS_MAX; i++) {
 			if (!net->ports[i])
 				continue;
