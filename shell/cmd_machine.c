@@ -107,7 +107,7 @@ static void reboot(const struct command_call *call)
 	(void)call;
 	log_info("the machine is rebooted by the shell");
 	machine_reboot();
-	log_error("reboot: the firmware cannot do that");
+	shell_refuse("reboot: the firmware cannot do that\n");
 }
 
 static const struct command hart_commands[] = {
