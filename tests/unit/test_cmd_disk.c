@@ -51,18 +51,6 @@ const struct disk_client *host_disk_next_client(const struct host_disk *disk,
 	return next < disk->client_count ? &disk->clients[next] : NULL;
 }
 
-const char *command_vm_name(unsigned index)
-{
-	(void)index;
-	return NULL;
-}
-
-const char *command_new_name(int *at)
-{
-	(void)at;
-	return NULL;
-}
-
 static int setup(void **state)
 {
 	(void)state;

@@ -17,18 +17,6 @@ static const struct command table[] = {
 static uint64_t buffer[TREE_MAX / 8];
 static void *const tree = buffer;
 
-const char *command_vm_name(unsigned index)
-{
-	(void)index;
-	return NULL;
-}
-
-const char *command_new_name(int *at)
-{
-	(void)at;
-	return NULL;
-}
-
 static int add(int parent, const char *name)
 {
 	int node = fdt_add_subnode(tree, parent, name);

@@ -33,17 +33,6 @@ struct vm *vm_by_name(const char *name)
 	return strcmp(name, "web") == 0 ? &vm : NULL;
 }
 
-const char *command_vm_name(unsigned index)
-{
-	return index == 0 ? "web" : NULL;
-}
-
-const char *command_new_name(int *at)
-{
-	(void)at;
-	return NULL;
-}
-
 /* The registers. */
 void report_capture(struct vcpu *vcpu, struct vcpu_state *state)
 {
@@ -161,6 +150,7 @@ static int setup(void **state)
 {
 	(void)state;
 	fake_reset();
+	vm_to_complete = "web";
 	typed_at = table;
 	memset(&vm, 0, sizeof(vm));
 	for (unsigned i = 0; i < VCPUS; i++) {

@@ -43,18 +43,6 @@ void cmd_top(const struct command_call *call)
 	ran = call->json ? "top --json" : "top";
 }
 
-const char *command_vm_name(unsigned index)
-{
-	(void)index;
-	return NULL;
-}
-
-const char *command_new_name(int *at)
-{
-	(void)at;
-	return NULL;
-}
-
 /* The machine. */
 static struct sbi_ret answers[8];
 static uint64_t total, available, committed, reserved;

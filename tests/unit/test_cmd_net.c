@@ -27,18 +27,6 @@ void switch_counts(struct net_switch *net, uint16_t port, struct switch_counters
 	*its = counters[port];
 }
 
-const char *command_vm_name(unsigned index)
-{
-	(void)index;
-	return NULL;
-}
-
-const char *command_new_name(int *at)
-{
-	(void)at;
-	return NULL;
-}
-
 static void plug(unsigned n, uint16_t index, const char *vm, const char *name, uint64_t address)
 {
 	ports[n] = (struct net_port){

@@ -37,17 +37,6 @@ struct vm *vm_by_name(const char *name)
 	return strcmp(name, "web") == 0 ? &vm : NULL;
 }
 
-const char *command_vm_name(unsigned index)
-{
-	return index == 0 ? "web" : NULL;
-}
-
-const char *command_new_name(int *at)
-{
-	(void)at;
-	return NULL;
-}
-
 uint64_t time_ticks_to_ns(uint64_t ticks)
 {
 	return ticks * 100;
@@ -68,6 +57,7 @@ static int setup(void **state)
 {
 	(void)state;
 	fake_reset();
+	vm_to_complete = "web";
 	typed_at = table;
 	memset(&vm, 0, sizeof(vm));
 	memset(vcpus, 0, sizeof(vcpus));

@@ -34,18 +34,6 @@ unsigned vm_count(void)
 	return vm_total;
 }
 
-const char *command_vm_name(unsigned index)
-{
-	(void)index;
-	return NULL;
-}
-
-const char *command_new_name(int *at)
-{
-	(void)at;
-	return NULL;
-}
-
 uint64_t time_ticks_to_ns(uint64_t ticks)
 {
 	return ticks * 100;

@@ -24,18 +24,6 @@ struct vm *vm_by_number(unsigned number)
 	return number == vms[0].number ? &vms[0] : number == vms[1].number ? &vms[1] : NULL;
 }
 
-const char *command_vm_name(unsigned index)
-{
-	(void)index;
-	return NULL;
-}
-
-const char *command_new_name(int *at)
-{
-	(void)at;
-	return NULL;
-}
-
 uint64_t time_ticks_to_ns(uint64_t ticks)
 {
 	return ticks * 100;
