@@ -195,33 +195,39 @@ int insn_decode_transformed(uint64_t htinst, struct insn *insn)
 #define TRANSFORMED_LOAD  0x00007fff
 #define TRANSFORMED_STORE 0x01f0707f
 
+/* Full forms of compressed ones, whose bit 1 is clear. */
+static uint32_t expanded_load(uint32_t funct3, uint32_t rd)
+{
+	return funct3 << 12 | rd << 7 | (OPCODE_LOAD & ~2U);
+}
+
+static uint32_t expanded_store(uint32_t funct3, uint32_t rs2)
+{
+	return rs2 << 20 | funct3 << 12 | (OPCODE_STORE & ~2U);
+}
+
 /* C.LW, C.LD, C.SW, C.SD, which are what compilers make for a device's registers. */
 static uint32_t expand_simple(uint32_t bits)
 {
 	uint32_t width = 2 | (bits >> 13 & 1), reg = 8 | (bits >> 2 & 7);
 
-	if (bits >> 15)
-		return reg << 20 | width << 12 | (OPCODE_STORE & ~2U);
-	return width << 12 | reg << 7 | (OPCODE_LOAD & ~2U);
+	return bits >> 15 ? expanded_store(width, reg) : expanded_load(width, reg);
 }
 
-/* The full form of a compressed one; bit 1 clear tells that it is one. */
 static uint32_t expand(uint32_t bits)
 {
 	struct insn insn;
 
 	if ((bits & 0x4003) == 0x4000)
 		return expand_simple(bits);
-
 	if (insn_decode(bits, &insn) != 0 || insn.kind > INSN_STORE)
 		return 0;
 
 	unsigned width = (unsigned)__builtin_ctz(insn.size);
 
 	if (insn.kind == INSN_STORE)
-		return (uint32_t)insn.rs2 << 20 | width << 12 | (OPCODE_STORE & ~2U);
-	return (insn.is_signed ? width : width | 4) << 12 | (uint32_t)insn.rd << 7 |
-	       (OPCODE_LOAD & ~2U);
+		return expanded_store(width, insn.rs2);
+	return expanded_load(insn.is_signed ? width : width | 4, insn.rd);
 }
 
 uint64_t insn_transform(uint32_t bits)

@@ -171,6 +171,19 @@ static const uint64_t *enter_page(struct vcpu *vcpu, const struct walk_context *
 	    may_share(context, walk->entry, walk->global));
 }
 
+/* Whether the guest's own page is larger than 4 KiB. */
+static inline bool is_larger(const struct walk *walk)
+{
+	return walk->level > 0 || walk->entry & PTE_N;
+}
+
+/* A leaf of 4 KiB was entered, which may be a part of the guest's page. */
+static inline void note_larger(struct shadow *shadow, gva_t va, const struct walk *walk)
+{
+	if (!walk->bare && is_larger(walk))
+		shadow_note_piece(shadow, va, walk->level ? walk->level : 1);
+}
+
 /* Returns the entry of a leaf that others may be entered beside, or NULL. */
 static const uint64_t *fill_one(struct vcpu *vcpu, const struct walk_context *context, gva_t va,
 				const struct walk *walk, hpa_t hpa, unsigned backed_level,
@@ -193,12 +206,8 @@ static const uint64_t *fill_one(struct vcpu *vcpu, const struct walk_context *co
 
 	const uint64_t *entered = enter_page(vcpu, context, va, walk, hpa, rights, kind);
 
-	if (walk->bare)
-		return NULL;
-	if (walk->level == 0 && !(walk->entry & PTE_N))
-		return entered;
-	shadow_note_piece(shadow, va, walk->level ? walk->level : 1);
-	return NULL;
+	note_larger(shadow, va, walk);
+	return walk->bare || is_larger(walk) ? NULL : entered;
 }
 
 static void fill(struct vcpu *vcpu, const struct walk_context *context, gva_t va,
@@ -220,13 +229,6 @@ static bool find_other(const struct guest *guest, gpa_t gpa, enum access_kind ki
 	}
 	*lacks = PTE_X;
 	return kind != ACCESS_FETCH && gspace_find_device(&guest->space, gpa, hpa) == 0;
-}
-
-/* A leaf of 4 KiB was entered, and the guest's own page may be a larger one. */
-static void note_larger(struct shadow *shadow, gva_t va, const struct walk *walk)
-{
-	if (!walk->bare && (walk->level > 0 || walk->entry & PTE_N))
-		shadow_note_piece(shadow, va, walk->level ? walk->level : 1);
 }
 
 /*
@@ -261,9 +263,9 @@ static bool fill_other(struct vcpu *vcpu, const struct walk_context *context, gv
 }
 
 /*
- * A device that the hypervisor emulates, or RAM that is not backed yet: at first the run loop looks
- * at it. A device that answers stays where it is, so that other accesses need not be looked up in
- * the guest's tables: soft_quick_access().
+ * RAM that is not backed yet, nothing, or a device that the hypervisor emulates. One that answers
+ * stays where it is, so that other accesses need not be looked up in the guest's tables:
+ * soft_quick_access().
  */
 static void access_emulated(struct vcpu *vcpu, const struct walk_context *context, gva_t va,
 			    const struct walk *walk, enum access_kind kind)

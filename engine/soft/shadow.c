@@ -251,7 +251,7 @@ void shadow_map_device(struct shadow *shadow, gva_t va, gpa_t gpa, uint64_t righ
 {
 	uint64_t leaf = pte_make(HPA(align_down(gpa.v, PAGE_SIZE)), rights & (PTE_R | PTE_W));
 
-	/* A leaf that is entered once more is one that the hart did not see. */
+	/* To enter it once more would flush the hart, as for a leaf that it has not seen. */
 	if (shadow_find_device(shadow, va) != leaf)
 		shadow_map(shadow, va, 0, leaf, global);
 }
