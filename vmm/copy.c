@@ -92,14 +92,22 @@ static void copy_words(uint64_t *to, const char *from, uint64_t words)
 		copy_shifted(to, (const uint64_t *)align_down((uintptr_t)from, WORD), shift, words);
 }
 
-void copy_bytes(void *to, const void *from, uint64_t size)
+/* Less than a word, without a call of the library's for it. */
+static inline void copy_few(char *to, const char *from, uint64_t size)
 {
-	char *t = to;
-	const char *f = from;
+	for (; size > 0; size--) {
+		*to++ = *from++;
+		/* Not an idiom of memcpy()'s. */
+		__asm__ volatile("" ::: "memory");
+	}
+}
+
+static __attribute__((noinline)) void copy_unaligned(char *t, const char *f, uint64_t size)
+{
 	uint64_t head = min_u64(-(uintptr_t)t % WORD, size);
 
 	if (head > 0) {
-		memcpy(t, f, head);
+		copy_few(t, f, head);
 		t += head;
 		f += head;
 		size -= head;
@@ -113,8 +121,22 @@ void copy_bytes(void *to, const void *from, uint64_t size)
 	if (words > 0)
 		copy_words((uint64_t *)t, f, words);
 	size -= words * WORD;
-	if (size > 0)
-		memcpy(t + words * WORD, f + words * WORD, size);
+	t += words * WORD;
+	f += words * WORD;
+	/* Shifted, it may be up to 15 bytes. */
+	if (size >= WORD)
+		memcpy(t, f, size);
+	else
+		copy_few(t, f, size);
+}
+
+void copy_bytes(void *to, const void *from, uint64_t size)
+{
+	/* What rings and requests have is aligned, and short. */
+	if (((uintptr_t)to | (uintptr_t)from | size) % WORD == 0)
+		copy_aligned(to, from, size / WORD);
+	else
+		copy_unaligned(to, from, size);
 }
 
 void clear_bytes(void *start, uint64_t size)
