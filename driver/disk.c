@@ -261,37 +261,54 @@ void host_disk_finish(struct host_disk *disk, struct disk_request *request, int 
 	hand_back(disk, request, error);
 }
 
-/* Who has had nothing to do does not get what it did not ask for then. */
-static void enqueue(struct host_disk *disk, struct disk_request *request)
+/*
+ * The client is about to have one more, and in neither heap if none of them waits. Who has had
+ * nothing to do does not get what it did not ask for then.
+ */
+static void join(struct host_disk *disk, struct disk_client *client)
 {
-	struct disk_client *client = request->client;
-
 	disk->busy += !is_busy(client);
-	list_push_back(&client->waiting, &request->link);
-	if (client->queued++ > 0)
+	if (client->queued > 0)
 		return;
 	if (client->started > 0)
 		heap_remove(&disk->served, &client->node);
 	else
 		client->node.key = max_u64(client->node.key, disk->now);
-	heap_insert(&disk->waiting, &client->node);
+}
+
+static void enqueue(struct host_disk *disk, struct disk_request *request)
+{
+	struct disk_client *client = request->client;
+
+	list_push_back(&client->waiting, &request->link);
+	if (client->queued++ == 0)
+		heap_insert(&disk->waiting, &client->node);
 }
 
 /* The first request that waits leaves its client's queue. */
-static struct disk_request *dequeue(struct host_disk *disk, struct disk_client *client)
+static void dequeue(struct host_disk *disk, struct disk_request *request)
 {
-	struct disk_request *request = list_entry(client->waiting.next, struct disk_request, link);
+	struct disk_client *client = request->client;
 
 	list_remove(&request->link);
 	heap_remove(&disk->waiting, &client->node);
 	client->queued--;
+}
+
+/* A request goes to the device: its client, which is in neither heap, advances. */
+static void charge(struct host_disk *disk, const struct disk_request *request)
+{
+	struct disk_client *client = request->client;
+
 	client->started++;
 	disk->now = client->node.key;
 	if (disk->served.root)
 		disk->now = min_u64(disk->now, disk->served.root->key);
 	client->node.key += cost_of(request);
 	heap_insert(client->queued > 0 ? &disk->waiting : &disk->served, &client->node);
-	return request;
+	disk->started++;
+	disk->bytes += bytes_of(request);
+	disk->counts.requests++;
 }
 
 static bool is_shared(struct host_disk *disk)
@@ -326,25 +343,25 @@ static bool may_start(struct host_disk *disk, const struct disk_client *client)
 	return disk->started < disk->depth - kept_free;
 }
 
-static int start(struct host_disk *disk, struct disk_client *client)
+/* ERR_AGAIN: not now. Another error is for charge(), too. */
+static int try_start(struct host_disk *disk, struct disk_request *request)
 {
-	struct disk_request *request = list_entry(client->waiting.next, struct disk_request, link);
-	int error = ERR_IO;
+	if (disk->failed)
+		return ERR_IO;
+	return may_start(disk, request->client) ? disk->driver->start(disk, request) : ERR_AGAIN;
+}
 
-	if (!disk->failed) {
-		if (!may_start(disk, client))
-			return ERR_AGAIN;
-		error = disk->driver->start(disk, request);
-		if (error == ERR_AGAIN)
-			return error;
-	}
-	dequeue(disk, client);
-	disk->started++;
-	disk->bytes += bytes_of(request);
-	disk->counts.requests++;
+static void note_started(struct host_disk *disk, struct disk_request *request, int error)
+{
+	charge(disk, request);
 	if (error)
 		host_disk_finish(disk, request, error);
-	return 0;
+}
+
+static void tell(struct host_disk *disk)
+{
+	if (!disk->failed)
+		disk->driver->tell(disk);
 }
 
 /* Gives the device what it has room for, a step's worth; returns whether there would be more. */
@@ -355,17 +372,20 @@ static bool start_some(struct host_disk *disk)
 
 	while ((node = disk->waiting.root) != NULL && pieces < PIECES_A_STEP) {
 		struct disk_client *client = container_of(node, struct disk_client, node);
-		const struct disk_request *request =
+		struct disk_request *request =
 		    list_entry(client->waiting.next, struct disk_request, link);
+		int error = try_start(disk, request);
 
+		if (error == ERR_AGAIN)
+			break;
 		/* A request without pieces costs something, too. */
 		pieces += 8 + (request->operation <= DISK_WRITE ? request->piece_count : 0);
-		if (start(disk, client) != 0)
-			break;
+		dequeue(disk, request);
+		note_started(disk, request, error);
 		requests++;
 	}
-	if (requests && !disk->failed)
-		disk->driver->tell(disk);
+	if (requests)
+		tell(disk);
 	return disk->waiting.root && pieces >= PIECES_A_STEP;
 }
 
@@ -383,21 +403,37 @@ static void leave(struct host_disk *disk, bool more)
 		schedule_job(&disk->job, step);
 }
 
+/* Where nothing waits: gives it to the device at once, if that has room. */
+static bool start_now(struct host_disk *disk, struct disk_request *request)
+{
+	int error = disk->waiting.root ? ERR_AGAIN : try_start(disk, request);
+
+	if (error == ERR_AGAIN)
+		return false;
+	note_started(disk, request, error);
+	tell(disk);
+	return true;
+}
+
 void disk_submit(struct disk_client *client, struct disk_request *request)
 {
 	struct host_disk *disk = client->disk;
 	int error = check(client, request);
-	bool more;
+	bool more = false;
 
 	request->client = client;
 	request->hart = this_hart()->index;
 	spin_lock(&disk->lock);
 	client->pending++;
-	if (error || (request->operation == DISK_FLUSH && !disk->info.can_flush))
+	if (error || (request->operation == DISK_FLUSH && !disk->info.can_flush)) {
 		hand_back(disk, request, error);
-	else
-		enqueue(disk, request);
-	more = start_some(disk);
+	} else {
+		join(disk, client);
+		if (!start_now(disk, request)) {
+			enqueue(disk, request);
+			more = start_some(disk);
+		}
+	}
 	leave(disk, more || !list_empty(&disk->finished));
 }
 

@@ -53,12 +53,12 @@ static struct heap_node *merge_pairs(struct heap_node *first)
 void heap_insert(struct heap *heap, struct heap_node *node)
 {
 	node->child = node->next = node->prev = NULL;
-	heap->root = meld(heap->root, node);
+	heap->root = heap->root ? meld(heap->root, node) : node;
 }
 
 void heap_remove(struct heap *heap, struct heap_node *node)
 {
-	struct heap_node *rest = merge_pairs(node->child);
+	struct heap_node *rest = node->child ? merge_pairs(node->child) : NULL;
 
 	if (heap->root == node) {
 		heap->root = rest;

@@ -7,6 +7,7 @@
 #include "kernel/error.h"
 #include "kernel/mmu.h"
 #include "kernel/page.h"
+#include "vmm/copy.h"
 
 #include <string.h>
 
@@ -145,7 +146,7 @@ static unsigned fill(struct host_blk *blk, struct wire *wire, const struct disk_
 		return 0;
 	if (request->operation <= DISK_WRITE) {
 		wire->sector = first_sector(request);
-		memcpy(data, request->pieces, request->piece_count * sizeof(*data));
+		copy_bytes(data, request->pieces, request->piece_count * sizeof(*data));
 		return request->piece_count;
 	}
 	wire->range.sector = first_sector(request);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* unit: driver/virtio/blk.c driver/virtio/device.c driver/virtio/queue.c driver/virtio/packed.c driver/disk.c kernel/heap.c */
+/* unit: driver/virtio/blk.c vmm/copy.c driver/virtio/device.c driver/virtio/queue.c driver/virtio/packed.c driver/disk.c kernel/heap.c */
 #include "tests/unit/fake_jobs.h"
 #include "tests/unit/fake_plic.h"
 #include "tests/unit/fake_time.h"
