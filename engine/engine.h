@@ -119,6 +119,9 @@ struct engine {
 	void (*begin_write)(struct guest *guest, gpa_t gpa, uint64_t size);
 	void (*end_write)(struct guest *guest);
 
+	/* A host's device has written to these bytes: likewise. NULL where begin_write is. */
+	void (*note_written)(struct guest *guest, gpa_t gpa, uint64_t size);
+
 	/* The guest's f register n, as 64 bits (NaN-boxed where narrower). */
 	uint64_t (*read_fp)(struct vcpu *vcpu, unsigned n);
 	void (*write_fp)(struct vcpu *vcpu, unsigned n, uint64_t value);

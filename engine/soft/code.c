@@ -53,10 +53,10 @@ struct code_page {
 #define FILTER 4096
 
 struct code {
-	struct spinlock lock; /* guards all but the filters, whose members are atomic */
+	struct spinlock lock; /* guards all but what is atomic: the filters, and `writers` */
 	struct arena *arena;
 	uint64_t epoch;
-	unsigned writers;    /* that are between code_begin_write() and code_end_write() */
+	uint32_t writers;    /* atomic: that are between code_begin_write() and code_end_write() */
 	unsigned forgetting; /* who makes all vCPUs forget what they may write */
 	unsigned copies, copies_max, copies_most; /* now; the bound; at any time */
 	unsigned own_pages;                       /* of this, and of `pages` */
@@ -300,6 +300,16 @@ static void protect(struct code *code, gpa_t gpa, int change)
 	__atomic_fetch_add(&code->protected_2m[filter_2m(gpa)], (uint32_t)change, __ATOMIC_SEQ_CST);
 }
 
+/* Protects a page, unless there are writers; one that comes from now on sees that it is. */
+static bool protect_from_writers(struct code *code, gpa_t gpa)
+{
+	protect(code, gpa, 1);
+	if (!is_set(&code->writers))
+		return true;
+	protect(code, gpa, -1);
+	return false;
+}
+
 static bool may_be_writable(const struct code *code, gpa_t gpa)
 {
 	return __atomic_load_n(&code->writable_4k[filter_4k(gpa)], __ATOMIC_SEQ_CST) ||
@@ -339,7 +349,7 @@ void code_create(struct guest *guest, gpa_t gpa, hpa_t original, struct vcpu *se
 	spin_lock(&code->lock);
 	page = find(code, gpa);
 	if (!page || page->state != CODE_NONE || code->copies >= code->copies_max ||
-	    code->writers) {
+	    !protect_from_writers(code, gpa)) {
 		if (page)
 			page->traps = 0;
 		spin_unlock(&code->lock);
@@ -349,7 +359,6 @@ void code_create(struct guest *guest, gpa_t gpa, hpa_t original, struct vcpu *se
 	list_remove(&page->link);
 	if (++code->copies > code->copies_most)
 		code->copies_most = code->copies;
-	protect(code, gpa, 1);
 	/* Who has been told to forget need not have done it yet. */
 	writable = code->forgetting || may_be_writable(code, gpa);
 	if (writable) {
@@ -489,27 +498,35 @@ void code_drop(struct guest *guest, gpa_t gpa, struct vcpu *self, enum code_reas
 	arena_free_pages(code->arena, copy, 0, ARENA_TABLES);
 }
 
+/* Seldom: not where there is but data. */
+static __attribute__((noinline)) void drop_range(struct guest *guest, gpa_t gpa, uint64_t end)
+{
+	for (; gpa.v < end; gpa.v = align_down(gpa.v, PAGE_SIZE) + PAGE_SIZE) {
+		if (code_is_protected(guest, gpa))
+			code_drop(guest, gpa, NULL, CODE_WRITTEN);
+	}
+}
+
+/*
+ * A copy that is made from here on is made of what has been written: who makes one protects the
+ * page before reading it.
+ */
+void code_note_written(struct guest *guest, gpa_t gpa, uint64_t size)
+{
+	uint64_t left = MEGAPAGE_SIZE - gpa.v % MEGAPAGE_SIZE;
+
+	if (unlikely(size > left || code_is_protected_2m(guest, gpa)))
+		drop_range(guest, gpa, gpa.v + size);
+}
+
 void code_begin_write(struct guest *guest, gpa_t gpa, uint64_t size)
 {
-	struct code *code = guest->code;
-	uint64_t first = gpa.v >> PAGE_SHIFT;
-
-	spin_lock(&code->lock);
-	code->writers++;
-	spin_unlock(&code->lock);
-	for (uint64_t frame = first; frame << PAGE_SHIFT < gpa.v + size; frame++) {
-		gpa_t page = GPA(frame << PAGE_SHIFT);
-
-		if (code_is_protected(guest, page))
-			code_drop(guest, page, NULL, CODE_WRITTEN);
-	}
+	/* protect_from_writers() does it the other way round. */
+	__atomic_fetch_add(&guest->code->writers, 1, __ATOMIC_SEQ_CST);
+	code_note_written(guest, gpa, size);
 }
 
 void code_end_write(struct guest *guest)
 {
-	struct code *code = guest->code;
-
-	spin_lock(&code->lock);
-	code->writers--;
-	spin_unlock(&code->lock);
+	__atomic_fetch_sub(&guest->code->writers, 1, __ATOMIC_RELEASE);
 }

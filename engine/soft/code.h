@@ -76,9 +76,10 @@ void code_drop(struct guest *guest, gpa_t gpa, struct vcpu *self, enum code_reas
 /* A vCPU had to map the original of the page for a load. true: better do without the copy. */
 bool code_note_read(struct guest *guest, gpa_t gpa);
 
-/* engine.h: begin_write, end_write. */
+/* engine.h: begin_write, end_write, note_written. */
 void code_begin_write(struct guest *guest, gpa_t gpa, uint64_t size);
 void code_end_write(struct guest *guest);
+void code_note_written(struct guest *guest, gpa_t gpa, uint64_t size);
 
 /* How many 4 KiB pages copies and what is known of them have taken, at most. No lock. */
 uint64_t code_pages(const struct guest *guest);

@@ -265,6 +265,7 @@ const struct engine soft_engine = {
     .mapped = mapped,
     .begin_write = code_begin_write,
     .end_write = code_end_write,
+    .note_written = code_note_written,
     .read_fp = fp_read,
     .write_fp = soft_write_fp,
     .read_state = soft_read_state,

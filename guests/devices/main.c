@@ -175,6 +175,68 @@ static void test_disk(uint64_t base, uint64_t interrupt)
 }
 
 /*
+ * A disk that code is read from.
+ */
+
+#define CODE_SECTOR 16
+#define CODE_READS  48
+#define CODE_CALLS  300 /* enough for any engine to see that the page holds privileged code */
+
+/* stval is written and read back, and `version` added to it. */
+static void make_code(uint32_t version)
+{
+	uint32_t *insns = (uint32_t *)buffer;
+
+	insns[0] = 0x14351073;                 /* csrw stval, a0 */
+	insns[1] = 0x14302573;                 /* csrr a0, stval */
+	insns[2] = 0x00050513 | version << 20; /* addi a0, a0, version */
+	insns[3] = 0x00008067;                 /* ret */
+}
+
+/* What the device wrote is what is executed, as soon as there was a FENCE.I. */
+static const char *call_code(uint64_t version)
+{
+	uint64_t (*code)(uint64_t) = (uint64_t (*)(uint64_t))(uintptr_t)buffer;
+	const char *wrong = NULL;
+
+	__asm__ volatile("fence.i" ::: "memory");
+	for (uint64_t i = 0; i < CODE_CALLS && !wrong; i++) {
+		uint64_t result = code(i);
+
+		if (result != i + version)
+			wrong = "code that was read over by other code is executed";
+	}
+	return wrong;
+}
+
+static const char *check_code(struct virtio *disk)
+{
+	const char *wrong = NULL;
+
+	for (uint32_t version = 0; version < 2 && !wrong; version++) {
+		make_code(version + 1);
+		wrong = transfer(disk, BLK_OUT, CODE_SECTOR + version, SECTOR);
+	}
+	for (uint32_t i = 0; i < CODE_READS && !wrong; i++) {
+		wrong = transfer(disk, BLK_IN, CODE_SECTOR + i % 2, SECTOR);
+		if (!wrong)
+			wrong = call_code(i % 2 + 1);
+	}
+	return wrong;
+}
+
+static void test_code(uint64_t base, uint64_t interrupt)
+{
+	static struct virtio disk;
+	const char *wrong;
+
+	disk.base = base;
+	disk.interrupt = (uint32_t)interrupt;
+	wrong = virtio_begin(&disk, ID_BLOCK);
+	report("blk-code", wrong ? wrong : check_code(&disk));
+}
+
+/*
  * Others.
  */
 
@@ -301,6 +363,8 @@ void guest_main(void)
 		report("hostile", check_hostile(first));
 	if (option("blk", &first, &second))
 		test_disk(first, second);
+	if (option("blk-code", &first, &second))
+		test_code(first, second);
 	print("devices: %u not ok\n", failures);
 	machine_shutdown(failures == 0);
 }

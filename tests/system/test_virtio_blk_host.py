@@ -64,6 +64,23 @@ def check_files(image):
         assert hashlib.md5(content(image, path)).hexdigest() == digest
 
 
+
+def test_code_read_over(folder, engine, system):
+    """Code is read from a disk over code that has been executed: one disk in memory, one the
+    host's, whose device writes to the guest's memory by itself."""
+    path = folder / "disk.img"
+    path.write_bytes(bytes(64 * 512))
+    system.image("devices", BUILD / "guests/devices.elf")
+    system.image("disk", path.read_bytes(), type="filesystem")
+    for name, device in (("memory", {"compatible": "pilae,virtio-blk", "pilae,image": "disk"}),
+                         ("host", disk())):
+        system.vm(name, kernel="devices", memory=16 * MIB, bootargs="blk-code=0x10001000,1",
+                  disk=device, **{"pilae,ram-base": u64(0x90000000)})
+    with Machine(folder, engine, system.build(), harts=2, extra=host_disk(0, path)) as m:
+        assert m.wait_exit() == 0
+        assert len(re.findall(r"(?<!not )ok blk-code", m.output())) == 2, m.tail()
+
+
 def test_files(folder, engine, system):
     """File systems on a disk, and on two slices of another that two VMs have."""
     whole, parts = folder / "whole.img", folder / "parts.img"
