@@ -8,6 +8,7 @@
 #include "kernel/pool.h"
 #include "kernel/trap.h"
 #include "vmm/copy.h"
+#include "vmm/gmem_window.h"
 #include "vmm/vm.h"
 
 #define LEVEL_4K 0
@@ -251,9 +252,21 @@ static void note_found(struct vm *vm, gpa_t gpa, hpa_t hpa)
 {
 	uint64_t number = gpa.v / MEGAPAGE_SIZE, host = hpa.v / MEGAPAGE_SIZE;
 
-	if (number < UINT32_MAX && host <= UINT32_MAX)
+	if (number < UINT32_MAX && host <= UINT32_MAX &&
+	    vm_is_ram(vm, GPA(number * MEGAPAGE_SIZE), MEGAPAGE_SIZE))
 		__atomic_store_n(&vm->found[number % VM_FOUND_PAGES], (number + 1) << 32 | host,
 				 __ATOMIC_RELEASE);
+}
+
+/* Where all of the range is if it lies in a page of 2 MiB, of RAM, that was found lately; or NULL.
+ */
+static inline char *find_quickly(const struct vm *vm, gpa_t gpa, uint64_t size)
+{
+	hpa_t hpa;
+
+	if (unlikely(size > MEGAPAGE_SIZE - gpa.v % MEGAPAGE_SIZE || !find_again(vm, gpa, &hpa)))
+		return NULL;
+	return hpa_to_pointer(hpa);
 }
 
 static __attribute__((noinline)) int find_slowly(struct vm *vm, gpa_t gpa, uint64_t size,
@@ -283,7 +296,7 @@ static __attribute__((noinline)) int find_slowly(struct vm *vm, gpa_t gpa, uint6
  * The host's address of guest memory at gpa, backed, and how many of `size` bytes follow it
  * in one piece.
  */
-static int find(struct vm *vm, gpa_t gpa, uint64_t size, char **pointer, uint64_t *piece)
+static inline int find(struct vm *vm, gpa_t gpa, uint64_t size, char **pointer, uint64_t *piece)
 {
 	hpa_t hpa;
 
@@ -336,9 +349,25 @@ static void clear_piece(char *guest, uint64_t length, void *argument)
 	clear_bytes(guest, length);
 }
 
-int gmem_read(struct vm *vm, gpa_t gpa, void *to, uint64_t size)
+static __attribute__((noinline)) int read_pieces(struct vm *vm, gpa_t gpa, void *to, uint64_t size)
 {
 	return for_pieces(vm, gpa, size, copy_out, &to);
+}
+
+static __attribute__((noinline)) int write_pieces(struct vm *vm, gpa_t gpa, const void *from,
+						  uint64_t size)
+{
+	return for_pieces(vm, gpa, size, copy_in, &from);
+}
+
+int gmem_read(struct vm *vm, gpa_t gpa, void *to, uint64_t size)
+{
+	const char *guest = find_quickly(vm, gpa, size);
+
+	if (unlikely(!guest))
+		return read_pieces(vm, gpa, to, size);
+	copy_bytes(to, guest, size);
+	return 0;
 }
 
 int gmem_peek(const struct vm *vm, gpa_t gpa, void *to, uint64_t size)
@@ -363,7 +392,7 @@ int gmem_peek(const struct vm *vm, gpa_t gpa, void *to, uint64_t size)
 	return 0;
 }
 
-static void begin_write(struct vm *vm, gpa_t gpa, uint64_t size)
+void gmem_begin_write(struct vm *vm, gpa_t gpa, uint64_t size)
 {
 	struct guest *guest = &vm->guest;
 
@@ -371,7 +400,7 @@ static void begin_write(struct vm *vm, gpa_t gpa, uint64_t size)
 		guest->engine->begin_write(guest, gpa, size);
 }
 
-static void end_write(struct vm *vm)
+void gmem_end_write(struct vm *vm)
 {
 	struct guest *guest = &vm->guest;
 
@@ -381,11 +410,16 @@ static void end_write(struct vm *vm)
 
 int gmem_write(struct vm *vm, gpa_t gpa, const void *from, uint64_t size)
 {
-	int error;
+	char *guest;
+	int error = 0;
 
-	begin_write(vm, gpa, size);
-	error = for_pieces(vm, gpa, size, copy_in, &from);
-	end_write(vm);
+	gmem_begin_write(vm, gpa, size);
+	guest = find_quickly(vm, gpa, size);
+	if (likely(guest))
+		copy_bytes(guest, from, size);
+	else
+		error = write_pieces(vm, gpa, from, size);
+	gmem_end_write(vm);
 	return error;
 }
 
@@ -393,9 +427,9 @@ int gmem_clear(struct vm *vm, gpa_t gpa, uint64_t size)
 {
 	int error;
 
-	begin_write(vm, gpa, size);
+	gmem_begin_write(vm, gpa, size);
 	error = for_pieces(vm, gpa, size, clear_piece, NULL);
-	end_write(vm);
+	gmem_end_write(vm);
 	return error;
 }
 
@@ -421,29 +455,63 @@ int gmem_store_u16(struct vm *vm, gpa_t gpa, uint16_t value)
 
 	if (!is_aligned(gpa.v, sizeof(value)) || !vm_is_ram(vm, gpa, sizeof(value)))
 		return ERR_RANGE;
-	begin_write(vm, gpa, sizeof(value));
+	gmem_begin_write(vm, gpa, sizeof(value));
 	error = find(vm, gpa, sizeof(value), &guest, &piece);
 	if (!error)
 		__atomic_store_n((uint16_t *)guest, value, __ATOMIC_RELEASE);
-	end_write(vm);
+	gmem_end_write(vm);
 	return error;
 }
 
 int gmem_find(struct vm *vm, gpa_t gpa, uint64_t size, hpa_t *hpa, uint64_t *piece)
 {
-	char *guest;
-	int error;
+	char *guest = find_quickly(vm, gpa, size);
 
+	if (likely(guest && size > 0)) {
+		*hpa = pointer_to_hpa(guest);
+		*piece = size;
+		return 0;
+	}
 	if (size == 0 || !vm_is_ram(vm, gpa, size))
 		return ERR_RANGE;
-	error = find(vm, gpa, size, &guest, piece);
+
+	int error = find(vm, gpa, size, &guest, piece);
+
 	if (!error)
 		*hpa = pointer_to_hpa(guest);
 	return error;
 }
 
+int gmem_window_open(struct gmem_window *window, struct vm *vm, gpa_t gpa, uint64_t size,
+		     unsigned align)
+{
+	char *guest = find_quickly(vm, gpa, size);
+	uint64_t piece = size;
+
+	if (unlikely(!guest)) {
+		int error;
+
+		if (size == 0 || !vm_is_ram(vm, gpa, size))
+			return ERR_RANGE;
+		error = find(vm, gpa, size, &guest, &piece);
+		if (error)
+			return error;
+	}
+	if (piece < size || !is_aligned(gpa.v, align))
+		guest = NULL;
+	*window = (struct gmem_window){vm, gpa, size, guest};
+	return 0;
+}
+
+bool gmem_is_derived_from(const struct vm *vm)
+{
+	return vm->guest.engine->note_written;
+}
+
 void gmem_note_written(struct vm *vm, gpa_t gpa, uint64_t size)
 {
-	begin_write(vm, gpa, size);
-	end_write(vm);
+	struct guest *guest = &vm->guest;
+
+	if (guest->engine->note_written)
+		guest->engine->note_written(guest, gpa, size);
 }

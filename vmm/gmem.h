@@ -72,6 +72,19 @@ int gmem_find(struct vm *vm, gpa_t gpa, uint64_t size, hpa_t *hpa, uint64_t *pie
 void gmem_note_written(struct vm *vm, gpa_t gpa, uint64_t size);
 
 /*
+ * Before and after a write to the range, which lies in RAM, by other means than these functions
+ * (vmm/gmem_window.h): as gmem_note_written(), and nothing is derived anew in between.
+ */
+void gmem_begin_write(struct vm *vm, gpa_t gpa, uint64_t size);
+void gmem_end_write(struct vm *vm);
+
+/*
+ * Whether anything is derived from the contents of the VM's RAM at all (by its engine: it stays as
+ * it is). If not, gmem_note_written() has nothing to do. Any hart, no lock.
+ */
+bool gmem_is_derived_from(const struct vm *vm);
+
+/*
  * Copies from the guest's RAM as far as it is backed, and backs nothing. ERR_RANGE if not all of
  * it lies in RAM, ERR_NOENT where it is not backed; then a part may have been copied. Any hart,
  * as long as the VM is not taken down meanwhile; vCPUs may run.

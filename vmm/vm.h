@@ -43,7 +43,7 @@ enum vm_state {
 /* Why a VM stops. */
 enum vm_end { VM_END_POWEROFF, VM_END_REBOOT, VM_END_CRASH };
 
-#define VM_FOUND_PAGES 16
+#define VM_FOUND_PAGES 64
 
 struct vm {
 	struct guest guest;

@@ -30,6 +30,9 @@
 
 #define BLK_RANGE_UNMAP BIT(0)
 
+/* What is looked through for code that was derived from it; a page at least for each piece. */
+#define NOTED_A_STRETCH KIB(64)
+
 enum blk_status { BLK_S_OK, BLK_S_IOERR, BLK_S_UNSUPP, BLK_S_PENDING /* not yet known */ };
 
 struct blk_header {
@@ -184,8 +187,7 @@ static int finish(struct blk *blk, struct blk_request *request, enum blk_status 
 	/* 2.7.8: what counts is written from the beginning on. */
 	bool writes = request->operation == BLK_READ || status == BLK_S_OK;
 	uint64_t written = writes ? min_u64(request->done, last) : 0;
-	uint8_t byte = (uint8_t)status;
-	int error = vring_write(&request->queue->ring, &request->chain, last, &byte, 1);
+	int error = vring_write_last(&request->queue->ring, &request->chain, (uint8_t)status);
 
 	if (!error)
 		error = vring_push(&request->queue->ring, request->chain.head,
@@ -265,18 +267,26 @@ static int begin_next(struct blk *blk, struct virtio_queue *queue)
  */
 static void note_written(const struct blk *blk, struct blk_request *request)
 {
+	struct vm *vm = blk->device.vm;
 	struct vring_cursor cursor;
+	uint64_t stretch = 0;
 
-	if (request->operation != BLK_READ || request->noted == request->given)
+	if (request->operation != BLK_READ || request->noted == request->given ||
+	    !gmem_is_derived_from(vm))
 		return;
 	cursor = vring_seek(&request->chain, true, request->noted);
 	while (request->noted < request->given) {
-		struct vring_segment piece = vring_next(
-		    &request->chain, &cursor, min_u64(request->given - request->noted, KIB(64)));
+		struct vring_segment piece =
+		    vring_next(&request->chain, &cursor,
+			       min_u64(request->given - request->noted, NOTED_A_STRETCH));
 
-		gmem_note_written(blk->device.vm, piece.gpa, piece.length);
+		gmem_note_written(vm, piece.gpa, piece.length);
 		request->noted += piece.length;
-		preempt_point();
+		stretch += max_u64(piece.length, PAGE_SIZE);
+		if (stretch >= NOTED_A_STRETCH) {
+			preempt_point();
+			stretch = 0;
+		}
 	}
 }
 

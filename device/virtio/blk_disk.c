@@ -51,9 +51,9 @@ static bool add_piece(const struct host_disk_info *info, struct part *part, hpa_
 }
 
 /* As much of a segment as there is room for: its bytes, or an error. */
-static int64_t add_segment(struct blk_disk *disk, struct part *part, struct vring_segment segment)
+static int64_t add_segment(struct blk_disk *disk, const struct host_disk_info *info,
+			   struct part *part, struct vring_segment segment)
 {
-	const struct host_disk_info *info = host_disk_info(disk->client.disk);
 	int64_t added = 0;
 
 	while (segment.length > 0) {
@@ -93,6 +93,7 @@ static void trim(struct part *part, uint64_t excess)
  */
 static int64_t gather(struct blk_disk *disk, struct blk_request *request, uint64_t most)
 {
+	const struct host_disk_info *info = host_disk_info(disk->client.disk);
 	bool reads = request->operation == BLK_READ;
 	struct part *part = request->work;
 	struct vring_cursor cursor =
@@ -102,7 +103,7 @@ static int64_t gather(struct blk_disk *disk, struct blk_request *request, uint64
 	part->disk.piece_count = 0;
 	for (unsigned n = 1; size < most; n++) {
 		struct vring_segment segment = vring_next(&request->chain, &cursor, most - size);
-		int64_t added = add_segment(disk, part, segment);
+		int64_t added = add_segment(disk, info, part, segment);
 
 		if (added < 0)
 			return added;

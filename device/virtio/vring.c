@@ -31,9 +31,6 @@ struct vring_used {
 	uint32_t head, written;
 };
 
-#define READ_AHEAD   8
-#define USED_AT_ONCE 32
-
 /* Chains may have many small segments, each of which takes some hundred instructions. */
 #define PIECES_A_STRETCH 32
 
@@ -66,12 +63,10 @@ int vring_init(struct vring *ring, struct vm *vm, const struct vring_place *plac
 	       uint64_t features)
 {
 	uint32_t size = place->size;
+	int error;
 
 	*ring = (struct vring){
 	    .vm = vm,
-	    .descriptors = GPA(place->descriptors),
-	    .available = GPA(place->available),
-	    .used = GPA(place->used),
 	    .size = (uint16_t)size,
 	    .indirect = features & VRING_F_INDIRECT_DESC,
 	    .event_idx = features & VRING_F_EVENT_IDX,
@@ -81,40 +76,55 @@ int vring_init(struct vring *ring, struct vm *vm, const struct vring_place *plac
 	if (!is_aligned(place->descriptors, 16) || !is_aligned(place->available, 2) ||
 	    !is_aligned(place->used, 4))
 		return ERR_INVAL;
-	if (!vm_is_ram(vm, ring->descriptors, sizeof(struct vring_descriptor) * (uint64_t)size) ||
-	    !vm_is_ram(vm, ring->available, available_bytes(size)) ||
-	    !vm_is_ram(vm, ring->used, used_bytes(size)))
-		return ERR_RANGE;
-	return 0;
+	error = gmem_window_open(&ring->descriptors, vm, GPA(place->descriptors),
+				 sizeof(struct vring_descriptor) * (uint64_t)size, 8);
+	if (!error)
+		error = gmem_window_open(&ring->available, vm, GPA(place->available),
+					 available_bytes(size), 2);
+	if (!error)
+		error = gmem_window_open(&ring->used, vm, GPA(place->used), used_bytes(size), 4);
+	return error;
 }
 
 /*
  * What is available.
  */
 
-static gpa_t slot_of(const struct vring *ring, uint16_t index)
+static uint64_t slot_of(const struct vring *ring, uint16_t index)
 {
-	return GPA(ring->available.v + RING_START + 2 * (uint64_t)(index % ring->size));
+	return RING_START + 2 * (uint64_t)(index % ring->size);
 }
 
-/* 2.7.10: the driver's event comes after its ring, the device's after the used one. */
-static gpa_t used_event_of(const struct vring *ring)
+/* 2.7.10: in the available ring, the driver's event comes after it. */
+static uint64_t used_event_of(const struct vring *ring)
 {
-	return GPA(ring->available.v + RING_START + 2 * (uint64_t)ring->size);
+	return RING_START + 2 * (uint64_t)ring->size;
 }
 
-static gpa_t available_event_of(const struct vring *ring)
+/* And the device's after the used ring, in that. */
+static uint64_t available_event_of(const struct vring *ring)
 {
-	return GPA(ring->used.v + RING_START + sizeof(struct vring_used) * (uint64_t)ring->size);
+	return RING_START + sizeof(struct vring_used) * (uint64_t)ring->size;
 }
 
 static int look(struct vring *ring)
 {
-	int error = gmem_load_u16(ring->vm, GPA(ring->available.v + RING_INDEX), &ring->seen);
+	int error = gmem_window_load_u16(&ring->available, RING_INDEX, &ring->seen);
 
 	/* No more can be available than the ring has places. */
 	if (!error && (uint16_t)(ring->seen - ring->next) > ring->size)
 		return ERR_INVAL;
+	return error;
+}
+
+/* One word of what the driver reads. */
+static int store_u16(struct vring *ring, uint64_t offset, uint16_t value)
+{
+	int error;
+
+	gmem_window_begin_write(&ring->used);
+	error = gmem_window_store_u16(&ring->used, offset, value);
+	gmem_window_end_write(&ring->used);
 	return error;
 }
 
@@ -129,7 +139,7 @@ static int find_available(struct vring *ring)
 	if (error || ring->seen != ring->next)
 		return error;
 	if (ring->event_idx) {
-		error = gmem_store_u16(ring->vm, available_event_of(ring), ring->next);
+		error = store_u16(ring, available_event_of(ring), ring->next);
 		__atomic_thread_fence(__ATOMIC_SEQ_CST);
 		if (!error)
 			error = look(ring);
@@ -143,114 +153,93 @@ static int find_available(struct vring *ring)
  * Chains.
  */
 
-/* A table of descriptors: the ring's, or an indirect one. */
-struct table {
-	gpa_t gpa;
-	uint32_t entries;
-	uint32_t limit;        /* descriptors that the chain may still have in it */
-	uint32_t ahead;        /* that are read at a time, as they may follow one another */
-	uint32_t first, count; /* which have been read */
-	struct vring_descriptor read[READ_AHEAD];
-};
-
-static int add_segment(const struct vring *ring, struct vring_chain *chain,
-		       const struct vring_descriptor *descriptor)
-{
-	bool writable = descriptor->flags & DESCRIPTOR_WRITE;
-	uint64_t *bytes = writable ? &chain->writable_bytes : &chain->readable_bytes;
-
-	/* 2.7.4.2: what the device writes comes after all that it reads. */
-	if (!writable && chain->writable_bytes > 0)
-		return ERR_INVAL;
-	if (descriptor->length == 0)
-		return 0;
-	if (!vm_is_ram(ring->vm, GPA(descriptor->gpa), descriptor->length))
-		return ERR_RANGE;
-	if (chain->count == VRING_SIZE_MAX)
-		return ERR_TOO_LARGE;
-	*bytes += descriptor->length;
-	if (chain->readable_bytes + chain->writable_bytes > CHAIN_BYTES_MAX)
-		return ERR_TOO_LARGE;
-	chain->gpas[chain->count] = descriptor->gpa;
-	chain->lengths[chain->count++] = descriptor->length;
-	if (!writable)
-		chain->readable = chain->count;
-	return 0;
-}
-
 /* 2.7.5.3: the last descriptor of a chain may name a table that goes on with it. */
-static int enter_indirect(const struct vring *ring, const struct vring_descriptor *descriptor,
-			  struct table *table)
+static int open_indirect(const struct vring *ring, const struct vring_descriptor *descriptor,
+			 struct gmem_window *table)
 {
-	uint32_t entries = descriptor->length / sizeof(struct vring_descriptor);
-
-	if (!ring->indirect || descriptor->flags & DESCRIPTOR_NEXT || entries == 0 ||
+	if (!ring->indirect || descriptor->flags & DESCRIPTOR_NEXT || descriptor->length == 0 ||
 	    descriptor->length % sizeof(struct vring_descriptor) != 0)
 		return ERR_INVAL;
-	if (!vm_is_ram(ring->vm, GPA(descriptor->gpa), descriptor->length))
-		return ERR_RANGE;
-	table->gpa = GPA(descriptor->gpa);
-	table->entries = entries;
-	table->limit = VRING_SIZE_MAX;
-	table->ahead = READ_AHEAD;
-	table->count = 0;
-	return 0;
+	return gmem_window_open(table, ring->vm, GPA(descriptor->gpa), descriptor->length, 8);
 }
 
-static int copy_descriptor(const struct vring *ring, struct table *table, uint32_t index,
-			   struct vring_descriptor *descriptor)
+/* Copies one, once. */
+static inline int copy_descriptor(const struct gmem_window *table, uint32_t index,
+				  struct vring_descriptor *descriptor)
 {
+	uint64_t pair[2], offset = sizeof(*descriptor) * (uint64_t)index;
 	int error;
 
-	if (index >= table->entries)
+	if (offset >= table->size)
 		return ERR_RANGE;
-	if (index - table->first >= table->count) {
-		table->first = index;
-		table->count = (uint32_t)min_u64(table->ahead, table->entries - index);
-		error =
-		    gmem_read(ring->vm, GPA(table->gpa.v + sizeof(*descriptor) * (uint64_t)index),
-			      table->read, table->count * sizeof(*descriptor));
-		if (error)
-			return error;
-	}
-	*descriptor = table->read[index - table->first];
+	error = gmem_window_load_pair(table, offset, pair);
+	if (error)
+		return error;
+	descriptor->gpa = pair[0];
+	descriptor->length = (uint32_t)pair[1];
+	descriptor->flags = (uint16_t)(pair[1] >> 32);
+	descriptor->next = (uint16_t)(pair[1] >> 48);
 	return 0;
 }
 
-/* A loop is a chain that is too long. */
+static inline int add_segment(const struct vring *ring, struct vring_chain *chain,
+			      const struct vring_descriptor *descriptor)
+{
+	uint32_t length = descriptor->length;
+	unsigned count = chain->count;
+
+	/* 2.7.4.2: what the device writes comes after all that it reads. */
+	if (!(descriptor->flags & DESCRIPTOR_WRITE) && chain->writable_bytes > 0)
+		return ERR_INVAL;
+	if (length == 0)
+		return 0;
+	if (!vm_is_ram(ring->vm, GPA(descriptor->gpa), length))
+		return ERR_RANGE;
+	if (count == VRING_SIZE_MAX)
+		return ERR_TOO_LARGE;
+	chain->gpas[count] = descriptor->gpa;
+	chain->lengths[count] = length;
+	chain->count = ++count;
+	if (descriptor->flags & DESCRIPTOR_WRITE) {
+		chain->writable_bytes += length;
+	} else {
+		chain->readable_bytes += length;
+		chain->readable = count;
+	}
+	return 0;
+}
+
+/* Adds a chain's segments. A loop is a chain that is too long. */
 static int follow(const struct vring *ring, struct vring_chain *chain)
 {
+	const struct gmem_window *table = &ring->descriptors;
 	struct vring_descriptor descriptor;
-	struct table table;
-	bool inside = false;
+	struct gmem_window indirect;
 	uint32_t index = chain->head;
+	unsigned limit = ring->size; /* descriptors that it may still have in this table */
+	int error;
 
-	table.gpa = ring->descriptors;
-	table.entries = table.limit = ring->size;
-	table.ahead = 1;
-	table.first = table.count = 0;
-	while (table.limit > 0) {
-		int error = copy_descriptor(ring, &table, index, &descriptor);
-
-		pause_now_and_then(table.limit--);
+	for (; limit > 0; limit--) {
+		error = copy_descriptor(table, index, &descriptor);
 		if (error)
 			return error;
-		if (chain->looked_at++ == LOOKED_AT_MAX)
-			break;
-		if (descriptor.flags & DESCRIPTOR_INDIRECT) {
-			if (inside)
-				return ERR_INVAL;
-			error = enter_indirect(ring, &descriptor, &table);
-			inside = true;
-			index = 0;
-			if (error)
+		chain->looked_at++;
+		pause_now_and_then(limit);
+		if (!(descriptor.flags & DESCRIPTOR_INDIRECT)) {
+			error = add_segment(ring, chain, &descriptor);
+			if (error || !(descriptor.flags & DESCRIPTOR_NEXT))
 				return error;
+			index = descriptor.next;
 			continue;
 		}
-		error = add_segment(ring, chain, &descriptor);
-		if (error || !(descriptor.flags & DESCRIPTOR_NEXT))
+		if (table == &indirect)
+			return ERR_INVAL;
+		error = open_indirect(ring, &descriptor, &indirect);
+		if (error)
 			return error;
-		index = descriptor.next;
+		table = &indirect;
+		index = 0;
+		limit = VRING_SIZE_MAX + 1;
 	}
 	return ERR_TOO_LARGE;
 }
@@ -267,11 +256,17 @@ static int pop_more(struct vring *ring, struct vring_chain *chain)
 	int error = find_available(ring);
 
 	if (!error)
-		error = gmem_load_u16(ring->vm, slot_of(ring, ring->next), &chain->head);
+		error =
+		    gmem_window_load_u16(&ring->available, slot_of(ring, ring->next), &chain->head);
 	if (error)
 		return error;
 	ring->next++;
-	return follow(ring, chain);
+	error = follow(ring, chain);
+	/* None of its chains can have so many that these would wrap. */
+	if (!error && (chain->looked_at > LOOKED_AT_MAX ||
+		       chain->readable_bytes + chain->writable_bytes > CHAIN_BYTES_MAX))
+		error = ERR_TOO_LARGE;
+	return error;
 }
 
 int vring_pop(struct vring *ring, struct vring_chain *chain)
@@ -331,21 +326,20 @@ void vring_return_batch(struct vring *ring, const struct vring_batch *batch)
  * What is used.
  */
 
-/* Up to the ring's end at most. */
-static int put_used(struct vring *ring, uint16_t index, const struct vring_used *used,
-		    unsigned count)
+/* Between gmem_window_begin_write() and gmem_window_end_write(): one that is used. */
+static int put_used(struct vring *ring, uint16_t index, uint32_t head, uint32_t written)
 {
-	gpa_t place =
-	    GPA(ring->used.v + RING_START + sizeof(*used) * (uint64_t)(index % ring->size));
+	uint64_t place = RING_START + sizeof(struct vring_used) * (uint64_t)(index % ring->size);
+	uint32_t words[] = {head, written};
 
-	return gmem_write(ring->vm, place, used, count * sizeof(*used));
+	return gmem_window_store_words(&ring->used, place, words, 2);
 }
 
-/* The driver sees so many more. */
+/* Likewise: the driver sees so many more. */
 static int publish_used(struct vring *ring, unsigned count)
 {
 	uint16_t index = (uint16_t)(ring->used_index + count);
-	int error = gmem_store_u16(ring->vm, GPA(ring->used.v + RING_INDEX), index);
+	int error = gmem_window_store_u16(&ring->used, RING_INDEX, index);
 
 	if (!error)
 		ring->used_index = index;
@@ -354,36 +348,33 @@ static int publish_used(struct vring *ring, unsigned count)
 
 int vring_push(struct vring *ring, uint16_t head, uint32_t written)
 {
-	struct vring_used used = {head, written};
-	int error = put_used(ring, ring->used_index, &used, 1);
+	int error;
 
-	return error ? error : publish_used(ring, 1);
+	gmem_window_begin_write(&ring->used);
+	error = put_used(ring, ring->used_index, head, written);
+	if (!error)
+		error = publish_used(ring, 1);
+	gmem_window_end_write(&ring->used);
+	return error;
 }
 
 int vring_push_batch(struct vring *ring, const struct vring_batch *batch, uint64_t written)
 {
-	struct vring_used used[USED_AT_ONCE];
-	unsigned count;
+	int error = 0;
 
-	for (unsigned first = 0; first < batch->count; first += count) {
-		uint16_t index = (uint16_t)(ring->used_index + first);
-		int error;
+	gmem_window_begin_write(&ring->used);
+	for (unsigned i = 0; i < batch->count && !error; i++) {
+		uint64_t part = min_u64(batch->sizes[i], written);
 
-		/* The ring ends, and goes on from its beginning. */
-		count = (unsigned)min_u64(batch->count - first, ring->size - index % ring->size);
-		count = (unsigned)min_u64(count, USED_AT_ONCE);
-		for (unsigned i = 0; i < count; i++) {
-			uint64_t part = min_u64(batch->sizes[first + i], written);
-
-			used[i] = (struct vring_used){batch->heads[first + i], (uint32_t)part};
-			written -= part;
-		}
-		error = put_used(ring, index, used, count);
-		if (error)
-			return error;
-		preempt_point();
+		error = put_used(ring, (uint16_t)(ring->used_index + i), batch->heads[i],
+				 (uint32_t)part);
+		written -= part;
 	}
-	return publish_used(ring, batch->count);
+	if (!error)
+		error = publish_used(ring, batch->count);
+	gmem_window_end_write(&ring->used);
+	preempt_point();
+	return error;
 }
 
 /* Whether the driver wants to know that the index went from `before` to `now`. */
@@ -395,11 +386,11 @@ static int is_wanted(const struct vring *ring, uint16_t before, uint16_t now, bo
 	/* The driver writes what it wants, then looks at the index: we the other way round. */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	if (ring->event_idx) {
-		error = gmem_load_u16(ring->vm, used_event_of(ring), &word);
+		error = gmem_window_load_u16(&ring->available, used_event_of(ring), &word);
 		/* 2.7.7.2: whether the event is one of those since then. */
 		*wanted = !error && (uint16_t)(now - word - 1) < (uint16_t)(now - before);
 	} else {
-		error = gmem_load_u16(ring->vm, GPA(ring->available.v + RING_FLAGS), &word);
+		error = gmem_window_load_u16(&ring->available, RING_FLAGS, &word);
 		*wanted = !error && !(word & AVAILABLE_NO_INTERRUPT);
 	}
 	return error;
@@ -421,51 +412,22 @@ int vring_must_interrupt(struct vring *ring, bool *must)
  * The bytes of a chain.
  */
 
-/* The segment that has the byte at *offset of a part; *offset becomes the one within it. */
-static unsigned find_segment(const struct vring_chain *chain, bool writable, uint64_t *offset)
-{
-	unsigned n = writable ? chain->readable : 0;
-
-	for (; *offset >= chain->lengths[n]; n++)
-		*offset -= chain->lengths[n];
-	return n;
-}
-
-struct vring_cursor vring_seek(const struct vring_chain *chain, bool writable, uint64_t offset)
-{
-	unsigned n = find_segment(chain, writable, &offset);
-
-	return (struct vring_cursor){n, offset};
-}
-
-struct vring_segment vring_next(const struct vring_chain *chain, struct vring_cursor *cursor,
-				uint64_t size)
-{
-	uint32_t left = (uint32_t)(chain->lengths[cursor->segment] - cursor->offset);
-	struct vring_segment piece = {GPA(chain->gpas[cursor->segment] + cursor->offset),
-				      (uint32_t)min_u64(left, size)};
-
-	cursor->offset += piece.length;
-	if (piece.length == left)
-		*cursor = (struct vring_cursor){cursor->segment + 1, 0};
-	return piece;
-}
-
 int vring_read(struct vring *ring, const struct vring_chain *chain, uint64_t offset, void *to,
 	       uint64_t size)
 {
-	unsigned n = size ? find_segment(chain, false, &offset) : 0;
+	struct vring_cursor cursor = {0};
 
-	for (char *bytes = to; size > 0; n++) {
-		uint64_t piece = min_u64(chain->lengths[n] - offset, size);
-		int error = gmem_read(ring->vm, GPA(chain->gpas[n] + offset), bytes, piece);
+	if (size > 0)
+		cursor = vring_seek(chain, false, offset);
+	for (char *bytes = to; size > 0;) {
+		struct vring_segment piece = vring_next(chain, &cursor, size);
+		int error = gmem_read(ring->vm, piece.gpa, bytes, piece.length);
 
 		if (error)
 			return error;
-		bytes += piece;
-		size -= piece;
-		offset = 0;
-		pause_now_and_then(n + 1);
+		bytes += piece.length;
+		size -= piece.length;
+		pause_now_and_then(cursor.segment + 1);
 	}
 	return 0;
 }
@@ -473,18 +435,26 @@ int vring_read(struct vring *ring, const struct vring_chain *chain, uint64_t off
 int vring_write(struct vring *ring, const struct vring_chain *chain, uint64_t offset,
 		const void *from, uint64_t size)
 {
-	unsigned n = size ? find_segment(chain, true, &offset) : 0;
+	struct vring_cursor cursor = {0};
 
-	for (const char *bytes = from; size > 0; n++) {
-		uint64_t piece = min_u64(chain->lengths[n] - offset, size);
-		int error = gmem_write(ring->vm, GPA(chain->gpas[n] + offset), bytes, piece);
+	if (size > 0)
+		cursor = vring_seek(chain, true, offset);
+	for (const char *bytes = from; size > 0;) {
+		struct vring_segment piece = vring_next(chain, &cursor, size);
+		int error = gmem_write(ring->vm, piece.gpa, bytes, piece.length);
 
 		if (error)
 			return error;
-		bytes += piece;
-		size -= piece;
-		offset = 0;
-		pause_now_and_then(n + 1);
+		bytes += piece.length;
+		size -= piece.length;
+		pause_now_and_then(cursor.segment + 1);
 	}
 	return 0;
+}
+
+int vring_write_last(struct vring *ring, const struct vring_chain *chain, uint8_t byte)
+{
+	unsigned last = chain->count - 1U;
+
+	return gmem_write(ring->vm, GPA(chain->gpas[last] + (chain->lengths[last] - 1)), &byte, 1);
 }

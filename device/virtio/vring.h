@@ -12,8 +12,7 @@
  */
 
 #include "kernel/types.h"
-
-struct vm;
+#include "vmm/gmem_window.h"
 
 #define VRING_SIZE_MAX 256 /* descriptors of a ring, and of a chain */
 
@@ -29,7 +28,7 @@ struct vring_place {
 
 struct vring {
 	struct vm *vm;
-	gpa_t descriptors, available, used;
+	struct gmem_window descriptors, available, used;
 	uint16_t size;
 	bool indirect, event_idx; /* negotiated */
 	uint16_t next;       /* of the available ring, to be taken; as all of these, it wraps */
@@ -47,8 +46,8 @@ struct vring_segment {
 /* A chain of descriptors: what the device reads, then what it writes. */
 struct vring_chain {
 	uint16_t head;
-	uint16_t count, readable; /* segments; of these, the first that are the device's to read */
-	uint16_t looked_at;       /* descriptors, even of nothing */
+	unsigned count, readable; /* segments; of these, the first that are the device's to read */
+	unsigned looked_at;       /* descriptors, even of nothing */
 	uint64_t readable_bytes, writable_bytes; /* 4 GiB at most together */
 	uint32_t lengths[VRING_SIZE_MAX];        /* none is 0 */
 	uint64_t gpas[VRING_SIZE_MAX];
@@ -123,6 +122,9 @@ int vring_read(struct vring *ring, const struct vring_chain *chain, uint64_t off
 int vring_write(struct vring *ring, const struct vring_chain *chain, uint64_t offset,
 		const void *from, uint64_t size);
 
+/* Writes the last byte of the writable part, which has one. */
+int vring_write_last(struct vring *ring, const struct vring_chain *chain, uint8_t byte);
+
 /* A place in a chain: so many bytes into a segment. */
 struct vring_cursor {
 	unsigned segment;
@@ -130,10 +132,30 @@ struct vring_cursor {
 };
 
 /* The place that is `offset` bytes into the readable or writable part, which has more than that. */
-struct vring_cursor vring_seek(const struct vring_chain *chain, bool writable, uint64_t offset);
+static inline struct vring_cursor vring_seek(const struct vring_chain *chain, bool writable,
+					     uint64_t offset)
+{
+	unsigned n = writable ? chain->readable : 0;
+
+	for (; offset >= chain->lengths[n]; n++)
+		offset -= chain->lengths[n];
+	return (struct vring_cursor){n, offset};
+}
 
 /* What is there of one segment, cut to `size`, which the part has; the cursor moves behind it. */
-struct vring_segment vring_next(const struct vring_chain *chain, struct vring_cursor *cursor,
-				uint64_t size);
+static inline struct vring_segment vring_next(const struct vring_chain *chain,
+					      struct vring_cursor *cursor, uint64_t size)
+{
+	unsigned n = cursor->segment;
+	uint64_t offset = cursor->offset, left = chain->lengths[n] - offset;
+
+	if (size < left) {
+		cursor->offset += size;
+		left = size;
+	} else {
+		*cursor = (struct vring_cursor){n + 1, 0};
+	}
+	return (struct vring_segment){GPA(chain->gpas[n] + offset), (uint32_t)left};
+}
 
 #endif

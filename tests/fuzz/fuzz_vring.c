@@ -5,7 +5,7 @@
 #include "device/virtio/vring.h"
 #include "kernel/error.h"
 #include "kernel/trap.h"
-#include "vmm/gmem.h"
+#include "vmm/gmem_window.h"
 #include "vmm/vm.h"
 
 /*
@@ -18,7 +18,8 @@
 
 /* The beginning of the input: where the ring is, and how it is used. */
 struct head {
-	uint16_t log_size, features;
+	uint16_t log_size; /* a high bit: the ring's memory is in one piece of the host's */
+	uint16_t features;
 	uint16_t descriptors, available, used; /* from BASE on */
 	uint16_t changes;                      /* of these, as many as there are requests */
 };
@@ -76,6 +77,35 @@ int gmem_store_u16(struct vm *of, gpa_t gpa, uint16_t value)
 {
 	check(is_aligned(gpa.v, 2));
 	return gmem_write(of, gpa, &value, sizeof(value));
+}
+
+static bool in_one_piece;
+static const char *written; /* the window that is being written to */
+
+int gmem_window_open(struct gmem_window *window, struct vm *of, gpa_t gpa, uint64_t size,
+		     unsigned align)
+{
+	uint8_t *at;
+	int error = translate(gpa, size, &at);
+
+	if (error)
+		return error;
+	*window = (struct gmem_window){of, gpa, size, NULL};
+	if (in_one_piece && is_aligned(gpa.v, align))
+		window->host = (char *)at;
+	return 0;
+}
+
+void gmem_begin_write(struct vm *of, gpa_t gpa, uint64_t size)
+{
+	check(of == &vm && vm_is_ram(&vm, gpa, size) && !written);
+	written = (const char *)ram + (gpa.v - BASE);
+}
+
+void gmem_end_write(struct vm *of)
+{
+	check(of == &vm && written);
+	written = NULL;
 }
 
 static void check_chain(const struct vring_chain *chain)
@@ -137,6 +167,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	changes = min_u64(head.changes % REQUESTS, (size - sizeof(head)) / sizeof(struct change));
 	data += sizeof(head);
 	size -= sizeof(head) + changes * sizeof(struct change);
+	in_one_piece = head.log_size & 0x8000;
 	ram = fenced_copy(data + changes * sizeof(struct change), size, 16);
 	vm.ram_base = BASE;
 	vm.ram_size = size;

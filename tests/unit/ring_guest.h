@@ -18,7 +18,7 @@
 #include "device/virtio/vring.h"
 #include "kernel/error.h"
 #include "kernel/trap.h"
-#include "vmm/gmem.h"
+#include "vmm/gmem_window.h"
 #include "vmm/vm.h"
 
 #define RAM_BASE UINT64_C(0x80000000)
@@ -99,6 +99,45 @@ int gmem_store_u16(struct vm *vm, gpa_t gpa, uint16_t value)
 {
 	assert_true(is_aligned(gpa.v, 2));
 	return gmem_write(vm, gpa, &value, sizeof(value));
+}
+
+static bool in_one_piece;   /* windows are: no hook, and nothing of the above, comes to them */
+static bool window_written; /* one is being written to */
+
+int gmem_window_open(struct gmem_window *window, struct vm *vm, gpa_t gpa, uint64_t size,
+		     unsigned align)
+{
+	int error = check_access(gpa, 0);
+
+	if (!error && !vm_is_ram(&ring_vm, gpa, size))
+		error = ERR_RANGE;
+	if (error)
+		return error;
+	*window = (struct gmem_window){vm, gpa, size, NULL};
+	if (in_one_piece && is_aligned(gpa.v, align))
+		window->host = (char *)ram_of(vm) + (gpa.v - RAM_BASE);
+	return 0;
+}
+
+void gmem_begin_write(struct vm *vm, gpa_t gpa, uint64_t size)
+{
+	assert_ptr_equal(vm, &ring_vm);
+	assert_true(in_one_piece && vm_is_ram(vm, gpa, size));
+	assert_false(window_written);
+	window_written = true;
+}
+
+void gmem_end_write(struct vm *vm)
+{
+	assert_ptr_equal(vm, &ring_vm);
+	assert_true(window_written);
+	window_written = false;
+}
+
+bool gmem_is_derived_from(const struct vm *vm)
+{
+	assert_ptr_equal(vm, &ring_vm);
+	return true;
 }
 
 static uint64_t noted_bytes; /* that a device of the host's has written */

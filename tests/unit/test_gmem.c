@@ -4,7 +4,7 @@
 
 #include "kernel/page.h"
 #include "kernel/pool.h"
-#include "vmm/gmem.h"
+#include "vmm/gmem_window.h"
 #include "vmm/vm.h"
 
 #define MEGAPAGES 16
@@ -350,7 +350,14 @@ static void note_end_write(struct guest *guest)
 	assert_int_equal(writes.begun, writes.ended);
 }
 
+static void note_noted(struct guest *guest, gpa_t gpa, uint64_t size)
+{
+	note_begin_write(guest, gpa, size);
+	note_end_write(guest);
+}
+
 static const struct engine writing_engine = {
+    .note_written = note_noted,
     .mapped = note_mapped,
     .begin_write = note_begin_write,
     .end_write = note_end_write,
@@ -417,6 +424,59 @@ static void test_find(void **state)
 	assert_int_equal(gmem_find(&vm, GPA(RAM_BASE), 0, &hpa, &piece), ERR_RANGE);
 	assert_int_equal(gmem_find(&vm, GPA(RAM_BASE + RAM_SIZE - 1), 2, &hpa, &piece), ERR_RANGE);
 	assert_int_equal(gmem_find(&vm, GPA(RAM_BASE), UINT64_MAX, &hpa, &piece), ERR_RANGE);
+}
+
+/* What is done to a window is done to RAM, wherever it lies. */
+static void check_window(uint64_t gpa, bool in_one_piece)
+{
+	static const uint32_t words[] = {0x11223344, 0x55667788, 0x99aabbcc, 0xddeeff00};
+	struct gmem_window window;
+	uint64_t pair[2];
+	uint16_t value;
+
+	memset(&writes, 0, sizeof(writes));
+	assert_int_equal(gmem_window_open(&window, &vm, GPA(gpa), 64, 8), 0);
+	assert_int_equal(window.host != NULL, in_one_piece);
+	assert_int_equal(writes.begun, 0);
+
+	gmem_window_begin_write(&window);
+	assert_int_equal(writes.begun, in_one_piece);
+	assert_int_equal(gmem_window_store_words(&window, 8, words, 4), 0);
+	assert_int_equal(gmem_window_store_u16(&window, 24, 0x4321), 0);
+	gmem_window_end_write(&window);
+	assert_int_equal(writes.ended, in_one_piece ? 1 : 2);
+	if (in_one_piece)
+		assert_write_noted(gpa, 64);
+	memcpy(model + gpa - RAM_BASE + 8, words, sizeof(words));
+	memcpy(model + gpa - RAM_BASE + 24, &(uint16_t){0x4321}, 2);
+	check_all();
+
+	assert_int_equal(gmem_window_load_pair(&window, 8, pair), 0);
+	assert_memory_equal(pair, words, sizeof(pair));
+	assert_int_equal(gmem_window_load_u16(&window, 24, &value), 0);
+	assert_int_equal(value, 0x4321);
+}
+
+static void test_windows(void **state)
+{
+	struct gmem_window window;
+	const uint64_t end = RAM_BASE + RAM_SIZE;
+
+	(void)state;
+	vm.guest.engine = &writing_engine;
+	check_window(RAM_BASE, true);
+	check_window(RAM_BASE + 0x1008, true);
+	check_window(RAM_BASE + 0x2004, false);
+	check_window(RAM_BASE + MEGAPAGE_SIZE - 32, false);
+	check_window(RAM_BASE + 2 * MEGAPAGE_SIZE - 64, true);
+	check_window(end - 64, true);
+
+	/* Found before, too. */
+	assert_int_equal(gmem_window_open(&window, &vm, GPA(end - 56), 64, 8), ERR_RANGE);
+	assert_int_equal(gmem_window_open(&window, &vm, GPA(end), 1, 8), ERR_RANGE);
+	assert_int_equal(gmem_window_open(&window, &vm, GPA(RAM_BASE - 8), 16, 8), ERR_RANGE);
+	assert_int_equal(gmem_window_open(&window, &vm, GPA(RAM_BASE), UINT64_MAX, 8), ERR_RANGE);
+	assert_int_equal(gmem_window_open(&window, &vm, GPA(UINT64_MAX - 7), 8, 8), ERR_RANGE);
 }
 
 /* An image from 1 MiB of RAM to 7 MiB, at any alignment, and zeroes in the last page. */
@@ -516,6 +576,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_no_memory, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_words, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_find, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_windows, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_image, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_image_interrupted, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_image_race, setup, teardown),

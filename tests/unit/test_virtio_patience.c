@@ -162,7 +162,7 @@ static void test_broken(void **state)
 	begin(ALL);
 	queue->untold_bytes = MUCH;
 	use(1);
-	queue->ring.available = GPA(0);
+	queue->ring.available.gpa = GPA(0);
 	virtio_device_idle(&device);
 	assert_true(rd(R_STATUS) & S_NEEDS_RESET);
 	fire(&queue->timer);

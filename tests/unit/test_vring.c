@@ -23,6 +23,16 @@ static void begin(uint32_t size, uint64_t features)
 static int setup(void **state)
 {
 	(void)state;
+	in_one_piece = false;
+	begin(SIZE, VRING_F_INDIRECT_DESC);
+	return 0;
+}
+
+/* The ring, and tables, are where the host's memory is in one piece. */
+static int setup_in_one_piece(void **state)
+{
+	(void)state;
+	in_one_piece = true;
 	begin(SIZE, VRING_F_INDIRECT_DESC);
 	return 0;
 }
@@ -282,6 +292,22 @@ static void test_indirect(void **state)
 	assert_int_equal(pop(1), 0);
 	assert_int_equal(chain.count, 4);
 	assert_int_equal(chain.readable_bytes, 20);
+}
+
+/* 2.7.5.3 asks for no alignment of a table. */
+static void test_indirect_not_aligned(void **state)
+{
+	(void)state;
+	for (unsigned odd = 1; odd < 16; odd++) {
+		put_descriptor(TABLE + odd, 0, BUFFERS + odd, 16, D_NEXT, 1);
+		put_descriptor(TABLE + odd, 1, BUFFERS + 0x100, 512 + odd, D_WRITE, 0);
+		driver_describe(&driver, 5, TABLE + odd, 32, D_INDIRECT, 0);
+		assert_int_equal(pop(5), 0);
+		assert_int_equal(chain.count, 2);
+		assert_int_equal(chain.gpas[0], BUFFERS + odd);
+		assert_int_equal(chain.readable_bytes, 16);
+		assert_int_equal(chain.writable_bytes, 512 + odd);
+	}
 }
 
 static void test_indirect_not_negotiated(void **state)
@@ -564,32 +590,35 @@ static void test_hostile_batches(void **state)
 	assert_in_range(batch.chain.looked_at, 256, 514);
 }
 
+#define TESTS(setup)                                                                             \
+	cmocka_unit_test_setup(test_empty, setup), cmocka_unit_test_setup(test_chain, setup),    \
+	    cmocka_unit_test_setup(test_bytes, setup), cmocka_unit_test_setup(test_used, setup), \
+	    cmocka_unit_test_setup(test_hostile_chains, setup),                                  \
+	    cmocka_unit_test_setup(test_readable_after_writable, setup),                         \
+	    cmocka_unit_test_setup(test_more_than_4_gib, setup),                                 \
+	    cmocka_unit_test_setup(test_heads, setup),                                           \
+	    cmocka_unit_test_setup(test_indexes, setup),                                         \
+	    cmocka_unit_test_setup(test_indirect, setup),                                        \
+	    cmocka_unit_test_setup(test_indirect_not_aligned, setup),                            \
+	    cmocka_unit_test_setup(test_indirect_not_negotiated, setup),                         \
+	    cmocka_unit_test_setup(test_longest_indirect, setup),                                \
+	    cmocka_unit_test_setup(test_flags, setup),                                           \
+	    cmocka_unit_test_setup(test_used_event, setup),                                      \
+	    cmocka_unit_test_setup(test_available_event, setup),                                 \
+	    cmocka_unit_test_setup(test_random_chains, setup),                                   \
+	    cmocka_unit_test_setup(test_batch, setup),                                           \
+	    cmocka_unit_test_setup(test_batch_undone, setup),                                    \
+	    cmocka_unit_test_setup(test_hostile_batches, setup)
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test_setup(test_empty, setup),
-	    cmocka_unit_test_setup(test_chain, setup),
-	    cmocka_unit_test_setup(test_bytes, setup),
-	    cmocka_unit_test_setup(test_used, setup),
 	    cmocka_unit_test_setup(test_legacy_place, setup),
 	    cmocka_unit_test_setup(test_places_that_cannot_be, setup),
-	    cmocka_unit_test_setup(test_hostile_chains, setup),
-	    cmocka_unit_test_setup(test_readable_after_writable, setup),
-	    cmocka_unit_test_setup(test_more_than_4_gib, setup),
-	    cmocka_unit_test_setup(test_heads, setup),
-	    cmocka_unit_test_setup(test_indexes, setup),
-	    cmocka_unit_test_setup(test_indirect, setup),
-	    cmocka_unit_test_setup(test_indirect_not_negotiated, setup),
-	    cmocka_unit_test_setup(test_longest_indirect, setup),
-	    cmocka_unit_test_setup(test_flags, setup),
-	    cmocka_unit_test_setup(test_used_event, setup),
-	    cmocka_unit_test_setup(test_available_event, setup),
 	    cmocka_unit_test_setup(test_no_notification_is_lost, setup),
 	    cmocka_unit_test_setup(test_no_memory, setup),
-	    cmocka_unit_test_setup(test_random_chains, setup),
-	    cmocka_unit_test_setup(test_batch, setup),
-	    cmocka_unit_test_setup(test_batch_undone, setup),
-	    cmocka_unit_test_setup(test_hostile_batches, setup),
+	    TESTS(setup),
+	    TESTS(setup_in_one_piece),
 	};
 
 	return cmocka_run_group_tests_name("vring", tests, NULL, NULL);
