@@ -12,11 +12,12 @@ set key outside top center horizontal samplen 1
 set xlabel "instructions under Pilae : instructions natively (OpenSBI)" textcolor rgb grey
 set arrow from 1, graph 0 to 1, graph 1 nohead linecolor rgb grey linewidth 1.5
 set style fill solid 0.9 noborder
-plot $data using (1):0:(1):2:($0 - 0.38):($0 - 0.02):ytic(1) with boxxyerror \
-	linecolor rgb blue title "hext", \
-	$data using (1):0:(1):3:($0 + 0.02):($0 + 0.38) with boxxyerror \
-	linecolor rgb orange title "soft", \
-	$data using (column(2) > 1 ? column(2) : 1):($0 - 0.2):(sprintf("%.2f", column(2))) with labels \
-	left offset 0.4,0 font ",10" textcolor rgb grey notitle, \
-	$data using (column(3) > 1 ? column(3) : 1):($0 + 0.2):(sprintf("%.2f", column(3))) with labels \
-	left offset 0.4,0 font ",10" textcolor rgb grey notitle
+# Of each engine that was measured, below its bar's place: gnuplot 5.4 ends where all labels are NaN.
+name(n) = n + 0 == 2 ? "hext" : "soft"
+colour(n) = n + 0 == 2 ? blue : orange
+top(n) = n + 0 == 2 ? -0.38 : 0.02
+ratio(n) = column(n + 0)
+plot for [n in columns] $data using (1):0:(1):(ratio(n)):($0 + top(n)):($0 + top(n) + 0.36):ytic(1) \
+	with boxxyerror linecolor rgb colour(n) title name(n), \
+	for [n in columns] $data using (ratio(n) > 1 ? ratio(n) : 1):($0 + top(n) + 0.18):\
+	(sprintf("%.2f", ratio(n))) with labels left offset 0.4,0 font ",10" textcolor rgb grey notitle

@@ -12,6 +12,8 @@ MICRO = (("opensbi", NATIVE), ("own", NATIVE), ("opensbi", "hext"), ("opensbi", 
 RATIOS = (("hext", NATIVE), ("soft", "native on rv64,h=false"))
 RATIO_PARTS = ("boot", "linux", "stress", "net")
 SCALE = ("hext", "soft")
+# gnuplot's word for what is not there.
+NAN = "NaN"
 SCALE_VALUES = ("kept-kib", "start", "turn", "turn-idle")
 
 
@@ -20,8 +22,7 @@ def part_of(results, firmware, column, part):
 
 
 def cell(value):
-    """gnuplot's word for what is not there."""
-    return "NaN" if value is None else f"{value:g}"
+    return NAN if value is None else f"{value:g}"
 
 
 def rows_text(rows):
@@ -73,7 +74,9 @@ def draw(results, folder):
         if not rows:
             continue
         svg = Path(folder) / f"bench-{name}.svg"
+        columns = [n for n in range(2, len(rows[0]) + 1) if any(r[n - 1] != NAN for r in rows)]
         script = "\n".join([f"output = '{svg}'", f"rows = {len(rows)}",
+                            f"columns = '{' '.join(map(str, columns))}'",
                             "$data <<END", rows_text(rows) + "END",
                             f"load '{BENCH}/common.gnuplot'", f"load '{BENCH}/{name}.gnuplot'"])
         subprocess.run(["gnuplot"], input=script, text=True, check=True)

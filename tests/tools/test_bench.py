@@ -165,6 +165,15 @@ def test_plots_are_drawn(tmp_path):
         assert len(used) > 2 and used <= wanted, path
 
 
+@pytest.mark.parametrize("engine", ["hext", "soft"])
+def test_plots_of_one_engine(tmp_path, engine):
+    """As `bench/run --engine` leaves them."""
+    kept = json.loads(record.PATH.read_text())
+    for firmware in kept.values():
+        firmware["numbers"].pop(engine)
+    assert len(plots.draw(kept, tmp_path)) == len(plots.PLOTS)
+
+
 def test_plots_are_shown():
     readme = (TOP / "README.md").read_text(encoding="utf-8")
     for name in plots.PLOTS:
