@@ -8,6 +8,8 @@ import subprocess
 from pilae import BUILD, MIB, Machine, native
 
 DEBIAN = BUILD / "debian"
+# What tests make copies of.
+ORIGINAL = DEBIAN / "disk.img"
 BOOTARGS = "console=ttyS0 quiet root=/dev/vda"
 MEMORY = 768 * MIB
 PROMPT = r"root@pilae:[^\n]*# "
@@ -16,9 +18,9 @@ BROKEN = r"Kernel panic|Oops|emergency mode|EXT4-fs error|I/O error|rc=[1-9]"
 
 def copy_disk(folder):
     """A test's own copy of the disk; the fixture `folder` takes it away."""
-    assert (DEBIAN / "disk.img").exists(), f"there is no {DEBIAN}/disk.img: make debian"
+    assert ORIGINAL.exists(), f"there is no {ORIGINAL}: make debian"
     disk = folder / "disk.img"
-    subprocess.run(["cp", "--sparse=always", "--reflink=auto", DEBIAN / "disk.img", disk],
+    subprocess.run(["cp", "--sparse=always", "--reflink=auto", ORIGINAL, disk],
                    check=True)
     return disk
 

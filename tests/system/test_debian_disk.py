@@ -5,8 +5,8 @@ import hashlib
 
 import pytest
 
-from debian import (add_debian, check_file_system, copy_disk, drive, log_in, machine, power_off,
-                    read_file, run)
+from debian import (ORIGINAL, add_debian, check_file_system, copy_disk, drive, log_in, machine,
+                    power_off, read_file, run)
 
 # The disk's node in the VM, and the VM's further properties.
 WAYS = {
@@ -25,10 +25,10 @@ FIO = ("fio --directory=/root --ioengine=libaio --direct=1 --verify=crc32c --ver
        "--name=sequential --rw=write --bs=64k --iodepth=4 --size=16M >/dev/null")
 
 
-def use_disk(m, disk):
+def use_disk(m):
     """Reads what was there, and writes; returns the sum of a new file."""
     assert run(m, "nproc") == "2\n"
-    installed = read_file(disk, "/var/lib/dpkg/status").count(b"Status: install ok installed")
+    installed = read_file(ORIGINAL, "/var/lib/dpkg/status").count(b"Status: install ok installed")
     assert installed > 150
     assert run(m, "dpkg -l | grep -c ^ii") == f"{installed}\n"
     assert run(m, "dpkg --verify coreutils systemd libc6") == ""
@@ -43,7 +43,7 @@ def check_disk(disk, digest):
 
 def use(m, disk):
     log_in(m)
-    digest = use_disk(m, disk)
+    digest = use_disk(m)
     power_off(m)
     check_disk(disk, digest)
 

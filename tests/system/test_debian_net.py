@@ -29,7 +29,7 @@ def test_debian_net(folder, engine, system):
     with machine(folder, engine, system, (*drive(disk), *NIC), limit=600) as m:
         log_in(m)
         use(m)
-        digest = use_disk(m, disk)
+        digest = use_disk(m)
         power_off(m)
     check_disk(disk, digest)
 
