@@ -12,7 +12,7 @@ static unsigned int device_count;
 
 void rings_init(void)
 {
-	device_count = hostile_init(false);
+	device_count = hostile_init(false, true);
 }
 
 uint64_t rings_turn(struct worker *w)

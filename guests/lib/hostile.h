@@ -11,8 +11,11 @@
  * the guest, with a line `not ok: virtio: …`.
  */
 
-/* Finds the devices, checks that disks work, and sets all up. Returns how many there are. */
-unsigned hostile_init(bool disks_only);
+/*
+ * Finds the devices, checks that disks work, and sets all up. Returns how many there are.
+ * `others_write`: the devices' status may be written to by others, between two accesses from here.
+ */
+unsigned hostile_init(bool disks_only, bool others_write);
 
 /* Offers a random request, and perhaps does worse. On one hart at a time. */
 void hostile_operate(uint64_t *random);

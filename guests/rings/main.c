@@ -26,7 +26,7 @@ void guest_main(void)
 	uint64_t count = machine_number("n", 20000), resets, used;
 	uint64_t random = machine_number("seed", 1) * 0x9e3779b97f4a7c15;
 
-	if (hostile_init(true) == 0)
+	if (hostile_init(true, false) == 0)
 		fail("there is no disk");
 	for (size_t i = 1; i < machine.hart_count; i++)
 		hart_run(i, change_on, (void *)(random + i));

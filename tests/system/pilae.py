@@ -314,6 +314,10 @@ class Machine:
         self.child.close(force=True)
         self.log.close()
 
+    def allow(self, seconds):
+        """So much time from now on: for what is to be found out after a limit."""
+        self.deadline = time.monotonic() + seconds
+
     def left(self):
         """The time until the limit. A test that asks again and again ends there, too."""
         left = self.deadline - time.monotonic()

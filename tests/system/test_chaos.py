@@ -42,9 +42,25 @@ def add_canary(system):
     system.vm("canary", kernel="neighbour", memory=8 * MIB, bootargs="do=canary until=100000000")
 
 
+def show(machine):
+    """Has the console's log tell where a guest is that has not come to its end."""
+    machine.allow(60)
+    dumps = [f"vm dump chaos {vcpu}" for vcpu in range(3)]
+    for command in ("vm list", "vm stats chaos", *dumps, *dumps):
+        machine.sendline(command)
+        # As good as a second.
+        machine.expect(r"neighbour: canary \d+\r*\n")
+
+
 def expect_done(machine, ops):
     """The guest's last words: it did about so many operations, and all kinds of them."""
-    line = machine.expect(r"ok chaos: (\d+) operations in \d+ ms:([a-z0-9 ]*\d)\r*\n", unless=WRONG)
+    try:
+        # What the guest says of that may be lost among what else it prints.
+        line = machine.expect(r"ok chaos: (\d+) operations in \d+ ms:([a-z0-9 ]*\d)\r*\n",
+                              unless=f"{WRONG}|ended by a failure")
+    except AssertionError:
+        show(machine)
+        raise
     done = dict(re.findall(r"(\w+) (\d+)", line[2]))
     assert int(line[1]) >= ops * 0.99 and list(done) == KINDS
     assert all(int(n) > ops / 10000 for n in done.values()), line[0]
