@@ -49,10 +49,11 @@ static inline int gmem_window_load_u16(const struct gmem_window *window, uint64_
 static inline int gmem_window_load_pair(const struct gmem_window *window, uint64_t offset,
 					uint64_t pair[2])
 {
-	const volatile uint64_t *words = (const volatile uint64_t *)(window->host + offset);
+	const volatile uint64_t *words;
 
 	if (unlikely(!window->host))
 		return gmem_read(window->vm, gmem_window_gpa(window, offset), pair, 16);
+	words = (const volatile uint64_t *)(window->host + offset);
 	pair[0] = words[0];
 	pair[1] = words[1];
 	return 0;
@@ -88,11 +89,12 @@ static inline int gmem_window_store_u16(const struct gmem_window *window, uint64
 static inline int gmem_window_store_words(const struct gmem_window *window, uint64_t offset,
 					  const uint32_t *words, unsigned count)
 {
-	volatile uint32_t *to = (volatile uint32_t *)(window->host + offset);
+	volatile uint32_t *to;
 
 	if (unlikely(!window->host))
 		return gmem_write(window->vm, gmem_window_gpa(window, offset), words,
 				  count * sizeof(*words));
+	to = (volatile uint32_t *)(window->host + offset);
 	for (unsigned i = 0; i < count; i++)
 		to[i] = words[i];
 	return 0;
