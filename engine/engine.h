@@ -16,6 +16,9 @@
 struct engine {
 	const char *name;
 
+	/* How many bytes of its own it has in front of each struct vcpu, zeroed with it. */
+	size_t vcpu_front;
+
 	/* Prepares this hart. false if it cannot run this engine's guests. */
 	bool (*init_hart)(void);
 

@@ -114,7 +114,6 @@ struct vcpu {
 
 	struct hext_csrs csrs;
 	struct soft_vcpu *soft; /* the soft engine's part */
-	char *soft_base;        /* the same, where its assembly counts from */
 	/* Its way in and out where the hypervisor is not in the guest's tables; else NULL. */
 	struct trampoline *trampoline;
 	struct fp_state fp;

@@ -7,7 +7,7 @@
  * in a build made with -DPILAE_MEASURE_IRQOFF; costs nothing in any other. A stretch begins
  * with a trap (or the end of a preemption point) and ends where a guest is entered, at a
  * preemption point, or where the hart goes idle. What is not ended is not begun anew: a stretch
- * is as long as the trap, however many parts deal with it. fast_ops.S begins one by itself.
+ * is as long as the trap, however many parts deal with it. switch.S begins one by itself.
  */
 
 #ifdef PILAE_MEASURE_IRQOFF

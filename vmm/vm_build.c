@@ -66,10 +66,14 @@ static void timer_expired(struct timer *timer)
 
 static int build_vcpu(struct vm *vm, unsigned id)
 {
-	struct vcpu *vcpu = arena_alloc(&vm->arena, sizeof(*vcpu));
+	size_t front = vm->guest.engine->vcpu_front;
+	char *block = arena_alloc(&vm->arena, front + sizeof(struct vcpu));
 
-	if (!vcpu)
+	if (!block)
 		return ERR_NOMEM;
+
+	struct vcpu *vcpu = (struct vcpu *)(block + front);
+
 	vm->vcpus[id] = vcpu;
 	vcpu->id = id;
 	vcpu->trace_id = TRACE_WHO(vm->number, id);

@@ -103,7 +103,7 @@ void block_make_fast(struct vcpu *vcpu, uint64_t pc)
 	const uint8_t *code;
 	hpa_t fetched;
 
-	if (fast_is_known(vcpu, pc) || !find_fetched(vcpu, pc, &fetched))
+	if (!fast_is_wanted(vcpu, pc) || !find_fetched(vcpu, pc, &fetched))
 		return;
 	code = find_original(vcpu, pc, fetched);
 	vcpu->soft->shadow.work += SOFT_DECODING;

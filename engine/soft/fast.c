@@ -12,15 +12,16 @@
 #include <string.h>
 
 /*
- * The handlers of fast_ops.S. Those that are named _last do, as a rule, what soft_fast_end does,
- * too, which has to follow them.
+ * The handlers: fast_ops.S, fast_status.S, fast_registers.S. Those that are named _last do, as a
+ * rule, what soft_fast_end does, too, which has to follow them.
  */
 extern const char soft_fast_end[], soft_fast_immediate[], soft_fast_exchange[], soft_fast_even[];
 extern const char soft_fast_get_value[];
-extern const char soft_fast_sie_set[], soft_fast_sie_clear[], soft_fast_sie_clear_read[];
-extern const char soft_fast_sie_restore[], soft_fast_sie_restore_last[];
+extern const char soft_fast_sie_set[], soft_fast_sie_clear[];
 extern const char soft_fast_sie_set_last[], soft_fast_sie_clear_last[];
-extern const char soft_fast_status_read[], soft_fast_status_set[], soft_fast_status_clear[];
+extern const char soft_fast_status_keep[], soft_fast_status_kept[];
+extern const char soft_fast_status_set[], soft_fast_status_set_last[];
+extern const char soft_fast_status_clear[], soft_fast_status_clear_last[];
 extern const char soft_fast_status_clear_read[], soft_fast_status_write[];
 extern const char soft_fast_sret[], soft_fast_fence[];
 extern const char soft_fast_read[], soft_fast_write[], soft_fast_swap_sscratch[];
@@ -28,29 +29,36 @@ extern const char soft_fast_get_sscratch[], soft_fast_get_sepc[];
 extern const char soft_fast_get_scause[], soft_fast_get_stval[];
 extern const char soft_fast_put_sscratch[], soft_fast_put_sepc[];
 extern const char soft_fast_put_scause[], soft_fast_put_stval[];
+extern const char soft_fast_get_status[], soft_fast_save_sie[], soft_fast_restore_sie[];
+extern const char soft_fast_clear_bits[];
 
-/* Those for each register, so many bytes apart; behind them, those for the last one. */
+/* Those for each register, so many bytes apart; and the same that are the last one, behind these.
+ */
 struct register_ops {
 	const char *first;
-	unsigned stride;
+	unsigned stride, last_stride;
 };
 
-static const struct register_ops read_ops = {soft_fast_read, 16};
-static const struct register_ops write_ops = {soft_fast_write, 16};
-static const struct register_ops swap_ops = {soft_fast_swap_sscratch, 32};
+static const struct register_ops read_ops = {soft_fast_read, 16, 16};
+static const struct register_ops write_ops = {soft_fast_write, 16, 16};
+static const struct register_ops swap_ops = {soft_fast_swap_sscratch, 24, 56};
+static const struct register_ops get_status_ops = {soft_fast_get_status, 32, 64};
+static const struct register_ops save_sie_ops = {soft_fast_save_sie, 40, 72};
+static const struct register_ops restore_sie_ops = {soft_fast_restore_sie, 56, 88};
+static const struct register_ops clear_bits_ops = {soft_fast_clear_bits, 8, 8};
 
 /* From sscratch on, in the order of struct soft_csrs. */
 static const struct register_ops get_ops[] = {
-    {soft_fast_get_sscratch, 16},
-    {soft_fast_get_sepc, 16},
-    {soft_fast_get_scause, 16},
-    {soft_fast_get_stval, 16},
+    {soft_fast_get_sscratch, 16, 48},
+    {soft_fast_get_sepc, 16, 16},
+    {soft_fast_get_scause, 16, 16},
+    {soft_fast_get_stval, 16, 16},
 };
 static const struct register_ops put_ops[] = {
-    {soft_fast_put_sscratch, 16},
-    {soft_fast_put_sepc, 32},
-    {soft_fast_put_scause, 16},
-    {soft_fast_put_stval, 16},
+    {soft_fast_put_sscratch, 16, 48},
+    {soft_fast_put_sepc, 24, 56},
+    {soft_fast_put_scause, 16, 16},
+    {soft_fast_put_stval, 16, 16},
 };
 
 /* Of a CSR instruction. */
@@ -63,11 +71,12 @@ static const struct register_ops put_ops[] = {
 #define OP_CLEAR     3
 #define OP_IMMEDIATE 4
 
-/* In a site's pc: nothing is known there. No instruction lies at an odd address. */
-#define SITE_NONE UINT64_C(1)
+/* In a site's pc: there is nothing that could be done there. No instruction lies at an odd address.
+ */
+#define NOTHING UINT64_C(1)
 
 /* Ops that one instruction needs at most, and the end. */
-#define OPS_MOST 4
+#define OPS_MOST 5
 #define OPS_END  2
 
 struct builder {
@@ -110,21 +119,24 @@ static void emit_register(struct builder *builder, const struct register_ops *op
 {
 	const char *handler = ops->first + (size_t)n * ops->stride;
 
-	emit_finishing(builder, handler, handler + (size_t)32 * ops->stride, 0);
+	emit_finishing(builder, handler,
+		       ops->first + (size_t)32 * ops->stride + (size_t)n * ops->last_stride, 0);
 }
 
-/* csrr sstatus, or csrrci with SIE alone: what kernels do most. */
+/* What kernels do most: each by one op. */
 static bool build_status_simple(struct builder *builder, uint32_t bits)
 {
 	unsigned funct3 = FUNCT3(bits);
 	bool sie = RS1(bits) == SSTATUS_SIE && funct3 & OP_IMMEDIATE;
 
 	if ((funct3 & 3) != OP_WRITE && RS1(bits) == 0) {
-		emit(builder, soft_fast_status_read, 0);
-		emit_register(builder, &write_ops, RD(bits));
+		emit_register(builder, &get_status_ops, RD(bits));
+	} else if (funct3 == OP_SET && !RD(bits)) {
+		emit_register(builder, &restore_sie_ops, RS1(bits));
+	} else if (funct3 == OP_CLEAR && !RD(bits)) {
+		emit_register(builder, &clear_bits_ops, RS1(bits));
 	} else if (sie && (funct3 & 3) == OP_CLEAR && RD(bits)) {
-		emit(builder, soft_fast_sie_clear_read, 0);
-		emit_register(builder, &write_ops, RD(bits));
+		emit_register(builder, &save_sie_ops, RD(bits));
 	} else if (sie && (funct3 & 3) == OP_CLEAR) {
 		emit_finishing(builder, soft_fast_sie_clear, soft_fast_sie_clear_last, 0);
 	} else if (sie && (funct3 & 3) == OP_SET && !RD(bits)) {
@@ -140,35 +152,37 @@ static void build_status_change(struct builder *builder, unsigned operation, boo
 {
 	if (operation == OP_WRITE)
 		emit(builder, soft_fast_status_write, 0);
-	else if (operation == OP_CLEAR)
-		emit(builder, reads ? soft_fast_status_clear_read : soft_fast_status_clear, 0);
-	else if (reads)
+	else if (operation == OP_SET)
 		emit(builder, soft_fast_status_set, 0);
 	else
-		emit_finishing(builder, soft_fast_sie_restore, soft_fast_sie_restore_last, 0);
+		emit(builder, reads ? soft_fast_status_clear_read : soft_fast_status_clear, 0);
 }
 
 static void build_status(struct builder *builder, uint32_t bits)
 {
 	unsigned funct3 = FUNCT3(bits), operation = funct3 & 3;
+	/* soft_fast_status_clear_read does it by itself. */
+	bool keeps = RD(bits) && operation != OP_CLEAR;
 
 	if (build_status_simple(builder, bits))
 		return;
-	/* soft_fast_status_clear_read does it. */
-	if (RD(bits) && operation != OP_CLEAR)
-		emit(builder, soft_fast_status_read, 0);
+	if (keeps)
+		emit(builder, soft_fast_status_keep, 0);
 	if (funct3 & OP_IMMEDIATE)
 		emit(builder, soft_fast_immediate, (int)RS1(bits));
 	else
 		emit_register(builder, &read_ops, RS1(bits));
 	build_status_change(builder, operation, RD(bits) != 0);
+	if (keeps)
+		emit(builder, soft_fast_status_kept, 0);
 	if (RD(bits))
 		emit_register(builder, &write_ops, RD(bits));
 }
 
 static int csr_offset(const struct uop *uop)
 {
-	return (int)offsetof(struct soft_vcpu, csrs) + uop->imm - (int)SOFT_BASE;
+	return (int)offsetof(struct soft_block, soft.csrs) + uop->imm -
+	       (int)offsetof(struct soft_block, vcpu);
 }
 
 /* Which of get_ops and put_ops the CSR has. */
@@ -215,7 +229,7 @@ static void build_exchange(struct builder *builder, const struct uop *uop)
 	emit_register(builder, &write_ops, uop->rd);
 }
 
-/* One instruction. false: it is not one that fast_ops.S knows. *last: nothing follows it. */
+/* One instruction. false: it is not one that there are ops for. *last: nothing follows it. */
 static bool build(struct builder *builder, const struct uop *uop, bool *last)
 {
 	*last = false;
@@ -250,45 +264,59 @@ static bool build(struct builder *builder, const struct uop *uop, bool *last)
 	}
 }
 
+/*
+ * Where a site is follows from its pc, and from a pair of places that is another one in each
+ * generation: the index of the one is flipped by the other's. So what was made in another
+ * generation is not where it would be looked for. When a generation gets a pair, this is emptied:
+ * by the time that the same pair comes again all others have had their turn, too, and nothing is
+ * left of the generation that had it before.
+ */
+#define SITE_SIZE sizeof(struct soft_fast_site)
+
 static struct soft_fast_site *first_site(const struct vcpu *vcpu, uint64_t pc)
 {
-	return &vcpu->soft->sites[pc >> 1 & (SOFT_FAST_SITES - 1)];
+	uint64_t index = pc >> 1 & (SOFT_FAST_SITES - 1);
+
+	return (struct soft_fast_site *)(vcpu->soft->site_places ^ index * SITE_SIZE);
 }
 
-/* The other entry of its pair. */
-static struct soft_fast_site *second_site(const struct vcpu *vcpu, uint64_t pc)
+/* The other place of its pair. */
+static struct soft_fast_site *other_site(struct soft_fast_site *site)
 {
-	struct soft_fast_site *sites = vcpu->soft->sites;
-
-	return &sites[(first_site(vcpu, pc) - sites) ^ 1];
+	return (struct soft_fast_site *)((uint64_t)site ^ SITE_SIZE);
 }
 
-static bool is_current(const struct vcpu *vcpu, const struct soft_fast_site *site)
+static bool is_for(const struct soft_fast_site *site, uint64_t pc)
 {
-	return site->generation == vcpu->soft->shadow.code_generation;
+	return (site->pc & ~NOTHING) == pc;
 }
 
-static bool is_for(const struct vcpu *vcpu, const struct soft_fast_site *site, uint64_t pc)
+bool fast_is_wanted(const struct vcpu *vcpu, uint64_t pc)
 {
-	return (site->pc & ~SITE_NONE) == pc && is_current(vcpu, site);
+	const struct soft_vcpu *soft = vcpu->soft;
+	struct soft_fast_site *first = first_site(vcpu, pc);
+
+	/* Another generation that has begun with this trap gets its pair only when it has ended. */
+	return soft->site_generation == soft->shadow.code_generation && !is_for(first, pc) &&
+	       !is_for(other_site(first), pc);
 }
 
-bool fast_is_known(const struct vcpu *vcpu, uint64_t pc)
+/* Whether nothing that is true is known in a place. */
+static bool is_free(const struct vcpu *vcpu, struct soft_fast_site *site)
 {
-	return is_for(vcpu, first_site(vcpu, pc), pc) || is_for(vcpu, second_site(vcpu, pc), pc);
+	struct soft_fast_site *place = first_site(vcpu, site->pc);
+
+	return site->pc & NOTHING || (site != place && site != other_site(place));
 }
 
-/* Where a site for pc is to be: in place of one that is good for nothing, if there is one. */
+/* Where a site for pc is to be. */
 static struct soft_fast_site *choose_site(const struct vcpu *vcpu, uint64_t pc)
 {
-	struct soft_fast_site *first = first_site(vcpu, pc), *second = second_site(vcpu, pc);
+	struct soft_fast_site *first = first_site(vcpu, pc), *second = other_site(first);
 
-	/* An old one for pc would be found before the new one. */
-	if ((first->pc & ~SITE_NONE) == pc || !is_current(vcpu, first) || first->pc & SITE_NONE)
+	if (is_free(vcpu, first))
 		return first;
-	if ((second->pc & ~SITE_NONE) == pc || !is_current(vcpu, second) || second->pc & SITE_NONE)
-		return second;
-	return pc & 2 ? first : second;
+	return is_free(vcpu, second) || !(pc & 2) ? second : first;
 }
 
 /* pilae,fast-csr: better left for the guest, which then has it as an access to memory. */
@@ -307,7 +335,7 @@ void fast_build(struct vcpu *vcpu, uint64_t pc, const uint8_t *code, unsigned si
 	bool last = false;
 	struct uop uop;
 
-	/* All that fast_ops.S knows have 4 bytes. Room is left for the end. */
+	/* All that there are ops for have 4 bytes. Room is left for the end. */
 	while (!last && builder.offset + 4U <= size) {
 		uop_decode(insn_fetch(code + builder.offset, 4), &uop);
 		if (is_for_guest(vcpu, &uop) || !build(&builder, &uop, &last) ||
@@ -321,8 +349,7 @@ void fast_build(struct vcpu *vcpu, uint64_t pc, const uint8_t *code, unsigned si
 	builder.last = finish;
 	emit_end(&builder, pc + builder.offset);
 	memcpy(site->ops, ops, (size_t)(builder.next - ops) * sizeof(*ops));
-	site->generation = vcpu->soft->shadow.code_generation;
-	site->pc = count ? pc : pc | SITE_NONE;
+	site->pc = count ? pc : pc | NOTHING;
 }
 
 int fast_init(struct vcpu *vcpu)
@@ -339,5 +366,7 @@ int fast_init(struct vcpu *vcpu)
 void fast_clear(struct vcpu *vcpu)
 {
 	for (unsigned i = 0; i < SOFT_FAST_SITES; i++)
-		vcpu->soft->sites[i].pc = SITE_NONE;
+		vcpu->soft->sites[i].pc = SOFT_SITE_NONE;
+	vcpu->soft->site_places = (uint64_t)vcpu->soft->sites;
+	vcpu->soft->site_generation = vcpu->soft->shadow.code_generation;
 }

@@ -241,6 +241,7 @@ static void mapped(struct vcpu *vcpu, gpa_t gpa)
 
 const struct engine soft_engine = {
     .name = "soft",
+    .vcpu_front = offsetof(struct soft_block, vcpu),
     .init_hart = soft_init_hart,
     .can_use = soft_can_use,
     .limit_isa = soft_limit_isa,

@@ -17,7 +17,7 @@ struct block_cache;
 struct code;
 
 /*
- * The guest's privilege. fast_ops.S compares it with scause: what traps as a breakpoint in S-mode
+ * The guest's privilege. switch.S compares it with scause: what traps as a breakpoint in S-mode
  * may be one of its sites; a cause of 0, an instruction's address that is not even, there is not.
  */
 #define SOFT_U 0
@@ -32,25 +32,28 @@ enum soft_view {
 };
 
 /*
- * A short run of privileged instructions that is executed right behind the trap (fast_ops.S), at
+ * A short run of privileged instructions that is executed right behind the trap (switch.S), at
  * the guest's pc. What is known here is true as long as the shadow's code_generation stays.
  */
 struct soft_fast_op {
 	int32_t handler; /* its low address bits, which the others follow from */
-	int16_t csr;     /* offset from SOFT_BASE in struct soft_vcpu; an immediate */
+	int16_t csr;     /* where it is, from struct vcpu on; an immediate */
 	uint16_t offset; /* of the instruction from pc */
 };
 
-#define SOFT_FAST_OPS   14
+#define SOFT_FAST_OPS   15
 #define SOFT_FAST_SITES 1024
 
 struct soft_fast_site {
 	uint64_t pc;
-	uint64_t generation;
 	struct soft_fast_op ops[SOFT_FAST_OPS];
 };
 
-_Static_assert(sizeof(struct soft_fast_site) == 128, "known to fast_ops.S");
+_Static_assert(sizeof(struct soft_fast_site) == 128 && SOFT_FAST_SITES == 1024,
+	       "known to fast_ops.h");
+
+/* A site's pc, where there is none: no instruction lies at an odd address. */
+#define SOFT_SITE_NONE UINT64_MAX
 
 #define SOFT_FENCES  16
 #define SOFT_DEVICES 32
@@ -64,11 +67,9 @@ struct soft_fast_root {
 };
 
 /*
- * A vCPU's part that only this engine knows; aligned to a page. Offsets from SOFT_BASE up to
- * `shadow` are known to fast_ops.S.
+ * A vCPU's part that only this engine knows; aligned to a page. The assembly finds what it uses of
+ * it by its distance from struct vcpu: see struct soft_block.
  */
-#define SOFT_BASE offsetof(struct soft_vcpu, csrs.sstatus)
-
 struct soft_vcpu {
 	struct soft_csrs csrs;
 	uint64_t privilege;   /* SOFT_U or SOFT_S */
@@ -90,7 +91,9 @@ struct soft_vcpu {
 	/* The translation in use: what it was selected for, and the hart's satp for it. */
 	uint64_t satp, view, host_satp;
 	struct soft_fast_root fast[VIEW_MXR]; /* for the views before that, with the satp in use */
-	struct soft_fast_site *sites;         /* SOFT_FAST_SITES of them */
+	/* SOFT_FAST_SITES of them; the pair whose turn it is (fast.c), for which code_generation */
+	struct soft_fast_site *sites;
+	uint64_t site_places, site_generation;
 	struct shadow shadow;
 
 	/*
@@ -118,6 +121,22 @@ struct soft_vcpu {
 	struct trampoline *trampoline; /* for when vcpu->trampoline is not NULL */
 	unsigned pin;                  /* its place; engine/soft/pin.h */
 };
+
+/*
+ * How a vCPU lies in memory: where tp points at struct vcpu, the other part is within reach of an
+ * instruction's offset, so that it needs no register.
+ */
+struct soft_block {
+	struct soft_vcpu soft;
+	struct vcpu vcpu;
+};
+
+#define SOFT_REACH 2048
+
+_Static_assert(offsetof(struct soft_block, vcpu) -
+		       offsetof(struct soft_block, soft.csrs.sscratch) <=
+		   SOFT_REACH,
+	       "switch.S reaches all of it but the empty page");
 
 /*
  * Of shadow->work, after one trap: interrupts are off meanwhile. From then on nothing more is

@@ -107,7 +107,6 @@ trampoline_soft_enter:
 trampoline_exit:
 	sd	t1, X(6)(tp)
 	sd	t2, X(7)(tp)
-	sd	t3, X(28)(tp)
 	ld	t1, VCPU_TRAMPOLINE(tp)
 	ld	t1, TRAMPOLINE_GUEST_TP(t1)
 	csrrw	t1, sscratch, t1

@@ -127,10 +127,7 @@ int soft_vcpu_init(struct vcpu *vcpu)
 	int error;
 
 	vcpu->has_sstc = false;
-	vcpu->soft = arena_alloc(guest->arena, sizeof(*vcpu->soft));
-	if (!vcpu->soft)
-		return ERR_NOMEM;
-	vcpu->soft_base = (char *)vcpu->soft + SOFT_BASE;
+	vcpu->soft = &container_of(vcpu, struct soft_block, vcpu)->soft;
 	find_layout(&layout);
 	error = trampoline_init_vcpu(vcpu, &layout);
 	if (!error && guest->fast_csr)
