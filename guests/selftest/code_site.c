@@ -10,6 +10,8 @@
 #define ROUNDS  1500
 #define SIE_SUM (SSTATUS_SIE | SSTATUS_SUM)
 
+#define INSN_FENCE_I 0x0000100f
+
 /* Addresses that differ by multiples of 2 KiB, in each of which another number is counted up to. */
 static void alike(void)
 {
@@ -143,6 +145,47 @@ static void changes(void)
 }
 
 /*
+ * The same with that many fences in a row and little else: what was known before the first of them
+ * may be in nobody's way until the last. Both pages are called in turns. `odd`: by halves of words.
+ */
+static void turn(uint64_t odd)
+{
+	uint64_t frames[2] = {code_setup(2), (uint64_t)heap_take(PAGE_SIZE)}, looping = frames[0];
+	const uint64_t called = CODE + PAGE_SIZE, at = called + 0x40a - odd;
+	const struct trap_frame *trap = &hart_self()->trap;
+	struct code code;
+
+	frames[0] += PAGE_SIZE;
+	for (uint32_t i = 0; i < 2; i++) {
+		code = (struct code){.frame = frames[i], .at = 0x40a - odd};
+		emit(&code, insn_csrr(A0 + i, CSR_SSCRATCH));
+		emit(&code, INSN_EBREAK);
+	}
+	code = (struct code){.frame = looping, .at = 0x100 + odd, .loop = 0x100 + odd};
+	emit(&code, INSN_SFENCE | A2 << 15);
+	emit(&code, INSN_FENCE_I); /* nobody who emulates the one goes on to the other */
+	code_end(&code);
+	for (uint64_t round = 0; round < 100 && !test_failed(); round++) {
+		uint64_t i = round & 1, x[32] = {[A2] = called, [T5] = 465 + round};
+
+		for (int again = 0; again < 3; again++)
+			code_run(at, 0, NULL, false);
+		paging_map(&code_tables, called, frames[i], 0, PTE_RWX);
+		code_run(CODE, 0x100 + odd, x, false);
+		code_expect_end(&code, CODE, "fences");
+		code_run(at, 0, NULL, false);
+		expect_eq(trap->x[A0 + i], hart_self(), "a%lu, round %lu", i, round);
+		expect_eq(trap->x[A0 + !i], 0, "a%d, round %lu", !i, round);
+	}
+}
+
+static void turns(void)
+{
+	turn(0);
+	turn(2);
+}
+
+/*
  * Of sstatus: SIE off and what it was; SIE on again by what it was; a bit set and cleared. All
  * by register n, with `bits` in it at the end.
  */
@@ -230,15 +273,16 @@ static void pending(void)
 	};
 	uint64_t frame = code_setup(1);
 	const struct trap_frame *trap = &hart_self()->trap;
-	const uint64_t x[32] = {
-	    [A1] = SSTATUS_SIE, [A2] = SIE_SUM, [A3] = SSTATUS_SIE, [A7] = SIE_SUM};
+	uint64_t x[32] = {[A1] = SSTATUS_SIE, [A2] = SIE_SUM, [A3] = SSTATUS_SIE, [A7] = SIE_SUM};
 
 	hart_self()->on_interrupt = note_interrupt;
 	for (size_t i = 0; i < ARRAY_SIZE(lets); i++) {
 		struct code code = {.frame = frame, .at = 0x100 + 0x100 * i};
 
 		emit(&code, insn_csr(3, CSR_SSTATUS, 0, A7));
-		emit(&code, INSN_NOP);
+		emit(&code, insn_csr(2, CSR_SIP, 0, A4));
+		/* Nobody who emulates the one goes on to the other. */
+		emit(&code, INSN_FENCE_I);
 		emit(&code, lets[i].insn);
 		emit(&code, insn_addi(S2, S2, 1));
 		emit(&code, insn_csr(3, CSR_SSTATUS, 0, A7));
@@ -252,21 +296,19 @@ static void pending(void)
 			bool raised = round & 1;
 
 			taken = taken_at = 0;
-			csr_clear(CSR_SSTATUS, SIE_SUM);
-			if (raised)
-				csr_set(CSR_SIP, BIT(IRQ_S_SOFT));
+			x[A4] = raised ? BIT(IRQ_S_SOFT) : 0;
 			code_run(at, 0, x, false);
 			csr_clear(CSR_SSTATUS, SIE_SUM);
-			expect_eq(trap->epc, at + 20, "sepc after %s", lets[i].name);
+			expect_eq(trap->epc, at + 24, "sepc after %s", lets[i].name);
 			expect_eq(trap->x[S2], 1, "s2 after %s", lets[i].name);
 			expect_eq(taken, raised, "interrupts by %s", lets[i].name);
-			expect_eq(taken_at, raised ? at + 12 : 0, "sepc by %s", lets[i].name);
+			expect_eq(taken_at, raised ? at + 16 : 0, "sepc by %s", lets[i].name);
 		}
 	csr_write(CSR_SIE, 0);
 }
 
 static const struct test tests[] = {
-    {"alike", alike},     {"faults", faults}, {"spaces", spaces},
-    {"changes", changes}, {"status", status}, {"pending", pending},
+    {"alike", alike}, {"faults", faults}, {"spaces", spaces},   {"changes", changes},
+    {"turns", turns}, {"status", status}, {"pending", pending},
 };
 TEST_GROUP(code_site, tests);
