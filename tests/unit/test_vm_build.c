@@ -91,6 +91,16 @@ static int vcpu_init(struct vcpu *vcpu)
 	assert_ptr_equal(vm.vcpus[vcpu->id], vcpu);
 	assert_ptr_equal(vcpu->guest, &vm.guest);
 	assert_non_null(vcpu->hart);
+	/* What the engine has in front of it is zeroes, and no other vCPU's. */
+	for (size_t i = 0; i < vm.guest.engine->vcpu_front; i++) {
+		assert_int_equal(((uint8_t *)vcpu)[-(ptrdiff_t)i - 1], 0);
+		((uint8_t *)vcpu)[-(ptrdiff_t)i - 1] = 0xa5;
+	}
+	for (unsigned other = 0; other < vcpu->id; other++)
+		assert_true((char *)vm.vcpus[other] + sizeof(*vcpu) <=
+				(char *)vcpu - vm.guest.engine->vcpu_front ||
+			    (char *)(vcpu + 1) <=
+				(char *)vm.vcpus[other] - vm.guest.engine->vcpu_front);
 	vcpu->soft = arena_alloc(vcpu->guest->arena, 100);
 	if (!vcpu->soft)
 		return ERR_NOMEM;
@@ -108,6 +118,7 @@ const struct engine hext_engine = {
 
 const struct engine soft_engine = {
     .name = "soft",
+    .vcpu_front = 5000,
     .can_use = soft_can_use,
     .limit_isa = soft_limit,
     .overhead = overhead,
