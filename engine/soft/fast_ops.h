@@ -3,9 +3,10 @@
 #define ENGINE_SOFT_FAST_OPS_H
 
 /*
- * What the files of the ops have in common. Between the trap and the guest tp is the vCPU, t1 the present
- * struct soft_fast_op less SITE_OPS, t2 the value that goes from one op to the next, t0 free. The guest's
- * own of these are in sscratch and in struct vcpu; all its other registers stay where they are.
+ * What the files of the ops have in common. Between the trap and the guest tp is the vCPU, t1 the
+ * present struct soft_fast_op less SITE_OPS, t2 the value that goes from one op to the next, t0
+ * free. The guest's own of these are in sscratch and in struct vcpu; all its other registers stay
+ * where they are.
  */
 
 #include "asm-offsets.h"
