@@ -401,7 +401,8 @@ static void look_at_counter(void *argument)
 	for (;;) {
 		uint64_t present = now();
 
-		if (!switching.waits)
+		/* It may have been put aside just when it had looked: then it looks again. */
+		if (!switching.waits || present < switching.since)
 			continue;
 		switching.took = present - switching.since;
 		switching.waits = false;
