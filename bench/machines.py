@@ -87,15 +87,18 @@ def run(what, column, system, native=None, harts=1, limit=1200, seed=SEED, icoun
 
 
 def measure(what, column, system, pattern, *arguments, **options):
-    """Runs it, and returns what `pattern` (with two groups: name, number) found."""
+    """Runs it, and returns what `pattern` (with two groups: name, number) found; of what is there
+    several times, the mean."""
     output = run(what, column, system, *arguments, **options)
     if output is None:
         return {}
-    found = {m[1]: int(m[2]) for m in re.finditer(pattern, output, re.MULTILINE)}
+    found = {}
+    for name, number in re.findall(pattern, output, re.MULTILINE):
+        found.setdefault(name, []).append(int(number))
     if not found:
         failures.append(f"{what} ({column.title}): no numbers; see {OUTPUT}/"
                         f"{column.file_name(what)}.log")
-    return found
+    return {name: sum(numbers) // len(numbers) for name, numbers in found.items()}
 
 
 def one_vm(column, name, **vm):

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * traffic serve [-f] [-q]
+ * traffic serve [-f | -n COUNT] [-q]
  * traffic send ADDRESS[:PORT] KIB [-q]
  *
  * `serve` takes one TCP connection on port 5000 after the other, reads all that comes, and sends as
- * much back; with -f until it is ended, else until one was good. `send` sends KIB KiB to ADDRESS,
+ * much back; with -f until it is ended, else until COUNT (1) were good. `send` sends KIB KiB to ADDRESS,
  * and reads as many. What is sent tells its place, and both check every byte. Prints `traffic: ok
  * …` and exits 0, or `traffic: FAILED what` and exits 1. Before it connects, `send` waits until it
  * can be. With -q on both sides they neither make nor look at what is sent, so that the time taken
@@ -114,7 +114,8 @@ static void end_connection(int file)
 	close(file);
 }
 
-static int serve(bool forever)
+/* `count`: how many are to be good; 0: there is no end. */
+static int serve(uint64_t count)
 {
 	struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(PORT)};
 	int listener = socket(AF_INET, SOCK_STREAM, 0), one = 1;
@@ -131,10 +132,10 @@ static int serve(bool forever)
 		end_connection(file);
 		if (good)
 			printf("traffic: ok served %lld KiB\n", (long long)size / 1024);
-		if (good && !forever)
-			return 0;
-		if (!good && !forever)
+		if (!good && count > 0)
 			return fail("serve");
+		if (good && count > 0 && --count == 0)
+			return 0;
 	}
 }
 
@@ -187,8 +188,13 @@ int main(int argc, char **argv)
 		quiet = true;
 		argc--;
 	}
-	if (argc >= 2 && strcmp(argv[1], "serve") == 0)
-		return serve(argc > 2 && strcmp(argv[2], "-f") == 0);
+	if (argc == 2 && strcmp(argv[1], "serve") == 0)
+		return serve(1);
+	if (argc == 3 && strcmp(argv[1], "serve") == 0 && strcmp(argv[2], "-f") == 0)
+		return serve(0);
+	if (argc == 4 && strcmp(argv[1], "serve") == 0 && strcmp(argv[2], "-n") == 0 &&
+	    atoi(argv[3]) > 0)
+		return serve(strtoull(argv[3], NULL, 10));
 	if (argc == 4 && strcmp(argv[1], "send") == 0)
 		return send_to(argv[2], strtoull(argv[3], NULL, 10) * 1024);
 	return fail("arguments");
