@@ -4,11 +4,11 @@
  * traffic send ADDRESS[:PORT] KIB [-q]
  *
  * `serve` takes one TCP connection on port 5000 after the other, reads all that comes, and sends as
- * much back; with -f until it is ended, else until COUNT (1) were good. `send` sends KIB KiB to ADDRESS,
- * and reads as many. What is sent tells its place, and both check every byte. Prints `traffic: ok
- * …` and exits 0, or `traffic: FAILED what` and exits 1. Before it connects, `send` waits until it
- * can be. With -q on both sides they neither make nor look at what is sent, so that the time taken
- * is the network's.
+ * much back; with -f until it is ended, else until COUNT (1) were good. `send` sends KIB KiB to
+ * ADDRESS, and reads as many. What is sent tells its place, and both check every byte. Prints
+ * `traffic: ok …` and exits 0, or `traffic: FAILED what` and exits 1. Before it connects, `send`
+ * waits until it can be. With -q on both sides they neither make nor look at what is sent, so that
+ * the time taken is the network's.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
