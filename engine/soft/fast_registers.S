@@ -122,10 +122,10 @@
 	.endm
 
 /*
- * sstatus's bits in register n set. At once if they are SIE or none: what was read with interrupts on or
- * off, restored. `source` is register n, or t2 that holds it.
+ * sstatus's bits in a register set. At once if they are SIE or none: what was read with interrupts on or
+ * off, restored. `source` is the register, or t2 that holds it.
  */
-	.macro	restore_from n, source, tail, otherwise
+	.macro	restore_from source, tail, otherwise
 	andi	t0, \source, ~SSTATUS_SIE
 	bnez	t0, 1f
 	lw	t0, VCPU_IRQ(tp)
@@ -151,9 +151,9 @@
 	.macro	restore_sie_or n, tail, otherwise
 	.if \n == 4 || \n == 5 || \n == 6 || \n == 7
 	read_register \n
-	restore_from \n, t2, \tail, \otherwise
+	restore_from t2, \tail, \otherwise
 	.else
-	restore_from \n, x\n, \tail, \otherwise
+	restore_from x\n, \tail, \otherwise
 	.endif
 	.endm
 
