@@ -1,40 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* unit: device/virtio/vring.c */
-#include "tests/unit/ring_guest.h"
+#include "tests/unit/vring_fixture.h"
 
 /* Buffers that are taken, filled and given back together. */
-
-#define RING    (RAM_BASE + 0x1000)
-#define TABLE   (RAM_BASE + 0x8000)
-#define BUFFERS (RAM_BASE + 0x10000)
-#define SIZE    8
-
-static struct ring_driver driver;
-static struct vring ring;
-static struct vring_chain chain;
-
-static void begin(void)
-{
-	guest_reset();
-	driver = driver_init(RING, SIZE);
-	assert_int_equal(vring_init(&ring, &ring_vm, &driver.place, VRING_F_INDIRECT_DESC), 0);
-}
-
-static int setup(void **state)
-{
-	(void)state;
-	in_one_piece = false;
-	begin();
-	return 0;
-}
-
-static int setup_in_one_piece(void **state)
-{
-	(void)state;
-	in_one_piece = true;
-	begin();
-	return 0;
-}
 
 static struct vring_batch batch;
 
@@ -110,12 +78,12 @@ static void test_hostile_batches(void **state)
 	driver_describe(&driver, 2, BUFFERS, 8, 0, 0);
 	driver_offer(&driver, 2);
 	assert_int_equal(vring_pop_batch(&ring, &batch, 300, 128), ERR_INVAL);
-	begin();
+	begin(SIZE, VRING_F_INDIRECT_DESC);
 	driver_describe(&driver, 0, BUFFERS, 8, D_WRITE | D_NEXT, 0);
 	driver_offer(&driver, 0);
 	assert_int_equal(vring_pop_batch(&ring, &batch, 300, 128), ERR_INVAL);
 	/* A loop behind a good one: that stays. */
-	begin();
+	begin(SIZE, VRING_F_INDIRECT_DESC);
 	offer_buffers(1, 100);
 	driver_describe(&driver, 1, BUFFERS, 8, D_WRITE | D_NEXT, 1);
 	driver_offer(&driver, 1);
@@ -123,7 +91,7 @@ static void test_hostile_batches(void **state)
 	assert_int_equal(vring_pop_batch(&ring, &batch, 100, 128), 0);
 	assert_int_equal(batch.heads[0], 0);
 	/* Buffers of nothing are not looked at without an end: here are 2048 descriptors. */
-	begin();
+	begin(SIZE, VRING_F_INDIRECT_DESC);
 	for (unsigned i = 0; i < 256; i++)
 		put_descriptor(TABLE, i, BUFFERS, 0, D_WRITE | (i < 255 ? D_NEXT : 0), i + 1);
 	for (unsigned i = 0; i < SIZE; i++) {
