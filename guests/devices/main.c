@@ -44,6 +44,16 @@ static void report(const char *name, const char *wrong)
 	}
 }
 
+/* Whether the device begins; then it is checked. */
+static bool test_virtio(struct virtio *device, uint32_t id, const char *name,
+			const char *(*check)(struct virtio *device))
+{
+	const char *wrong = virtio_begin(device, id);
+
+	report(name, wrong ? wrong : check(device));
+	return !wrong;
+}
+
 static uint64_t number(const char **text)
 {
 	const char *s = *text;
@@ -164,13 +174,10 @@ static void test_disk(uint64_t base, uint64_t interrupt)
 {
 	static struct virtio disk;
 	uint64_t requests, unused;
-	const char *wrong;
 
 	disk.base = base;
 	disk.interrupt = (uint32_t)interrupt;
-	wrong = virtio_begin(&disk, ID_BLOCK);
-	report("blk", wrong ? wrong : check_disk(&disk));
-	if (!wrong && option("rounds", &requests, &unused))
+	if (test_virtio(&disk, ID_BLOCK, "blk", check_disk) && option("rounds", &requests, &unused))
 		do_rounds(&disk, requests);
 }
 
@@ -228,12 +235,10 @@ static const char *check_code(struct virtio *disk)
 static void test_code(uint64_t base, uint64_t interrupt)
 {
 	static struct virtio disk;
-	const char *wrong;
 
 	disk.base = base;
 	disk.interrupt = (uint32_t)interrupt;
-	wrong = virtio_begin(&disk, ID_BLOCK);
-	report("blk-code", wrong ? wrong : check_code(&disk));
+	test_virtio(&disk, ID_BLOCK, "blk-code", check_code);
 }
 
 /*
@@ -262,12 +267,10 @@ static const char *check_rng(struct virtio *rng)
 static void test_rng(uint64_t base, uint64_t interrupt)
 {
 	static struct virtio rng;
-	const char *wrong;
 
 	rng.base = base;
 	rng.interrupt = (uint32_t)interrupt;
-	wrong = virtio_begin(&rng, ID_RNG);
-	report("rng", wrong ? wrong : check_rng(&rng));
+	test_virtio(&rng, ID_RNG, "rng", check_rng);
 }
 
 /* Whether an instruction that loads a0 from a1 gets the machine's access fault. */
