@@ -510,8 +510,6 @@ bool gmem_is_derived_from(const struct vm *vm)
 
 void gmem_note_written(struct vm *vm, gpa_t gpa, uint64_t size)
 {
-	struct guest *guest = &vm->guest;
-
-	if (guest->engine->note_written)
-		guest->engine->note_written(guest, gpa, size);
+	if (gmem_is_derived_from(vm))
+		vm->guest.engine->note_written(&vm->guest, gpa, size);
 }
