@@ -47,3 +47,19 @@ chaos_entry:
 	ld	t1, OWN_T1(sp)
 	csrrw	sp, CSR_SSCRATCH, sp
 	j	trap_entry
+
+	/* sbi_call(), of which it is known where it traps. */
+	.globl chaos_call
+chaos_call:
+	mv	a7, a0
+	mv	t0, a1
+	mv	a0, a2
+	mv	a1, a3
+	mv	a2, a4
+	mv	a3, a5
+	mv	a4, a6
+	mv	a6, t0
+	.globl chaos_ecall
+chaos_ecall:
+	ecall
+	ret

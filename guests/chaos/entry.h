@@ -25,5 +25,11 @@ struct skip {
 /* stvec of a worker. */
 void chaos_entry(void);
 
+/* As sbi_call(), of which nobody wants the answer. */
+void chaos_call(uint64_t extension, uint64_t function, uint64_t a0, uint64_t a1, uint64_t a2,
+		uint64_t a3, uint64_t a4);
+/* Its ecall. */
+extern const char chaos_ecall[];
+
 #endif
 #endif

@@ -60,7 +60,7 @@ static void make_call(struct worker *w, struct call *call)
 /* Legacy calls read masks through the caller's tables, and fault as it would. */
 static bool skip_ecall(struct trap_frame *frame)
 {
-	if (*(const uint32_t *)frame->epc != INSN_ECALL)
+	if (frame->epc != (uint64_t)chaos_ecall)
 		return false;
 	frame->epc += 4;
 	return true;
@@ -76,8 +76,8 @@ uint64_t sbi_turn(struct worker *w)
 		make_call(w, &call);
 		if (is_lethal(&call) || is_loud(w, &call))
 			continue;
-		sbi_call(call.extension, call.function, call.a[0], call.a[1], call.a[2], call.a[3],
-			 call.a[4]);
+		chaos_call(call.extension, call.function, call.a[0], call.a[1], call.a[2],
+			   call.a[3], call.a[4]);
 		done++;
 	}
 	hart_self()->on_exception = NULL;
