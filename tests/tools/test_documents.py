@@ -2,11 +2,11 @@
 """SPECIFICATION.md, CAVEATS.md and SECURITY.md: every file and test that they name exists."""
 
 import re
-from pathlib import Path
 
 import pytest
 
-TOP = Path(__file__).resolve().parents[2]
+from program import TOP
+
 DOCUMENTS = ["SPECIFICATION.md", "CAVEATS.md", "SECURITY.md"]
 FOLDERS = ("bench|boot|device|docs|driver|engine|examples|firmware|guests|kernel|riscv|sbi|shell|"
            "tests|tools|vmm")

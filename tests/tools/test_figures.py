@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from test_documents import TOP
+from program import TOP
 
 RESULTS = json.loads((TOP / "bench/results.json").read_text(encoding="utf-8"))["opensbi"]["numbers"]
 NATIVE = {"hext": RESULTS["native on rv64,h=true"], "soft": RESULTS["native on rv64,h=false"]}

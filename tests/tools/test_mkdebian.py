@@ -2,22 +2,16 @@
 """tools/mkdebian: what it writes down of unpacked packages is what dpkg would have."""
 
 import hashlib
-import importlib.machinery
-import importlib.util
 import subprocess
-from pathlib import Path
 
 import pytest
 
-TOP = Path(__file__).resolve().parents[2]
+from program import load
 
 
 @pytest.fixture
 def mkdebian():
-    loader = importlib.machinery.SourceFileLoader("mkdebian", str(TOP / "tools/mkdebian"))
-    module = importlib.util.module_from_spec(importlib.util.spec_from_loader("mkdebian", loader))
-    loader.exec_module(module)
-    return module
+    return load("tools/mkdebian")
 
 
 CONTROL = """\
