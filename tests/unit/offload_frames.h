@@ -2,8 +2,18 @@
 #ifndef TESTS_UNIT_OFFLOAD_FRAMES_H
 #define TESTS_UNIT_OFFLOAD_FRAMES_H
 
-/* Frames of all sorts, for a test's one source file. */
+/* Frames of all sorts, and how they are checked: for a test's one source file. */
 
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "kernel/error.h"
 #include "tests/unit/offload_reference.h"
 
 #define IPV4 0x0800
@@ -150,6 +160,26 @@ static uint32_t build(const struct shape *shape, uint16_t gso_size)
 	    .csum_offset = (uint16_t)field,
 	};
 	return payload + shape->payload;
+}
+
+static const struct net_abilities all = {true, true, true, true, true, true, false};
+static const struct net_abilities none;
+static const struct net_abilities csum_only = {.csum = true};
+
+static struct net_frame frame;
+
+static const struct shape tcp4 = {0, IPV4, 0, TCP, 3, 10000};
+
+static int check_as(uint32_t size, const struct net_abilities *sender)
+{
+	memset(&frame, 0xa5, sizeof(frame));
+	memcpy(frame.head, sent, min_u64(size, NET_HEAD_MAX));
+	return net_frame_check(&frame, size, &wish, sender);
+}
+
+static int check(uint32_t size)
+{
+	return check_as(size, &all);
 }
 
 #endif
