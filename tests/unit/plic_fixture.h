@@ -85,7 +85,7 @@ static int teardown(void **state)
 	return 0;
 }
 
-static uint32_t rd(uint64_t offset)
+static inline uint32_t rd(uint64_t offset)
 {
 	uint64_t value = ~UINT64_C(0);
 
@@ -95,7 +95,7 @@ static uint32_t rd(uint64_t offset)
 	return (uint32_t)value;
 }
 
-static void wr(uint64_t offset, uint32_t value)
+static inline void wr(uint64_t offset, uint32_t value)
 {
 	assert_int_equal(plic.device.ops->write(&plic.device, offset, 4, value), 0);
 	assert_true(spin_trylock(&plic.lock));
