@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* unit: shell/cmd_inspect.c shell/command.c shell/print.c shell/completion.c */
-#include "tests/unit/command_fixture.h"
+#include "tests/unit/command_vm_fixture.h"
 
 #include "vmm/gmem.h"
 #include "vmm/gvmem.h"
-#include "vmm/vm.h"
 
-#define VCPUS 3
 #define SATP  0x8000000000080123
 #define PAGES 32
 #define BASE  0x80000000ULL /* of the memory below, by physical addresses */
@@ -24,14 +22,7 @@ static const struct command table[] = {
     {NULL, NULL, NULL, 0, NULL},
 };
 
-static struct vm vm;
-static struct vcpu vcpus[VCPUS], *pointers[VCPUS];
 static unsigned captured; /* the vCPU whose registers were taken last */
-
-struct vm *vm_by_name(const char *name)
-{
-	return strcmp(name, "web") == 0 ? &vm : NULL;
-}
 
 /* The registers. */
 void report_capture(struct vcpu *vcpu, struct vcpu_state *state)
@@ -149,17 +140,7 @@ bool log_next(uint64_t *position, char *line, size_t size)
 static int setup(void **state)
 {
 	(void)state;
-	fake_reset();
-	vm_to_complete = "web";
-	typed_at = table;
-	memset(&vm, 0, sizeof(vm));
-	for (unsigned i = 0; i < VCPUS; i++) {
-		vcpus[i].id = i;
-		pointers[i] = &vcpus[i];
-	}
-	vm.state = VM_RUNNING;
-	vm.vcpus = pointers;
-	vm.config.vcpus = VCPUS;
+	begin(table, 3);
 	memset(errors, 0, sizeof(errors));
 	captured = UINT32_MAX;
 	reads = 0;

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* unit: shell/cmd_stats.c shell/statistics.c engine/statistics.c shell/command.c shell/print.c shell/completion.c */
-#include "tests/unit/command_fixture.h"
+#include "tests/unit/command_vm_fixture.h"
 
 #include "tests/unit/fake_time.h"
 
 #include "driver/plic.h"
 #include "kernel/platform.h"
-#include "vmm/vm.h"
 
 #define VCPUS   2
 #define SOURCES 97
@@ -22,19 +21,12 @@ static const struct command table[] = {
     {NULL, NULL, NULL, 0, NULL},
 };
 
-static struct vm vm;
-static struct vcpu vcpus[VCPUS], *pointers[VCPUS];
 static struct entity entities[VCPUS];
 static uint64_t interrupts[SOURCES];
 
 struct vm *vm_next(const struct vm *after)
 {
 	return after ? NULL : &vm;
-}
-
-struct vm *vm_by_name(const char *name)
-{
-	return strcmp(name, "web") == 0 ? &vm : NULL;
 }
 
 uint64_t time_ticks_to_ns(uint64_t ticks)
@@ -56,26 +48,15 @@ uint64_t host_plic_interrupts(uint32_t source)
 static int setup(void **state)
 {
 	(void)state;
-	fake_reset();
-	vm_to_complete = "web";
-	typed_at = table;
-	memset(&vm, 0, sizeof(vm));
-	memset(vcpus, 0, sizeof(vcpus));
+	begin(table, VCPUS);
 	memset(entities, 0, sizeof(entities));
 	memset(interrupts, 0, sizeof(interrupts));
 	for (unsigned i = 0; i < FAKE_HARTS; i++)
 		harts[i].id = 10 + i;
 	for (unsigned i = 0; i < VCPUS; i++) {
-		pointers[i] = &vcpus[i];
-		vcpus[i].id = i;
 		vcpus[i].hart = &harts[i + 1];
 		vcpus[i].entity = &entities[i];
 	}
-	vm.number = 1;
-	vm.state = VM_RUNNING;
-	vm.vcpus = pointers;
-	vm.guest.vcpu_count = VCPUS;
-	snprintf(vm.config.name, sizeof(vm.config.name), "web");
 	platform.uart.interrupt = 10;
 	return 0;
 }
