@@ -3,6 +3,7 @@
 #include "kernel/log.h"
 
 #include "kernel/lock.h"
+#include "kernel/printable.h"
 #include "riscv/sbi.h"
 
 #include <stdarg.h>
@@ -99,13 +100,11 @@ void log_flush(void)
 		flush_output();
 }
 
-/* A part may be from outside, a system file for instance: a terminal only shows it. */
+/* A part may be from outside, a system file for instance. */
 static void make_plain(char *text)
 {
-	for (; *text; text++) {
-		if (*text < ' ' || *text > '~')
-			*text = '?';
-	}
+	for (; *text; text++)
+		*text = printable(*text);
 }
 
 void log_at(enum log_level level, const char *format, ...)

@@ -2,6 +2,8 @@
 
 #include "shell/print.h"
 
+#include "kernel/printable.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -39,7 +41,7 @@ void shell_print_text(const char *string)
 	unsigned length = 0;
 
 	for (; *string; string++) {
-		text[length++] = *string >= ' ' && *string <= '~' ? *string : '?';
+		text[length++] = printable(*string);
 		if (length == sizeof(text)) {
 			shell_write(text, length);
 			length = 0;

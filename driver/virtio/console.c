@@ -7,6 +7,7 @@
 #include "kernel/lock.h"
 #include "kernel/mmu.h"
 #include "kernel/page.h"
+#include "kernel/printable.h"
 #include "vmm/copy.h"
 #include "vmm/schedule.h"
 
@@ -318,8 +319,7 @@ static void set_name(struct host_port *port, const uint8_t *name, uint32_t lengt
 	unsigned count = 0;
 
 	for (; count < length && count < HOST_PORT_NAME_MAX - 1 && name[count]; count++)
-		port->name[count] =
-		    name[count] > ' ' && name[count] <= '~' ? (char)name[count] : '?';
+		port->name[count] = name[count] == ' ' ? '?' : printable((char)name[count]);
 	port->name[count] = '\0';
 	events->named(port, port->name);
 }
