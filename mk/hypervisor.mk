@@ -3,7 +3,7 @@
 
 CROSS ?= riscv64-unknown-elf-
 
-src_dirs := boot riscv kernel engine engine/hext engine/soft vmm sbi device device/virtio \
+src_dirs := boot riscv virtio kernel engine engine/hext engine/soft vmm sbi device device/virtio \
 	driver driver/virtio shell
 offsets_c := engine/asm-offsets.c
 offsets_h := $(if $(wildcard $(offsets_c)),$(B)/gen/asm-offsets.h)

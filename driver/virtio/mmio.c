@@ -3,39 +3,14 @@
 #include "driver/register.h"
 #include "driver/virtio/transport.h"
 #include "kernel/error.h"
+#include "virtio/registers.h"
 
 /*
  * Virtio devices behind memory-mapped registers (Virtio 1.3, 4.2): version 2, and version 1, the
  * legacy one (4.2.4), which differs in how queues are placed.
  */
 
-/* 4.2.2, and 4.2.4 for those of the legacy interface. */
-#define MAGIC_VALUE         0x000
-#define VERSION             0x004
-#define DEVICE_ID           0x008
-#define DEVICE_FEATURES     0x010
-#define DEVICE_FEATURES_SEL 0x014
-#define DRIVER_FEATURES     0x020
-#define DRIVER_FEATURES_SEL 0x024
-#define LEGACY_PAGE_SIZE    0x028
-#define QUEUE_SEL           0x030
-#define QUEUE_SIZE_MAX      0x034
-#define QUEUE_SIZE          0x038
-#define LEGACY_QUEUE_ALIGN  0x03c
-#define LEGACY_QUEUE_PFN    0x040
-#define QUEUE_READY         0x044
-#define QUEUE_NOTIFY        0x050
-#define INTERRUPT_STATUS    0x060
-#define INTERRUPT_ACK       0x064
-#define STATUS              0x070
-#define QUEUE_DESC          0x080
-#define QUEUE_DRIVER        0x090
-#define QUEUE_DEVICE        0x0a0
-#define CONFIG_GENERATION   0x0fc
-#define CONFIG              0x100
-
-#define MAGIC    0x74726976 /* "virt" */
-#define SIZE_MIN 0x200      /* bytes of registers, the first of the configuration with them */
+#define SIZE_MIN 0x200 /* bytes of registers, the first of the configuration with them */
 
 static uint32_t get(struct host_virtio *device, unsigned offset)
 {
@@ -55,8 +30,8 @@ static void set_pair(struct host_virtio *device, unsigned offset, uint64_t value
 
 static uint32_t offered_word(struct host_virtio *device, uint32_t word)
 {
-	set(device, DEVICE_FEATURES_SEL, word);
-	return get(device, DEVICE_FEATURES);
+	set(device, MMIO_DEVICE_FEATURES_SEL, word);
+	return get(device, MMIO_DEVICE_FEATURES);
 }
 
 /* 3.1.2: a legacy device has 32 features. */
@@ -69,30 +44,30 @@ static uint64_t offered(struct host_virtio *device)
 
 static void accept(struct host_virtio *device)
 {
-	set(device, DRIVER_FEATURES_SEL, 0);
-	set(device, DRIVER_FEATURES, (uint32_t)device->features);
+	set(device, MMIO_DRIVER_FEATURES_SEL, 0);
+	set(device, MMIO_DRIVER_FEATURES, (uint32_t)device->features);
 	if (device->legacy) {
-		set(device, LEGACY_PAGE_SIZE, PAGE_SIZE);
+		set(device, MMIO_GUEST_PAGE_SIZE, PAGE_SIZE);
 		return;
 	}
-	set(device, DRIVER_FEATURES_SEL, 1);
-	set(device, DRIVER_FEATURES, (uint32_t)(device->features >> 32));
+	set(device, MMIO_DRIVER_FEATURES_SEL, 1);
+	set(device, MMIO_DRIVER_FEATURES, (uint32_t)(device->features >> 32));
 }
 
 static uint32_t status(struct host_virtio *device)
 {
-	return get(device, STATUS);
+	return get(device, MMIO_STATUS);
 }
 
 static void set_status(struct host_virtio *device, uint32_t value)
 {
-	set(device, STATUS, value);
+	set(device, MMIO_STATUS, value);
 }
 
 static unsigned queue_max(struct host_virtio *device, unsigned index)
 {
-	set(device, QUEUE_SEL, index);
-	return get(device, QUEUE_SIZE_MAX);
+	set(device, MMIO_QUEUE_SEL, index);
+	return get(device, MMIO_QUEUE_SIZE_MAX);
 }
 
 static int set_queue_legacy(struct host_virtio *device, const struct virtqueue *queue)
@@ -101,52 +76,52 @@ static int set_queue_legacy(struct host_virtio *device, const struct virtqueue *
 
 	if (page > UINT32_MAX)
 		return ERR_RANGE;
-	if (get(device, LEGACY_QUEUE_PFN) != 0)
+	if (get(device, MMIO_QUEUE_PFN) != 0)
 		return ERR_EXIST;
-	set(device, QUEUE_SIZE, queue->size);
-	set(device, LEGACY_QUEUE_ALIGN, VIRTQUEUE_ALIGN);
-	set(device, LEGACY_QUEUE_PFN, (uint32_t)page);
+	set(device, MMIO_QUEUE_SIZE, queue->size);
+	set(device, MMIO_QUEUE_ALIGN, VIRTQUEUE_ALIGN);
+	set(device, MMIO_QUEUE_PFN, (uint32_t)page);
 	return 0;
 }
 
 static int set_queue(struct host_virtio *device, struct virtqueue *queue)
 {
-	set(device, QUEUE_SEL, queue->index);
+	set(device, MMIO_QUEUE_SEL, queue->index);
 	if (device->legacy)
 		return set_queue_legacy(device, queue);
-	if (get(device, QUEUE_READY) != 0)
+	if (get(device, MMIO_QUEUE_READY) != 0)
 		return ERR_EXIST;
-	set(device, QUEUE_SIZE, queue->size);
-	set_pair(device, QUEUE_DESC, virtqueue_desc(queue).v);
-	set_pair(device, QUEUE_DRIVER, virtqueue_driver_area(queue).v);
-	set_pair(device, QUEUE_DEVICE, virtqueue_device_area(queue).v);
-	set(device, QUEUE_READY, 1);
+	set(device, MMIO_QUEUE_SIZE, queue->size);
+	set_pair(device, MMIO_QUEUE_DESC_LOW, virtqueue_desc(queue).v);
+	set_pair(device, MMIO_QUEUE_DRIVER_LOW, virtqueue_driver_area(queue).v);
+	set_pair(device, MMIO_QUEUE_DEVICE_LOW, virtqueue_device_area(queue).v);
+	set(device, MMIO_QUEUE_READY, 1);
 	return 0;
 }
 
 static void notify(struct host_virtio *device, const struct virtqueue *queue)
 {
-	set(device, QUEUE_NOTIFY, queue->index);
+	set(device, MMIO_QUEUE_NOTIFY, queue->index);
 }
 
 static uint32_t take_events(struct host_virtio *device)
 {
-	uint32_t events =
-	    get(device, INTERRUPT_STATUS) & (HOST_VIRTIO_EVENT_QUEUE | HOST_VIRTIO_EVENT_CONFIG);
+	uint32_t events = get(device, MMIO_INTERRUPT_STATUS) &
+			  (HOST_VIRTIO_EVENT_QUEUE | HOST_VIRTIO_EVENT_CONFIG);
 
 	if (events)
-		set(device, INTERRUPT_ACK, events);
+		set(device, MMIO_INTERRUPT_ACK, events);
 	return events;
 }
 
 static uint32_t config(struct host_virtio *device, unsigned offset, unsigned size)
 {
-	return register_read(device->registers + CONFIG + offset, size);
+	return register_read(device->registers + MMIO_CONFIG + offset, size);
 }
 
 static uint32_t generation(struct host_virtio *device)
 {
-	return device->legacy ? 0 : get(device, CONFIG_GENERATION);
+	return device->legacy ? 0 : get(device, MMIO_CONFIG_GENERATION);
 }
 
 static const struct host_virtio_transport mmio = {
@@ -167,13 +142,13 @@ int host_virtio_mmio_probe(struct host_virtio *device, volatile void *registers,
 	uint32_t version;
 
 	*device = (struct host_virtio){.transport = &mmio, .registers = registers};
-	if (size < SIZE_MIN || get(device, MAGIC_VALUE) != MAGIC)
+	if (size < SIZE_MIN || get(device, MMIO_MAGIC_VALUE) != VIRTIO_MAGIC)
 		return ERR_NOENT;
-	version = get(device, VERSION);
+	version = get(device, MMIO_VERSION);
 	if (version != 1 && version != 2)
 		return ERR_NOSYS;
 	device->legacy = version == 1;
 	/* 4.2.3.1.1: where it is 0 no other register may be touched. */
-	device->id = get(device, DEVICE_ID);
+	device->id = get(device, MMIO_DEVICE_ID);
 	return device->id ? 0 : ERR_NOENT;
 }

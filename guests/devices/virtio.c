@@ -8,28 +8,7 @@
 #include "guests/lib/sync.h"
 #include "riscv/csr.h"
 #include "riscv/sbi.h"
-
-/* Virtio 1.3, 4.2.2 and 4.2.4. */
-#define MAGIC_VALUE        0x000
-#define VERSION            0x004
-#define DEVICE_ID          0x008
-#define DRIVER_FEATURES    0x020
-#define DRIVER_SEL         0x024
-#define LEGACY_PAGE_SIZE   0x028
-#define QUEUE_SEL          0x030
-#define QUEUE_SIZE_MAX     0x034
-#define QUEUE_SIZE         0x038
-#define LEGACY_QUEUE_ALIGN 0x03c
-#define LEGACY_QUEUE_PFN   0x040
-#define QUEUE_READY        0x044
-#define QUEUE_NOTIFY       0x050
-#define INTERRUPT_STATUS   0x060
-#define INTERRUPT_ACK      0x064
-#define STATUS             0x070
-#define QUEUE_DESC         0x080
-#define QUEUE_DRIVER       0x090
-#define QUEUE_DEVICE       0x0a0
-#define CONFIG             0x100
+#include "virtio/registers.h"
 
 #define STATUS_FOUND       3 /* ACKNOWLEDGE, DRIVER */
 #define STATUS_FEATURES_OK 8
@@ -90,44 +69,44 @@ static void set_address(const struct virtio *virtio, unsigned offset, const vola
 
 uint32_t virtio_config(const struct virtio *virtio, unsigned offset)
 {
-	return get(virtio, CONFIG + offset);
+	return get(virtio, MMIO_CONFIG + offset);
 }
 
 static const char *negotiate(const struct virtio *virtio)
 {
-	set(virtio, STATUS, 0);
-	if (get(virtio, STATUS) != 0)
+	set(virtio, MMIO_STATUS, 0);
+	if (get(virtio, MMIO_STATUS) != 0)
 		return "it does not reset";
-	set(virtio, STATUS, STATUS_FOUND);
-	set(virtio, DRIVER_SEL, 0);
-	set(virtio, DRIVER_FEATURES, 0);
-	if (get(virtio, VERSION) == 1) {
-		set(virtio, LEGACY_PAGE_SIZE, 4096);
+	set(virtio, MMIO_STATUS, STATUS_FOUND);
+	set(virtio, MMIO_DRIVER_FEATURES_SEL, 0);
+	set(virtio, MMIO_DRIVER_FEATURES, 0);
+	if (get(virtio, MMIO_VERSION) == 1) {
+		set(virtio, MMIO_GUEST_PAGE_SIZE, 4096);
 		return NULL;
 	}
-	set(virtio, DRIVER_SEL, 1);
-	set(virtio, DRIVER_FEATURES, 1);
-	set(virtio, STATUS, STATUS_FOUND | STATUS_FEATURES_OK);
-	return get(virtio, STATUS) & STATUS_FEATURES_OK ? NULL : "it refuses the features";
+	set(virtio, MMIO_DRIVER_FEATURES_SEL, 1);
+	set(virtio, MMIO_DRIVER_FEATURES, 1);
+	set(virtio, MMIO_STATUS, STATUS_FOUND | STATUS_FEATURES_OK);
+	return get(virtio, MMIO_STATUS) & STATUS_FEATURES_OK ? NULL : "it refuses the features";
 }
 
 static const char *give_queue(const struct virtio *virtio)
 {
 	struct virtio_ring *ring = virtio->ring;
 
-	set(virtio, QUEUE_SEL, 0);
-	if (get(virtio, QUEUE_SIZE_MAX) < VIRTIO_QUEUE)
+	set(virtio, MMIO_QUEUE_SEL, 0);
+	if (get(virtio, MMIO_QUEUE_SIZE_MAX) < VIRTIO_QUEUE)
 		return "its queue is too short";
-	set(virtio, QUEUE_SIZE, VIRTIO_QUEUE);
-	if (get(virtio, VERSION) == 1) {
-		set(virtio, LEGACY_QUEUE_ALIGN, 4096);
-		set(virtio, LEGACY_QUEUE_PFN, (uint32_t)((uint64_t)ring >> 12));
+	set(virtio, MMIO_QUEUE_SIZE, VIRTIO_QUEUE);
+	if (get(virtio, MMIO_VERSION) == 1) {
+		set(virtio, MMIO_QUEUE_ALIGN, 4096);
+		set(virtio, MMIO_QUEUE_PFN, (uint32_t)((uint64_t)ring >> 12));
 		return NULL;
 	}
-	set_address(virtio, QUEUE_DESC, ring->desc);
-	set_address(virtio, QUEUE_DRIVER, &ring->avail_flags);
-	set_address(virtio, QUEUE_DEVICE, &ring->used_flags);
-	set(virtio, QUEUE_READY, 1);
+	set_address(virtio, MMIO_QUEUE_DESC_LOW, ring->desc);
+	set_address(virtio, MMIO_QUEUE_DRIVER_LOW, &ring->avail_flags);
+	set_address(virtio, MMIO_QUEUE_DEVICE_LOW, &ring->used_flags);
+	set(virtio, MMIO_QUEUE_READY, 1);
 	return NULL;
 }
 
@@ -135,7 +114,7 @@ const char *virtio_begin(struct virtio *virtio, uint32_t id)
 {
 	const char *wrong;
 
-	if (get(virtio, MAGIC_VALUE) != 0x74726976 || get(virtio, DEVICE_ID) != id)
+	if (get(virtio, MMIO_MAGIC_VALUE) != VIRTIO_MAGIC || get(virtio, MMIO_DEVICE_ID) != id)
 		return "it is not there";
 	if (!virtio->ring)
 		virtio->ring = heap_take(sizeof(*virtio->ring));
@@ -146,7 +125,7 @@ const char *virtio_begin(struct virtio *virtio, uint32_t id)
 	if (wrong)
 		return wrong;
 	plic_begin(virtio->interrupt);
-	set(virtio, STATUS, get(virtio, STATUS) | STATUS_DRIVER_OK);
+	set(virtio, MMIO_STATUS, get(virtio, MMIO_STATUS) | STATUS_DRIVER_OK);
 	return NULL;
 }
 
@@ -163,12 +142,12 @@ const char *virtio_do(struct virtio *virtio, unsigned count)
 	ring->avail[ring->avail_index % VIRTIO_QUEUE] = 0;
 	__asm__ volatile("fence iorw, iorw" ::: "memory");
 	ring->avail_index = (uint16_t)(ring->avail_index + 1);
-	set(virtio, QUEUE_NOTIFY, 0);
+	set(virtio, MMIO_QUEUE_NOTIFY, 0);
 	/* The first may be one of the request before that was late. */
 	do {
 		if (!plic_wait(virtio->interrupt))
 			return "its interrupt does not come";
-		set(virtio, INTERRUPT_ACK, get(virtio, INTERRUPT_STATUS));
+		set(virtio, MMIO_INTERRUPT_ACK, get(virtio, MMIO_INTERRUPT_STATUS));
 		plic_complete(virtio->interrupt);
 		virtio->interrupts++;
 	} while (ring->used_index == before);

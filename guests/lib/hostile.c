@@ -5,24 +5,7 @@
 #include "guests/lib/machine.h"
 #include "guests/lib/memory.h"
 #include "guests/lib/sync.h"
-
-#define REG_VERSION      0x004
-#define REG_DEVICE_ID    0x008
-#define REG_ACCEPTED     0x020
-#define REG_ACCEPTED_SEL 0x024
-#define REG_PAGE_SIZE    0x028
-#define REG_QUEUE_SEL    0x030
-#define REG_QUEUE_SIZE   0x038
-#define REG_QUEUE_ALIGN  0x03c
-#define REG_QUEUE_PFN    0x040
-#define REG_QUEUE_READY  0x044
-#define REG_NOTIFY       0x050
-#define REG_INTERRUPTS   0x060
-#define REG_ACK          0x064
-#define REG_STATUS       0x070
-#define REG_QUEUE_DESC   0x080
-#define REG_QUEUE_DRIVER 0x090
-#define REG_QUEUE_DEVICE 0x0a0
+#include "virtio/registers.h"
 
 #define ID_NET  1
 #define ID_DISK 2
@@ -104,36 +87,36 @@ static void place_rings(const struct device *device)
 {
 	uint64_t at = (uint64_t)device->rings;
 
-	wr(device, REG_QUEUE_SEL, device->queue);
-	wr(device, REG_QUEUE_SIZE, SIZE);
+	wr(device, MMIO_QUEUE_SEL, device->queue);
+	wr(device, MMIO_QUEUE_SIZE, SIZE);
 	if (device->legacy) {
-		wr(device, REG_QUEUE_ALIGN, 4096);
-		wr(device, REG_QUEUE_PFN, (uint32_t)(at / 4096));
+		wr(device, MMIO_QUEUE_ALIGN, 4096);
+		wr(device, MMIO_QUEUE_PFN, (uint32_t)(at / 4096));
 		return;
 	}
-	wr_address(device, REG_QUEUE_DESC, at);
-	wr_address(device, REG_QUEUE_DRIVER, at + offsetof(struct rings, flags));
-	wr_address(device, REG_QUEUE_DEVICE, at + offsetof(struct rings, used_flags));
-	wr(device, REG_QUEUE_READY, 1);
+	wr_address(device, MMIO_QUEUE_DESC_LOW, at);
+	wr_address(device, MMIO_QUEUE_DRIVER_LOW, at + offsetof(struct rings, flags));
+	wr_address(device, MMIO_QUEUE_DEVICE_LOW, at + offsetof(struct rings, used_flags));
+	wr(device, MMIO_QUEUE_READY, 1);
 }
 
 static void set_up(const struct device *device, uint32_t features)
 {
-	wr(device, REG_STATUS, 0);
-	if (!shared && rd(device, REG_STATUS) != 0)
+	wr(device, MMIO_STATUS, 0);
+	if (!shared && rd(device, MMIO_STATUS) != 0)
 		fail("the status is not 0 after a reset");
 	resets++;
 	device->rings->index = device->rings->used_index = device->rings->flags = 0;
-	wr(device, REG_STATUS, 1);
-	wr(device, REG_STATUS, 3);
-	wr(device, REG_PAGE_SIZE, 4096);
-	wr(device, REG_ACCEPTED_SEL, 0);
-	wr(device, REG_ACCEPTED, features);
-	wr(device, REG_ACCEPTED_SEL, 1);
-	wr(device, REG_ACCEPTED, device->legacy ? 0 : 1);
-	wr(device, REG_STATUS, 3 | 8);
+	wr(device, MMIO_STATUS, 1);
+	wr(device, MMIO_STATUS, 3);
+	wr(device, MMIO_GUEST_PAGE_SIZE, 4096);
+	wr(device, MMIO_DRIVER_FEATURES_SEL, 0);
+	wr(device, MMIO_DRIVER_FEATURES, features);
+	wr(device, MMIO_DRIVER_FEATURES_SEL, 1);
+	wr(device, MMIO_DRIVER_FEATURES, device->legacy ? 0 : 1);
+	wr(device, MMIO_STATUS, 3 | 8);
 	place_rings(device);
-	wr(device, REG_STATUS, STATUS_READY);
+	wr(device, MMIO_STATUS, STATUS_READY);
 }
 
 /* A read of the first sector, in which nothing goes wrong. */
@@ -152,13 +135,13 @@ static void check_works(const struct device *device)
 	device->rings->available[0] = 0;
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	device->rings->index = 1;
-	wr(device, REG_NOTIFY, 0);
+	wr(device, MMIO_QUEUE_NOTIFY, 0);
 	if (!wait_until(device->rings->used_index == 1, 5000))
 		fail("a request is not answered any more");
 	if (*status != 0 || device->rings->used[0] != 0 || device->rings->used[1] != 513)
 		fail("a request is answered wrongly");
 	/* The interrupt follows the index, maybe on another hart. */
-	if (!wait_until(rd(device, REG_INTERRUPTS) & 1, 5000))
+	if (!wait_until(rd(device, MMIO_INTERRUPT_STATUS) & 1, 5000))
 		fail("an answer does not interrupt");
 }
 
@@ -284,11 +267,11 @@ static void random_register(uint64_t *random, const struct device *device)
 	uint64_t offset = random_next(random) % 64 * 4;
 
 	/* Rings that the device takes to lie elsewhere may lie in the guest's own code. */
-	if (offset >= REG_QUEUE_DESC && offset < REG_QUEUE_DEVICE + 8)
+	if (offset >= MMIO_QUEUE_DESC_LOW && offset < MMIO_QUEUE_DEVICE_LOW + 8)
 		wr_address(device, offset & ~UINT64_C(15), random_next(random) | BIT(62));
-	else if (offset == REG_QUEUE_PFN)
+	else if (offset == MMIO_QUEUE_PFN)
 		wr(device, offset, (uint32_t)(random_next(random) | BIT(31)));
-	else if (offset != REG_PAGE_SIZE && offset != REG_QUEUE_ALIGN)
+	else if (offset != MMIO_GUEST_PAGE_SIZE && offset != MMIO_QUEUE_ALIGN)
 		wr(device, offset, (uint32_t)(random_next(random) >> random_next(random) % 40));
 }
 
@@ -304,14 +287,14 @@ void hostile_operate(uint64_t *random)
 	rings->available[rings->index % SIZE] = (uint16_t)n;
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	rings->index++;
-	wr(device, REG_NOTIFY, choice % 16 ? device->queue : (uint32_t)random_next(random));
+	wr(device, MMIO_QUEUE_NOTIFY, choice % 16 ? device->queue : (uint32_t)random_next(random));
 	if (choice == 0)
 		random_register(random, device);
-	if (rd(device, REG_STATUS) != STATUS_READY || choice == 1) {
+	if (rd(device, MMIO_STATUS) != STATUS_READY || choice == 1) {
 		used += rings->used_index;
 		set_up(device, (uint32_t)random_next(random) & FEATURES);
 	}
-	wr(device, REG_ACK, rd(device, REG_INTERRUPTS));
+	wr(device, MMIO_INTERRUPT_ACK, rd(device, MMIO_INTERRUPT_STATUS));
 }
 
 static bool is_wanted(uint32_t id, bool disks_only)
@@ -323,11 +306,11 @@ static void find_devices(bool disks_only)
 {
 	for (unsigned slot = 0; slot < VIRTIO_SLOTS; slot++) {
 		struct device device = {.base = VIRTIO_BASE + slot * VIRTIO_STRIDE};
-		uint32_t id = rd(&device, REG_DEVICE_ID);
+		uint32_t id = rd(&device, MMIO_DEVICE_ID);
 
 		if (!is_wanted(id, disks_only))
 			continue;
-		device.legacy = rd(&device, REG_VERSION) == 1;
+		device.legacy = rd(&device, MMIO_VERSION) == 1;
 		device.is_disk = id == ID_DISK;
 		device.queue = id == ID_NET; /* it sends; a console would say too much */
 		device.rings = (struct rings *)heap_take(sizeof(*device.rings));

@@ -4,6 +4,7 @@
 
 #include "guests/lib/plic.h"
 #include "guests/selftest/test.h"
+#include "virtio/registers.h"
 
 #define UART_RBR 0
 #define UART_IER 1
@@ -15,9 +16,6 @@
 #define UART_SCR 7
 
 #define UART_REG(n) (*(volatile uint8_t *)(UART_BASE + (n)))
-
-/* What an empty virtio slot reads as at its first 8 bytes: magic, and legacy version. */
-#define VIRTIO_MAGIC UINT32_C(0x74726976)
 
 /* The first slot without a device, or 0. */
 uint64_t virtio_empty_slot(void);

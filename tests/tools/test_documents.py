@@ -9,7 +9,7 @@ from program import TOP
 
 DOCUMENTS = ["SPECIFICATION.md", "CAVEATS.md", "SECURITY.md"]
 FOLDERS = ("bench|boot|device|docs|driver|engine|examples|firmware|guests|kernel|riscv|sbi|shell|"
-           "tests|tools|vmm")
+           "tests|tools|virtio|vmm")
 NAMED = re.compile(rf"`((?:{FOLDERS})/[\w./-]*)`|`(test_\w+)`|\]\(([^)#]+)[^)]*\)")
 
 
