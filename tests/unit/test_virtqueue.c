@@ -1,33 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* unit: driver/virtio/queue.c driver/virtio/packed.c */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <string.h>
+#include "tests/unit/virtqueue_fixture.h"
 
-#include <cmocka.h>
-
-#include "driver/virtio/queue.h"
-#include "kernel/error.h"
-
-#define SIZE  8
-#define TABLE 6
-#define PLACE 0x123450000 /* where the device finds the queue */
-
-static _Alignas(4096) uint8_t memory[4096];
-static struct virtqueue_slot slots[SIZE];
-static struct virtqueue queue;
 static uint16_t seen; /* by the device, of the available ring */
-static int tokens[64];
 
 static void begin(uint64_t features)
 {
-	const struct virtqueue_kind kind = {SIZE, TABLE, features};
-
-	assert_true(virtqueue_bytes(&kind) <= sizeof(memory));
-	memset(memory, 0, sizeof(memory));
-	virtqueue_init(&queue, &kind, memory, HPA(PLACE), slots);
+	begin_queue(features);
 	seen = 0;
 }
 
@@ -36,15 +15,6 @@ static int setup(void **state)
 	(void)state;
 	begin(0);
 	return 0;
-}
-
-static int add(unsigned readable, unsigned writable, void *token)
-{
-	struct virtqueue_buffer buffers[SIZE + 1];
-
-	for (unsigned i = 0; i <= SIZE; i++)
-		buffers[i] = (struct virtqueue_buffer){HPA(0x1000 * (i + 1)), 100 + i};
-	return virtqueue_add(&queue, buffers, readable, writable, token);
 }
 
 /* The device's side: the next chain that is offered. */
@@ -158,17 +128,6 @@ static void test_length(void **state)
 	device_use(device_next(), 100);
 	assert_ptr_equal(virtqueue_take(&queue, &written), &tokens[0]);
 	assert_int_equal(written, 0);
-}
-
-static void assert_breaks(void)
-{
-	uint32_t written;
-
-	assert_null(virtqueue_take(&queue, &written));
-	assert_true(queue.broken);
-	assert_false(virtqueue_has_used(&queue));
-	assert_false(virtqueue_wants_notice(&queue));
-	assert_int_equal(add(1, 0, &tokens[0]), ERR_INVAL);
 }
 
 static void test_wrong_id(void **state)

@@ -1,30 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* unit: driver/virtio/queue.c driver/virtio/packed.c */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <string.h>
-
-#include <cmocka.h>
-
-#include "driver/virtio/queue.h"
-#include "kernel/error.h"
-
-#define SIZE  8
-#define TABLE 6
-#define PLACE 0x123450000
+#include "tests/unit/virtqueue_fixture.h"
 
 #define NEXT     1
 #define WRITE    2
 #define INDIRECT 4
 #define AVAIL    0x80
 #define USED     0x8000
-
-static _Alignas(4096) uint8_t memory[4096];
-static struct virtqueue_slot slots[SIZE];
-static struct virtqueue queue;
-static int tokens[SIZE];
 
 /* The device's side (Virtio 1.3, 2.8): where it takes the next chain, and returns the next. */
 static struct {
@@ -34,11 +16,7 @@ static struct {
 
 static void begin(uint64_t features)
 {
-	const struct virtqueue_kind kind = {SIZE, TABLE, features | VIRTIO_F_RING_PACKED};
-
-	assert_true(virtqueue_bytes(&kind) <= sizeof(memory));
-	memset(memory, 0, sizeof(memory));
-	virtqueue_init(&queue, &kind, memory, HPA(PLACE), slots);
+	begin_queue(features | VIRTIO_F_RING_PACKED);
 	device.avail = device.used = 0;
 	device.avail_wrap = device.used_wrap = true;
 }
@@ -48,15 +26,6 @@ static int setup(void **state)
 	(void)state;
 	begin(0);
 	return 0;
-}
-
-static int add(unsigned readable, unsigned writable, void *token)
-{
-	struct virtqueue_buffer buffers[SIZE + 1];
-
-	for (unsigned i = 0; i <= SIZE; i++)
-		buffers[i] = (struct virtqueue_buffer){HPA(0x1000 * (i + 1)), 100 + i};
-	return virtqueue_add(&queue, buffers, readable, writable, token);
 }
 
 static bool is_available(unsigned place, bool wrap)
@@ -206,17 +175,6 @@ static void test_indirect(void **state)
 	device_use(id, 400, 1);
 	assert_ptr_equal(virtqueue_take(&queue, &written), &tokens[0]);
 	assert_int_equal(written, 102 + 103 + 104);
-}
-
-static void assert_breaks(void)
-{
-	uint32_t written;
-
-	assert_null(virtqueue_take(&queue, &written));
-	assert_true(queue.broken);
-	assert_false(virtqueue_has_used(&queue));
-	assert_false(virtqueue_wants_notice(&queue));
-	assert_int_equal(add(1, 0, &tokens[0]), ERR_INVAL);
 }
 
 static void test_wrong_id(void **state)
