@@ -22,10 +22,10 @@
 
 #include "kernel/error.h"
 #include "kernel/hart.h"
-#include "kernel/log.h"
 #include "kernel/mmu.h"
 #include "kernel/trace.h"
 #include "kernel/trap.h"
+#include "tests/unit/fake_log.h"
 
 #define FAKE_HARTS   4
 #define PANIC_STATUS 42
@@ -35,7 +35,6 @@ static __thread struct hart *present_hart = &harts[0]; /* of each thread */
 static unsigned preemptions;
 static void (*preempt_hook)(void); /* what happens at the next one, or NULL */
 static bool expecting_panic;
-static char messages[16384]; /* all that was logged, a line each */
 
 uint64_t direct_map_offset;
 struct platform platform;
@@ -63,18 +62,6 @@ void preempt_point(void)
 	preempt_hook = NULL;
 	if (hook)
 		hook();
-}
-
-void log_at(enum log_level level, const char *format, ...)
-{
-	size_t used = strlen(messages);
-	va_list arguments;
-
-	(void)level;
-	va_start(arguments, format);
-	vsnprintf(messages + used, sizeof(messages) - used, format, arguments);
-	va_end(arguments);
-	strncat(messages, "\n", sizeof(messages) - strlen(messages) - 1);
 }
 
 void panic(const char *format, ...)

@@ -7,49 +7,15 @@
  * file of a test program.
  */
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <string.h>
+#include "tests/unit/fake_log.h"
 
-#include <cmocka.h>
 #include <libfdt.h>
-
-#include "kernel/log.h"
 
 #define TREE_MAX   16384
 #define CHECK(fdt) assert_true((fdt) >= 0)
 
 static uint64_t tree_buffer[TREE_MAX / 8];
 static void *const tree = tree_buffer;
-static char messages[8192]; /* all that was logged, a line each */
-
-void log_at(enum log_level level, const char *format, ...)
-{
-	size_t used = strlen(messages);
-	va_list arguments;
-
-	(void)level;
-	va_start(arguments, format);
-	vsnprintf(messages + used, sizeof(messages) - used, format, arguments);
-	va_end(arguments);
-	strncat(messages, "\n", sizeof(messages) - strlen(messages) - 1);
-}
-
-/* Fails unless `part` is in the messages, and forgets them. */
-static inline void expect_message(const char *part)
-{
-	if (!strstr(messages, part))
-		fail_msg("\"%s\" is not in \"%s\"", part, messages);
-	messages[0] = '\0';
-}
-
-static inline void expect_silence(void)
-{
-	assert_string_equal(messages, "");
-}
 
 /* Empties the tree and the messages. */
 static inline void tree_clear(void)

@@ -1,34 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* unit: vmm/image.c */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+#include "tests/unit/fake_log.h"
 
-#include <cmocka.h>
+#include <stdlib.h>
 
 #include "kernel/error.h"
-#include "kernel/log.h"
 #include "vmm/image.h"
 
 #define RAM      UINT64_C(0x80000000)
 #define FDT_SIZE 10000
-
-static char messages[4096];
-
-void log_at(enum log_level level, const char *format, ...)
-{
-	size_t used = strlen(messages);
-	va_list arguments;
-
-	(void)level;
-	va_start(arguments, format);
-	vsnprintf(messages + used, sizeof(messages) - used, format, arguments);
-	va_end(arguments);
-}
 
 /* The kernel's file: the first bytes are in `file`, its size may be given as larger. */
 static _Alignas(8) uint8_t file[8192];
@@ -115,9 +95,7 @@ static void expect_error(int error, const char *message)
 {
 	messages[0] = '\0';
 	assert_int_equal(image_plan(&plan, &request), error);
-	if (!strstr(messages, message))
-		fail_msg("\"%s\" is not in \"%s\"", message, messages);
-	messages[0] = '\0';
+	expect_message(message);
 }
 
 static void expect_segment(unsigned index, const void *src, uint64_t gpa, uint64_t size)

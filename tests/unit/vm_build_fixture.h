@@ -286,12 +286,6 @@ static void end(void)
 	expect_nothing_left();
 }
 
-static void expect_message(const char *part)
-{
-	if (!strstr(messages, part))
-		fail_msg("\"%s\" is not in \"%s\"", part, messages);
-}
-
 static void expect_refused(const char *part)
 {
 	assert_false(build());
