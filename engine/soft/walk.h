@@ -64,6 +64,12 @@ enum walk_result walk_address(const struct walk_context *context, gva_t va, enum
  */
 bool walk_entry_allows(const struct walk_context *context, uint64_t entry, enum access_kind kind);
 
+/*
+ * For a global leaf of 2 MiB or more, what lies around the address translated: where these 2 MiB
+ * lead, and the leaf's flags. Never the same for two that differ; 0 for any other leaf.
+ */
+uint64_t walk_origin(const struct walk *walk);
+
 /* Whether satp.MODE is Bare, Sv39, Sv48 or Sv57, and how many levels it has (0: Bare). */
 bool walk_mode_levels(uint64_t satp, unsigned *levels);
 

@@ -126,6 +126,45 @@ static void tables_become_pages(void)
 	become_one_page(30, 8);
 }
 
+/*
+ * Parts of large global pages, `count` in each of some GiB: what lies in them has code beside it,
+ * so that they are not large for a hypervisor. A fence of everything changes nothing, or one of
+ * them.
+ */
+static void fence_parts(uint64_t gibs, uint64_t count)
+{
+	struct code code = setup();
+	uint64_t region = align_down(code.frame, MIB(2)), step = 511 / count;
+	const uint64_t x[32] = {0};
+
+	for (uint64_t i = 0; i < gibs * count; i++)
+		paging_map(&code_tables, WINDOW + i / count * GIB(1) + i % count * step * MIB(2),
+			   region, 1, PTE_RW | PTE_G);
+	emit(&code, insn_csrr(A0, CSR_SSCRATCH));
+	emit(&code, INSN_SFENCE);
+	emit(&code, INSN_EBREAK);
+	__asm__ volatile("fence.i" ::: "memory");
+	for (int round = 0; round < 3 * ROUNDS && !test_failed(); round++) {
+		for (uint64_t i = 0; i < gibs * count; i++) {
+			uint64_t va = WINDOW + i / count * GIB(1) + i % count * step * MIB(2) +
+				      i % 512 * PAGE_SIZE;
+
+			expect_eq(*(volatile uint64_t *)va,
+				  *(volatile uint64_t *)(region + va % MIB(2)), "at 0x%lx", va);
+		}
+		code_run(CODE, 0, x, false);
+		expect_eq(hart_self()->trap.epc, CODE + code.at - 4, "sepc");
+	}
+}
+
+static void parts_of_large_pages(void)
+{
+	fence_parts(1, 40);
+	fence_parts(4, 4);
+	fence_parts(12, 3);
+	fence_parts(60, 1);
+}
+
 #define NAPOT_TABLES 60
 
 /* Pages of 64 KiB at both ends of tables, each of which is fenced. */
@@ -258,6 +297,7 @@ static void row_of_loads(void)
 static const struct test tests[] = {
     {"many-tables-become-one-page", many_tables_become_one_page},
     {"tables-become-pages", tables_become_pages},
+    {"parts-of-large-pages", parts_of_large_pages},
     {"fenced-napot", fenced_napot},
     {"row-of-csrs", row_of_csrs},
     {"row-of-branches", row_of_branches},

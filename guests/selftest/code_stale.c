@@ -322,7 +322,60 @@ static void between_fences(void)
 	}
 }
 
+#define LARGE UINT64_C(0x1800000000)
+
+/*
+ * Code in a large page of all address spaces, as a kernel's is, with data beside it that is used
+ * first. Fences of everything find it as it was, or another page there, or the same with other
+ * rights or in smaller pages.
+ */
+static void large_and_global(void)
+{
+	volatile uint64_t *pte;
+	uint64_t regions[2];
+	struct code code;
+
+	code_setup(1);
+	paging_map(&code_tables, LARGE + MIB(2), 0, 1, 0); /* the tables above */
+	pte = paging_pte(&code_tables, LARGE, 1);
+	for (size_t i = 0; i < 2; i++) {
+		regions[i] = heap_reserve(MIB(2), MIB(2));
+		code_emit_target(&code, regions[i] + 5 * PAGE_SIZE, i);
+		*(volatile uint64_t *)(regions[i] + PAGE_SIZE) = regions[i];
+	}
+	for (size_t round = 0; round < 40 && !test_failed(); round++) {
+		size_t here = round & 1;
+
+		*pte = pte_make(regions[here], PTE_RWX | PTE_G);
+		sfence_all();
+		expect_eq(*(volatile uint64_t *)(LARGE + PAGE_SIZE), regions[here], "data");
+		code_expect_target(&code, LARGE + 5 * PAGE_SIZE, here, "a mapping");
+		sfence_all();
+		expect_eq(*(volatile uint64_t *)(LARGE + PAGE_SIZE), regions[here], "same data");
+		code_expect_target(&code, LARGE + 5 * PAGE_SIZE, here, "the same mapping");
+		if (round % 4 == 1) {
+			*pte &= ~(uint64_t)PTE_X;
+			sfence_all();
+			expect_eq(*(volatile uint64_t *)(LARGE + PAGE_SIZE), regions[here], "data");
+			code_run(LARGE + 5 * PAGE_SIZE, 0x100, NULL, false);
+			expect_trap(EXC_INSN_PAGE, LARGE + 5 * PAGE_SIZE + 0x100, "without X");
+		} else if (round % 4 == 2) {
+			/* A single page of the other region, the rest as before. */
+			uint64_t *small = heap_take(PAGE_SIZE);
+
+			for (size_t i = 0; i < 512; i++)
+				small[i] = pte_make(regions[i == 5 ? !here : here] + i * PAGE_SIZE,
+						    PTE_RWX | PTE_G);
+			*pte = pte_make((uint64_t)small, PTE_V);
+			sfence_all();
+			expect_eq(*(volatile uint64_t *)(LARGE + PAGE_SIZE), regions[here], "data");
+			code_expect_target(&code, LARGE + 5 * PAGE_SIZE, !here, "a small page");
+		}
+	}
+}
+
 static const struct test tests[] = {
+    {"large-and-global", large_and_global},
     {"fenced-with-sum", fenced_with_sum},
     {"replaced-with-sum", replaced_with_sum},
     {"replaced-for-user", replaced_for_user},
