@@ -204,7 +204,7 @@ static void rewrite(struct vcpu *vcpu, const struct walk *walk, hpa_t hpa)
 		/* This vCPU may have fetched from the original. */
 		if (!code_find_copy(guest, walk->gpa, &copy))
 			return;
-		whole = soft_whole(walk);
+		whole = walk_whole(walk);
 		shadow_map_part(shadow, pc, 0, pte_make(copy, leaf), walk->global, &whole);
 	} else if (wanted) {
 		__atomic_store_n(&vcpu->mode, VCPU_HOST, __ATOMIC_RELEASE);

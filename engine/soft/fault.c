@@ -165,7 +165,7 @@ static const uint64_t *enter_page(struct vcpu *vcpu, const struct walk_context *
 				  const struct walk *walk, hpa_t hpa, uint64_t rights,
 				  enum access_kind kind)
 {
-	const struct shadow_whole whole = soft_whole(walk);
+	const struct shadow_whole whole = walk_whole(walk);
 
 	return shadow_map_part(
 	    &vcpu->soft->shadow, va, 0,
@@ -191,7 +191,7 @@ static const uint64_t *fill_one(struct vcpu *vcpu, const struct walk_context *co
 	if (rights & PTE_X && kind != ACCESS_STORE)
 		rights &= ~(uint64_t)PTE_W;
 	if (walk->level >= 1 && backed_level >= 1 && superpage_fits(vcpu, walk->gpa, rights)) {
-		const struct shadow_whole whole = soft_whole(walk);
+		const struct shadow_whole whole = walk_whole(walk);
 
 		shadow_map_part(shadow, va, 1,
 				pte_make(HPA(align_down(hpa.v, MEGAPAGE_SIZE)), LEAF | rights),
@@ -250,7 +250,7 @@ static bool fill_other(struct vcpu *vcpu, const struct walk_context *context, gv
 	if (kind == ACCESS_FETCH)
 		__asm__ volatile("fence.i" ::: "memory");
 
-	const struct shadow_whole whole = soft_whole(walk);
+	const struct shadow_whole whole = walk_whole(walk);
 
 	shadow_map_part(shadow, va, 0, pte_make(HPA(align_down(hpa.v, PAGE_SIZE)), LEAF | rights),
 			may_share(context, walk->entry, walk->global), &whole);
@@ -265,7 +265,7 @@ static bool fill_other(struct vcpu *vcpu, const struct walk_context *context, gv
 static void access_emulated(struct vcpu *vcpu, const struct walk_context *context, gva_t va,
 			    const struct walk *walk, enum access_kind kind)
 {
-	const struct shadow_whole whole = soft_whole(walk);
+	const struct shadow_whole whole = walk_whole(walk);
 	const struct guest *guest = vcpu->guest;
 	struct soft_vcpu *soft = vcpu->soft;
 

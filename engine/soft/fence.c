@@ -6,16 +6,6 @@
 #include "engine/soft/walk.h"
 #include "engine/vcpu.h"
 
-struct shadow_whole soft_whole(const struct walk *walk)
-{
-	bool larger = walk->level > 0 || walk->entry & PTE_N;
-
-	if (walk->bare || !larger)
-		return (struct shadow_whole){0};
-	return (struct shadow_whole){.level = walk->level ? walk->level : 1,
-				     .origin = walk_origin(walk)};
-}
-
 /*
  * By the tables that the vCPU uses: a page that these have as a global one is so in all address
  * spaces (Priv. 1.13, 12.3.1).
@@ -32,13 +22,11 @@ static bool is_as_before(void *context, gva_t va, uint64_t origin)
 	       walk_origin(&walk) == origin;
 }
 
-void soft_fence(struct vcpu *vcpu, const struct shadow_fence *fence)
+void soft_fence(struct vcpu *vcpu, struct shadow_fence *fence)
 {
-	struct shadow_fence whole = *fence;
-
-	whole.is_as_before = is_as_before;
-	whole.context = vcpu;
-	shadow_fence(&vcpu->soft->shadow, &whole);
+	fence->is_as_before = is_as_before;
+	fence->context = vcpu;
+	shadow_fence(&vcpu->soft->shadow, fence);
 }
 
 void soft_do_fences(struct vcpu *vcpu)

@@ -214,8 +214,20 @@ static inline void note_origin(uint64_t *table, uint64_t va, uint64_t origin)
 	}
 }
 
-static const uint64_t *map(struct shadow *shadow, gva_t va, unsigned level, uint64_t pte,
-			   bool global, uint64_t origin)
+/* A fence for an address in the guest's page drops all leaves within it. */
+static void note_pieces(struct shadow *shadow, gva_t va, unsigned guest_level)
+{
+	uint64_t *entry = find_entry(shadow->selected, va.v, guest_level - 1);
+
+	if (entry)
+		shadow_page_of(entry)->pieces = true;
+	/* A fence anywhere in the guest's page is one for the code in it. */
+	if (guest_level > 1 && shadow_may_have_code(shadow, va.v))
+		shadow->code_places[va.v >> 63] = UINT64_MAX;
+}
+
+const uint64_t *shadow_map_part(struct shadow *shadow, gva_t va, unsigned level, uint64_t pte,
+				bool global, const struct shadow_whole *whole)
 {
 	struct shadow_own *own = shadow->own;
 	struct shadow_root *root = shadow->selected, *owner = root;
@@ -245,38 +257,12 @@ static const uint64_t *map(struct shadow *shadow, gva_t va, unsigned level, uint
 	if (in_part)
 		shadow_page_of(table)->pieces = true;
 	if (level == 0)
-		note_origin(table, address, origin);
+		note_origin(table, address, whole->origin);
 	table += shadow_index(address, level);
 	enter_leaf(shadow, owner, table, address, pte);
-	return table;
-}
-
-const uint64_t *shadow_map(struct shadow *shadow, gva_t va, unsigned level, uint64_t pte,
-			   bool global)
-{
-	return map(shadow, va, level, pte, global, 0);
-}
-
-/* A fence for an address in the guest's page drops all leaves within it. */
-static void note_pieces(struct shadow *shadow, gva_t va, unsigned guest_level)
-{
-	uint64_t *entry = find_entry(shadow->selected, va.v, guest_level - 1);
-
-	if (entry)
-		shadow_page_of(entry)->pieces = true;
-	/* A fence anywhere in the guest's page is one for the code in it. */
-	if (guest_level > 1 && shadow_may_have_code(shadow, va.v))
-		shadow->code_places[va.v >> 63] = UINT64_MAX;
-}
-
-const uint64_t *shadow_map_part(struct shadow *shadow, gva_t va, unsigned level, uint64_t pte,
-				bool global, const struct shadow_whole *whole)
-{
-	const uint64_t *entry = map(shadow, va, level, pte, global, whole->origin);
-
 	if (whole->level > level)
 		note_pieces(shadow, va, whole->level);
-	return entry;
+	return table;
 }
 
 void shadow_map_device(struct shadow *shadow, gva_t va, gpa_t gpa, uint64_t rights, bool global,
@@ -286,8 +272,8 @@ void shadow_map_device(struct shadow *shadow, gva_t va, gpa_t gpa, uint64_t righ
 
 	/* To enter it once more would flush the hart, as for a leaf that it has not seen. */
 	if (shadow_find_device(shadow, va) != leaf)
-		map(shadow, va, 0, leaf, global, whole->origin);
-	if (whole->level > 0)
+		shadow_map_part(shadow, va, 0, leaf, global, whole);
+	else if (whole->level > 0)
 		note_pieces(shadow, va, whole->level);
 }
 

@@ -157,18 +157,23 @@ uint64_t shadow_select(struct shadow *shadow, uint64_t satp, unsigned view, unsi
  * `va` is an address of the guest's mode. Nothing is entered over the hypervisor's own pages (the
  * top GiB, the pinned pages); a large page around pinned ones is entered in part.
  *
+ * Where the guest's own page, `whole`, is larger than the leaf, a fence for an address in it drops
+ * all leaves within it.
+ *
  * Returns the entry in its table (of PTE_ENTRIES, for the pages beside it), true until the next
  * call of any function; NULL where nothing was entered.
  */
-const uint64_t *shadow_map(struct shadow *shadow, gva_t va, unsigned level, uint64_t pte,
-			   bool global);
-
-/*
- * The same for a leaf that may be a part of a page of the guest's that is larger: then a fence for
- * an address in that page drops all leaves within it.
- */
 const uint64_t *shadow_map_part(struct shadow *shadow, gva_t va, unsigned level, uint64_t pte,
 				bool global, const struct shadow_whole *whole);
+
+/* The same for a page that is not larger in the guest's tables. */
+static inline const uint64_t *shadow_map(struct shadow *shadow, gva_t va, unsigned level,
+					 uint64_t pte, bool global)
+{
+	const struct shadow_whole none = {0};
+
+	return shadow_map_part(shadow, va, level, pte, global, &none);
+}
 
 /*
  * The same for a page of an emulated device, at a guest-physical address: a leaf that lacks V, so

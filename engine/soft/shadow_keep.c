@@ -121,9 +121,13 @@ static void put_back(struct shadow *shadow, struct shadow_page *page)
 void shadow_forget_others(struct shadow *shadow, const struct shadow_fence *fence)
 {
 	struct shadow_root *shared = &shadow->own->shared;
-	struct keep keep = {.shadow = shadow, .fence = fence};
-	bool all_code = choose(&keep);
+	struct keep keep;
+	bool all_code;
 
+	keep.shadow = shadow;
+	keep.fence = fence;
+	keep.count = keep.region_count = 0;
+	all_code = choose(&keep);
 	if (keep.count == 0) {
 		shadow_forget_all(shadow);
 		return;

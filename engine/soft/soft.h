@@ -256,7 +256,7 @@ void soft_enter_user(struct vcpu *vcpu);
  * engine/soft/fence.c. Does what an SFENCE.VMA says, whose is_as_before and context are set here;
  * soft_update_after_flush() must follow one for all addresses.
  */
-void soft_fence(struct vcpu *vcpu, const struct shadow_fence *fence);
+void soft_fence(struct vcpu *vcpu, struct shadow_fence *fence);
 
 /* Does the fences that fast_ops.S has put off. */
 void soft_do_fences(struct vcpu *vcpu);
@@ -264,10 +264,6 @@ void soft_do_fences(struct vcpu *vcpu);
 /* engine.h: fence. */
 struct fence;
 void soft_fence_remotely(struct vcpu *vcpu, const struct fence *fence);
-
-/* The guest's page that a walk has found, for a leaf that is a part of it. */
-struct walk;
-struct shadow_whole soft_whole(const struct walk *walk);
 
 /*
  * fast_ops.S: SFENCE.VMA for one address of all ASIDs, in the resident layout. false: nothing was

@@ -19,9 +19,6 @@
 
 #define SATP_PPN BITS(43, 0)
 
-/* Of an entry, what tells one page from another besides its address. RSW is not among it. */
-#define ORIGIN_FLAGS BITS(7, 0)
-
 #define PTE_ALL (PTE_V | PTE_R | PTE_W | PTE_X | PTE_U | PTE_A | PTE_D)
 
 /* Of Svnapot there is one size, 16 pages, and one encoding in the page number. */
@@ -81,13 +78,6 @@ bool walk_entry_allows(const struct walk_context *context, uint64_t entry, enum 
 
 	return is_valid(&demand, entry) && is_permitted(&demand, entry) &&
 	       (entry & demand.used) == demand.used && !(entry & PTE_N);
-}
-
-uint64_t walk_origin(const struct walk *walk)
-{
-	if (walk->bare || !walk->global || walk->level == 0)
-		return 0;
-	return align_down(walk->gpa.v, MEGAPAGE_SIZE) | (walk->entry & ORIGIN_FLAGS);
 }
 
 bool walk_mode_levels(uint64_t satp, unsigned *levels)
