@@ -21,11 +21,13 @@
 #define PAGES_MIN     64   /* that may have copies, even in the smallest VM */
 #define PAGES_MOST    8192 /* and in the largest */
 #define TRAPS         2    /* privileged instructions trapped in a page before it is worth a copy */
-#define READS_MAX     64   /* of the original: then a copy does not pay */
 
-/* After n drops it takes 2^n times as many traps; writes alone get no further than the first. */
+/*
+ * After n drops it takes 2^n times as many traps; so many for either reason. One that lasts until
+ * it is written has not been read too often: what is beyond that is taken back again.
+ */
 #define DROPS_WRITTEN 6
-#define DROPS_NEVER   10
+#define DROPS_READ    10
 
 #define C_EBREAK      0x9002
 #define OPCODE_MASK   0x7f
@@ -44,7 +46,7 @@ struct code_page {
 	uint64_t frame;         /* number of the guest's page */
 	uint8_t state;          /* enum code_state */
 	uint8_t drops;
-	uint16_t reads;
+	struct reads reads;
 	uint32_t traps;
 	uint16_t *copy; /* in states READY and DYING */
 };
@@ -188,19 +190,19 @@ bool code_find_copy(const struct guest *guest, gpa_t gpa, hpa_t *copy)
 	return found;
 }
 
-bool code_note_read(struct guest *guest, gpa_t gpa)
+enum read_way code_note_read(struct guest *guest, gpa_t gpa, const struct read_terms *terms)
 {
 	struct code *code = guest->code;
-	bool too_often = false;
+	enum read_way way = READ_MAPPED;
 
 	spin_lock(&code->lock);
 
 	struct code_page *page = find(code, gpa);
 
 	if (page && page->state == CODE_READY)
-		too_often = ++page->reads > READS_MAX;
+		way = read_choose(&page->reads, terms);
 	spin_unlock(&code->lock);
-	return too_often;
+	return way;
 }
 
 /* Takes a page that has no copy out of its bucket, for another one to be known. */
@@ -269,7 +271,7 @@ bool code_replace(struct guest *guest, gpa_t gpa, bool *wanted)
 	if (page && page->state == CODE_READY) {
 		replace(page, gpa);
 		replaced = true;
-	} else if (page && page->state == CODE_NONE && page->drops < DROPS_NEVER) {
+	} else if (page && page->state == CODE_NONE) {
 		*wanted = ++page->traps >= (uint32_t)TRAPS << page->drops;
 	}
 	spin_unlock(&code->lock);
@@ -379,7 +381,7 @@ void code_create(struct guest *guest, gpa_t gpa, hpa_t original, struct vcpu *se
 	spin_lock(&code->lock);
 	code->forgetting -= writable;
 	page->copy = copy;
-	page->reads = 0;
+	page->reads = (struct reads){0};
 	page->traps = 0;
 	page->state = copy ? CODE_READY : CODE_NONE;
 	list_push_back(copy ? &code->ready : &code->idle, &page->link);
@@ -457,14 +459,15 @@ static struct code_page *await_copy(struct code *code, gpa_t gpa)
 
 static void note_drop(struct code_page *page, enum code_reason reason)
 {
-	unsigned drops = page->drops;
+	static const uint8_t most[] = {[CODE_WRITTEN] = DROPS_WRITTEN, [CODE_READ] = DROPS_READ};
 
-	if (reason == CODE_READ)
-		drops += 2;
-	else if (reason == CODE_WRITTEN && drops < DROPS_WRITTEN)
-		drops++;
-	page->drops = (uint8_t)(drops < DROPS_NEVER ? drops : DROPS_NEVER);
 	page->traps = 0;
+	if (reason == CODE_EVICTED)
+		return;
+	if (page->drops < most[reason])
+		page->drops++;
+	else if (page->drops > most[reason])
+		page->drops--;
 }
 
 void code_drop(struct guest *guest, gpa_t gpa, struct vcpu *self, enum code_reason reason)

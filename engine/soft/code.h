@@ -19,12 +19,13 @@
  */
 
 #include "engine/guest.h"
+#include "engine/soft/read.h"
 #include "kernel/types.h"
 
 /* Why a copy is dropped: what it costs to get one again depends on it. */
 enum code_reason {
 	CODE_WRITTEN, /* the guest, or a device, is about to write to the page */
-	CODE_READ, /* it is read as data so often, or by its own code, that a copy does not pay */
+	CODE_READ,    /* it is read as data so often that a copy does not pay */
 	CODE_EVICTED, /* another page gets its place */
 };
 
@@ -73,8 +74,9 @@ void code_create(struct guest *guest, gpa_t gpa, hpa_t original, struct vcpu *se
  */
 void code_drop(struct guest *guest, gpa_t gpa, struct vcpu *self, enum code_reason reason);
 
-/* A vCPU had to map the original of the page for a load. true: better do without the copy. */
-bool code_note_read(struct guest *guest, gpa_t gpa);
+/* What a vCPU is to do about a load from the page: read_choose(), and READ_MAPPED without a copy.
+ */
+enum read_way code_note_read(struct guest *guest, gpa_t gpa, const struct read_terms *terms);
 
 /* engine.h: begin_write, end_write, note_written. */
 void code_begin_write(struct guest *guest, gpa_t gpa, uint64_t size);

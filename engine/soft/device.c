@@ -20,7 +20,8 @@ static inline bool load_code(const struct vcpu *vcpu, uint64_t address, unsigned
 }
 
 /* As insn_fetch() does. */
-static bool load_instruction(const struct vcpu *vcpu, uint64_t *bits)
+static inline __attribute__((always_inline)) bool load_instruction(const struct vcpu *vcpu,
+								   uint64_t *bits)
 {
 	uint64_t high;
 
@@ -37,10 +38,10 @@ static bool load_instruction(const struct vcpu *vcpu, uint64_t *bits)
 }
 
 /*
- * The instruction at pc, as the hart has fetched it, unless it was changed since. In code that is
- * rewritten all that access devices are as in the original. 0: it cannot be read so.
+ * In code that is rewritten all instructions that load or store for the guest are as in the
+ * original.
  */
-static uint32_t read_instruction(const struct vcpu *vcpu)
+static inline __attribute__((always_inline)) uint32_t read_instruction(const struct vcpu *vcpu)
 {
 	uint64_t bits;
 	bool read;
@@ -51,6 +52,11 @@ static uint32_t read_instruction(const struct vcpu *vcpu)
 	if (!read)
 		return 0;
 	return (uint32_t)((bits & 3) == 3 ? bits : bits & 0xffff);
+}
+
+uint32_t soft_read_instruction(const struct vcpu *vcpu)
+{
+	return read_instruction(vcpu);
 }
 
 bool soft_access_device(struct vcpu *vcpu, enum access_kind kind, gpa_t gpa)

@@ -3,6 +3,7 @@
 /* Page faults of the guest: filling its shadow tables, or letting it have the fault. */
 
 #include "engine/soft/code.h"
+#include "engine/soft/read.h"
 #include "engine/soft/soft.h"
 #include "engine/soft/trampoline.h"
 #include "engine/soft/walk.h"
@@ -76,9 +77,11 @@ static uint64_t allowed(const struct walk_context *context, uint64_t entry)
 
 /*
  * The shadow leaf for the 4 KiB page at `gpa`, which lies at `hpa`. A page with rewritten code is
- * fetched from its copy and read where it is, never both through one translation.
+ * fetched from its copy and read where it is. An instruction that reads its own page has the
+ * original for both, in which what is privileged is trapped as illegal: rewrite() then has the copy
+ * again.
  */
-static uint64_t page_leaf(struct vcpu *vcpu, gpa_t gpa, hpa_t hpa, uint64_t rights,
+static uint64_t page_leaf(struct vcpu *vcpu, gva_t va, gpa_t gpa, hpa_t hpa, uint64_t rights,
 			  enum access_kind kind)
 {
 	struct guest *guest = vcpu->guest;
@@ -98,7 +101,7 @@ static uint64_t page_leaf(struct vcpu *vcpu, gpa_t gpa, hpa_t hpa, uint64_t righ
 			__asm__ volatile("fence.i" ::: "memory");
 			return pte_make(copy, LEAF | PTE_X | SHADOW_CODE);
 		}
-		if (kind != ACCESS_FETCH)
+		if (kind != ACCESS_FETCH && !read_is_own(vcpu, va))
 			rights &= ~(uint64_t)PTE_X;
 	}
 	return pte_make(hpa, LEAF | rights);
@@ -146,7 +149,7 @@ static void prefill(struct vcpu *vcpu, const struct walk_context *context, gva_t
 					 &level) != 0)
 			continue;
 		shadow_map(shadow, beside, 0,
-			   page_leaf(vcpu, gpa, hpa, allowed(context, entry), kind),
+			   page_leaf(vcpu, beside, gpa, hpa, allowed(context, entry), kind),
 			   may_share(context, entry, walk->global));
 	}
 }
@@ -169,7 +172,7 @@ static const uint64_t *enter_page(struct vcpu *vcpu, const struct walk_context *
 
 	return shadow_map_part(
 	    &vcpu->soft->shadow, va, 0,
-	    page_leaf(vcpu, walk->gpa, HPA(align_down(hpa.v, PAGE_SIZE)), rights, kind),
+	    page_leaf(vcpu, va, walk->gpa, HPA(align_down(hpa.v, PAGE_SIZE)), rights, kind),
 	    may_share(context, walk->entry, walk->global), &whole);
 }
 
@@ -278,29 +281,39 @@ static void access_emulated(struct vcpu *vcpu, const struct walk_context *contex
 			  may_share(context, walk->entry, walk->global), &whole);
 }
 
-/* Whether the instruction at pc reads or writes the page that it is itself in. */
-static bool is_own_page(const struct vcpu *vcpu, gva_t va)
+static void __noreturn drop_copy(struct vcpu *vcpu, gpa_t gpa, enum code_reason reason)
 {
-	uint64_t page = va.v >> PAGE_SHIFT;
+	__atomic_store_n(&vcpu->mode, VCPU_HOST, __ATOMIC_RELEASE);
+	code_drop(vcpu->guest, gpa, vcpu, reason);
+	soft_leave_for_nothing(vcpu);
+}
 
-	return page == vcpu->pc >> PAGE_SHIFT || page == (vcpu->pc + 2) >> PAGE_SHIFT;
+/* Whether the guest's S-mode may execute what is there: what it executes may be a copy. */
+static bool is_code(const struct walk_context *context, const struct walk *walk)
+{
+	return !context->user && walk->entry & PTE_X && (walk->bare || !(walk->entry & PTE_U));
 }
 
 /*
- * A page with rewritten code is going to be written, or is read by an instruction in it, which
- * no single translation allows, or is read so often that a copy does not pay.
+ * A page that has rewritten code is going to be written, or is read by S-mode, which may execute
+ * it. true: the load has been performed.
  */
-static void check_code(struct vcpu *vcpu, const struct walk *walk, gva_t va, enum access_kind kind)
+static bool check_code(struct vcpu *vcpu, const struct walk_context *context,
+		       const struct walk *walk, gva_t va, hpa_t hpa, enum access_kind kind)
 {
-	struct guest *guest = vcpu->guest;
-	bool reads = kind == ACCESS_LOAD && vcpu->soft->privilege == SOFT_S;
-	bool penalty = reads && (is_own_page(vcpu, va) || code_note_read(guest, walk->gpa));
-
-	if (kind != ACCESS_STORE && !penalty)
-		return;
-	__atomic_store_n(&vcpu->mode, VCPU_HOST, __ATOMIC_RELEASE);
-	code_drop(guest, walk->gpa, vcpu, penalty ? CODE_READ : CODE_WRITTEN);
-	soft_leave_for_nothing(vcpu);
+	if (kind == ACCESS_STORE)
+		drop_copy(vcpu, walk->gpa, CODE_WRITTEN);
+	if (kind == ACCESS_FETCH || !is_code(context, walk))
+		return false;
+	switch (soft_read_code(vcpu, va, walk->gpa, hpa)) {
+	case READ_ALONE:
+		return true;
+	case READ_MAPPED:
+		return false;
+	case READ_TOO_OFTEN:
+		break;
+	}
+	drop_copy(vcpu, walk->gpa, CODE_READ);
 }
 
 static bool is_cache_block_operation(struct vcpu *vcpu)
@@ -481,9 +494,7 @@ enum exit_class soft_page_fault(struct vcpu *vcpu, uint64_t cause, gva_t va)
 	case WALK_READ_ONLY:
 		leave_for_walk(vcpu, kind, walk.gpa, va, ACCESS_WALK_WRITES);
 	case WALK_PROTECTED:
-		__atomic_store_n(&vcpu->mode, VCPU_HOST, __ATOMIC_RELEASE);
-		code_drop(vcpu->guest, walk.gpa, vcpu, CODE_WRITTEN);
-		soft_leave_for_nothing(vcpu);
+		drop_copy(vcpu, walk.gpa, CODE_WRITTEN);
 	}
 	if (gspace_lookup_cached(&vcpu->guest->space, context.backing, walk.gpa, &hpa, &level) !=
 	    0) {
@@ -492,8 +503,9 @@ enum exit_class soft_page_fault(struct vcpu *vcpu, uint64_t cause, gva_t va)
 		access_emulated(vcpu, &context, va, &walk, kind);
 		return EXITS_MMIO;
 	}
-	if (code_is_protected(vcpu->guest, walk.gpa))
-		check_code(vcpu, &walk, va, kind);
+	if (code_is_protected(vcpu->guest, walk.gpa) &&
+	    check_code(vcpu, &context, &walk, va, hpa, kind))
+		return EXITS_SHADOW;
 	if (unlikely(trampoline_is_in_the_way(vcpu, va))) {
 		trampoline_give_way(vcpu);
 		/* That took long enough. */

@@ -117,6 +117,7 @@ struct soft_vcpu {
 	bool waits;          /* it executed WFI */
 	uint64_t doubted_pc; /* where the hart refused something else than is there */
 	unsigned doubts;     /* how often, one after the other */
+	uint64_t executed;   /* traps of privileged instructions, when it last read such code */
 
 	struct trampoline *trampoline; /* for when vcpu->trampoline is not NULL */
 	unsigned pin;                  /* its place; engine/soft/pin.h */
@@ -219,6 +220,12 @@ static inline bool soft_is_device(struct soft_vcpu *soft, gva_t va)
  */
 enum soft_fault_result { SOFT_FAULT_LEFT, SOFT_FAULT_FILLED, SOFT_FAULT_INJECTED };
 enum soft_fault_result soft_quick_fault(struct vcpu *vcpu);
+
+/*
+ * engine/soft/device.c: the instruction at pc, as the hart has fetched it for a load or a store
+ * that faulted, unless it was changed since. 0: it cannot be read so.
+ */
+uint32_t soft_read_instruction(const struct vcpu *vcpu);
 
 /*
  * engine/soft/device.c: performs the guest's load or store at pc, of what a device that the
