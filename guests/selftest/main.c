@@ -5,7 +5,8 @@ extern const struct test_group group_sbi, group_dbcn, group_hsm, group_legacy, g
     group_traps, group_priv, group_mmio, group_mmio_insns, group_mmio_paging, group_irq, group_plic,
     group_smp, group_paging, group_paging_more, group_code, group_code_modify, group_code_flow,
     group_code_hidden, group_code_stale, group_code_behind, group_code_fence, group_code_bounds,
-    group_code_csr, group_code_site, group_top, group_memory, group_fp, group_abuse;
+    group_code_csr, group_code_site, group_code_read, group_top, group_memory, group_fp,
+    group_abuse;
 
 static const struct test_group *const groups[] = {
     &group_sbi,         &group_hsm,         &group_dbcn,        &group_legacy,
@@ -14,8 +15,8 @@ static const struct test_group *const groups[] = {
     &group_smp,         &group_paging,      &group_paging_more, &group_code,
     &group_code_modify, &group_code_flow,   &group_code_stale,  &group_code_behind,
     &group_code_fence,  &group_code_hidden, &group_code_bounds, &group_code_csr,
-    &group_code_site,   &group_top,         &group_memory,      &group_fp,
-    &group_abuse,
+    &group_code_site,   &group_code_read,   &group_top,         &group_memory,
+    &group_fp,          &group_abuse,
 };
 
 uint64_t test_seed = 1;

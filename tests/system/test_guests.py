@@ -63,7 +63,7 @@ def test_selftest_with_vectors(folder, engine, system, record_property):
 
 
 # Not those about the last page of the address space, which is not the guest's then.
-FAST_CSR_GROUPS = "code,code_flow,code_modify,code_stale,fp,irq,paging,priv,smp,traps"
+FAST_CSR_GROUPS = "code,code_flow,code_modify,code_read,code_stale,fp,irq,paging,priv,smp,traps"
 
 
 @pytest.mark.engines("soft")
