@@ -64,6 +64,7 @@ TARGETS = {
         **FAIR,
     },
     "soft": {
+        "breakpoint-and-return": Target(most=2200),
         "boot-from-reset": Target(times=1.35),
         "boot-from-entry": Target(times=1.35),
         "boot-untested-from-reset": Target(times=1.35),
