@@ -9,12 +9,14 @@
 
 #include "engine/soft/shadow_own.h"
 
-/* Bounds of the time that this takes. */
-#define KEEP_MAX 16 /* tables */
-#define REGIONS_MAX                                                                               \
-	4             /* GiB that they lie in, for each of which up to two tables are built again \
-		       */
-#define PAGES_MAX 512 /* pages of the shared set that are looked at */
+/*
+ * Bounds of the time that this takes: tables that may be kept, for which the guest's are asked; the
+ * GiB that they lie in, for each of which up to two tables are built again; and tables of all
+ * kinds.
+ */
+#define ASKED_MAX   16
+#define REGIONS_MAX 4
+#define PAGES_MAX   512
 
 /* Of shadow->work: a page of the guest's that is asked for counts 1, and so many pages do. */
 #define PAGES_EACH 32
@@ -22,8 +24,8 @@
 struct keep {
 	struct shadow *shadow;
 	const struct shadow_fence *fence;
-	unsigned count, region_count;
-	struct shadow_page *pages[KEEP_MAX];
+	unsigned count, asked, region_count;
+	struct shadow_page *pages[ASKED_MAX];
 	uint64_t regions[REGIONS_MAX];
 };
 
@@ -49,8 +51,6 @@ static bool has_room(struct keep *keep, uint64_t va)
 {
 	uint64_t region = va >> GIGAPAGE_SHIFT;
 
-	if (keep->count == KEEP_MAX)
-		return false;
 	for (unsigned i = 0; i < keep->region_count; i++) {
 		if (keep->regions[i] == region)
 			return true;
@@ -66,11 +66,12 @@ static bool can_keep(struct keep *keep, const struct shadow_page *page)
 	const struct shadow_fence *fence = keep->fence;
 	const struct shadow_root *shared = &keep->shadow->own->shared;
 
-	if (page->origin < SHADOW_ORIGIN_MIN || !is_by_itself(shared, page) ||
-	    !has_room(keep, page->va))
+	if (page->origin < SHADOW_ORIGIN_MIN || keep->asked == ASKED_MAX)
 		return false;
+	keep->asked++;
 	keep->shadow->work++;
-	return fence->is_as_before(fence->context, GVA(page->va), page->origin);
+	return is_by_itself(shared, page) && has_room(keep, page->va) &&
+	       fence->is_as_before(fence->context, GVA(page->va), page->origin);
 }
 
 /* Chooses what is kept. Whether that is all there is of code. */
@@ -126,7 +127,7 @@ void shadow_forget_others(struct shadow *shadow, const struct shadow_fence *fenc
 
 	keep.shadow = shadow;
 	keep.fence = fence;
-	keep.count = keep.region_count = 0;
+	keep.count = keep.asked = keep.region_count = 0;
 	all_code = choose(&keep);
 	if (keep.count == 0) {
 		shadow_forget_all(shadow);

@@ -128,18 +128,25 @@ static void tables_become_pages(void)
 
 /*
  * Parts of large global pages, `count` in each of some GiB: what lies in them has code beside it,
- * so that they are not large for a hypervisor. A fence of everything changes nothing, or one of
- * them.
+ * so that they are not large for a hypervisor. Before a fence of everything nothing changes, or
+ * all.
  */
+static void map_parts(uint64_t gibs, uint64_t count, uint64_t region, uint64_t flags)
+{
+	uint64_t step = 511 / count;
+
+	for (uint64_t i = 0; i < gibs * count; i++)
+		paging_map(&code_tables, WINDOW + i / count * GIB(1) + i % count * step * MIB(2),
+			   region, 1, flags | PTE_G);
+}
+
 static void fence_parts(uint64_t gibs, uint64_t count)
 {
 	struct code code = setup();
 	uint64_t region = align_down(code.frame, MIB(2)), step = 511 / count;
 	const uint64_t x[32] = {0};
 
-	for (uint64_t i = 0; i < gibs * count; i++)
-		paging_map(&code_tables, WINDOW + i / count * GIB(1) + i % count * step * MIB(2),
-			   region, 1, PTE_RW | PTE_G);
+	map_parts(gibs, count, region, PTE_RW);
 	emit(&code, insn_csrr(A0, CSR_SSCRATCH));
 	emit(&code, INSN_SFENCE);
 	emit(&code, INSN_EBREAK);
@@ -152,6 +159,8 @@ static void fence_parts(uint64_t gibs, uint64_t count)
 			expect_eq(*(volatile uint64_t *)va,
 				  *(volatile uint64_t *)(region + va % MIB(2)), "at 0x%lx", va);
 		}
+		if (round % 3 == 2)
+			map_parts(gibs, count, region, round & 1 ? PTE_RW : PTE_RW & ~PTE_W);
 		code_run(CODE, 0, x, false);
 		expect_eq(hart_self()->trap.epc, CODE + code.at - 4, "sepc");
 	}
@@ -160,6 +169,8 @@ static void fence_parts(uint64_t gibs, uint64_t count)
 static void parts_of_large_pages(void)
 {
 	fence_parts(1, 40);
+	fence_parts(1, 255);
+	fence_parts(3, 255);
 	fence_parts(4, 4);
 	fence_parts(12, 3);
 	fence_parts(60, 1);
