@@ -6,26 +6,10 @@
 #include "engine/soft/walk.h"
 #include "engine/vcpu.h"
 
-/*
- * By the tables that the vCPU uses: a page that these have as a global one is so in all address
- * spaces (Priv. 1.13, 12.3.1).
- */
-static bool is_as_before(void *context, gva_t va, uint64_t origin)
-{
-	struct walk_context walker = soft_walk_context(context);
-	struct walk walk;
-
-	/* Whatever it may be used for. */
-	walker.user = false;
-	walker.sum = walker.mxr = true;
-	return walk_address(&walker, va, ACCESS_LOAD, false, &walk) == WALK_DONE &&
-	       walk_origin(&walk) == origin;
-}
-
 void soft_fence(struct vcpu *vcpu, struct shadow_fence *fence)
 {
-	fence->is_as_before = is_as_before;
-	fence->context = vcpu;
+	/* What it may spare is not asked for: with that, interrupts would be off for too long. */
+	fence->is_as_before = NULL;
 	shadow_fence(&vcpu->soft->shadow, fence);
 }
 
