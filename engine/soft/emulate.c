@@ -91,7 +91,7 @@ static enum step execute_sfence(struct vcpu *vcpu, const struct uop *uop)
 
 	uint64_t generation = shadow->code_generation;
 
-	soft_fence(vcpu, &fence);
+	shadow_fence(shadow, &fence);
 	if (fence.all_addresses)
 		soft_update_after_flush(vcpu);
 	/* What follows is to be fetched through the translations as they are now. */
@@ -192,7 +192,6 @@ static void rewrite(struct vcpu *vcpu, const struct walk *walk, hpa_t hpa)
 	struct shadow *shadow = &vcpu->soft->shadow;
 	struct guest *guest = vcpu->guest;
 	gva_t pc = GVA(vcpu->pc);
-	struct shadow_whole whole;
 	bool wanted = false;
 	hpa_t copy;
 
@@ -204,8 +203,9 @@ static void rewrite(struct vcpu *vcpu, const struct walk *walk, hpa_t hpa)
 		/* This vCPU may have fetched from the original. */
 		if (!code_find_copy(guest, walk->gpa, &copy))
 			return;
-		whole = walk_whole(walk);
-		shadow_map_part(shadow, pc, 0, pte_make(copy, leaf), walk->global, &whole);
+		shadow_map(shadow, pc, 0, pte_make(copy, leaf), walk->global);
+		if (!walk->bare && (walk->level > 0 || walk->entry & PTE_N))
+			shadow_note_piece(shadow, pc, walk->level ? walk->level : 1);
 	} else if (wanted) {
 		__atomic_store_n(&vcpu->mode, VCPU_HOST, __ATOMIC_RELEASE);
 		code_create(guest, walk->gpa, HPA(align_down(hpa.v, PAGE_SIZE)), vcpu);

@@ -163,23 +163,28 @@ static uint64_t begin_fill(struct vcpu *vcpu, const struct walk_context *context
 	return allowed(context, walk->bare ? walk->entry & ~(uint64_t)PTE_U : walk->entry);
 }
 
-/* Enters a leaf of 4 KiB; as shadow_map_part(). */
+/* Enters a leaf of 4 KiB; as shadow_map(). */
 static const uint64_t *enter_page(struct vcpu *vcpu, const struct walk_context *context, gva_t va,
 				  const struct walk *walk, hpa_t hpa, uint64_t rights,
 				  enum access_kind kind)
 {
-	const struct shadow_whole whole = walk_whole(walk);
-
-	return shadow_map_part(
+	return shadow_map(
 	    &vcpu->soft->shadow, va, 0,
 	    page_leaf(vcpu, va, walk->gpa, HPA(align_down(hpa.v, PAGE_SIZE)), rights, kind),
-	    may_share(context, walk->entry, walk->global), &whole);
+	    may_share(context, walk->entry, walk->global));
 }
 
 /* Whether the guest's own page is larger than 4 KiB. */
 static inline bool is_larger(const struct walk *walk)
 {
 	return walk->level > 0 || walk->entry & PTE_N;
+}
+
+/* A leaf of 4 KiB was entered, which may be a part of the guest's page. */
+static inline void note_larger(struct shadow *shadow, gva_t va, const struct walk *walk)
+{
+	if (!walk->bare && is_larger(walk))
+		shadow_note_piece(shadow, va, walk->level ? walk->level : 1);
 }
 
 /* Returns the entry of a leaf that others may be entered beside, or NULL. */
@@ -194,16 +199,17 @@ static const uint64_t *fill_one(struct vcpu *vcpu, const struct walk_context *co
 	if (rights & PTE_X && kind != ACCESS_STORE)
 		rights &= ~(uint64_t)PTE_W;
 	if (walk->level >= 1 && backed_level >= 1 && superpage_fits(vcpu, walk->gpa, rights)) {
-		const struct shadow_whole whole = walk_whole(walk);
-
-		shadow_map_part(shadow, va, 1,
-				pte_make(HPA(align_down(hpa.v, MEGAPAGE_SIZE)), LEAF | rights),
-				may_share(context, walk->entry, walk->global), &whole);
+		shadow_map(shadow, va, 1,
+			   pte_make(HPA(align_down(hpa.v, MEGAPAGE_SIZE)), LEAF | rights),
+			   may_share(context, walk->entry, walk->global));
+		if (walk->level > 1 && !walk->bare)
+			shadow_note_piece(shadow, va, walk->level);
 		return NULL;
 	}
 
 	const uint64_t *entered = enter_page(vcpu, context, va, walk, hpa, rights, kind);
 
+	note_larger(shadow, va, walk);
 	return walk->bare || is_larger(walk) ? NULL : entered;
 }
 
@@ -253,10 +259,9 @@ static bool fill_other(struct vcpu *vcpu, const struct walk_context *context, gv
 	if (kind == ACCESS_FETCH)
 		__asm__ volatile("fence.i" ::: "memory");
 
-	const struct shadow_whole whole = walk_whole(walk);
-
-	shadow_map_part(shadow, va, 0, pte_make(HPA(align_down(hpa.v, PAGE_SIZE)), LEAF | rights),
-			may_share(context, walk->entry, walk->global), &whole);
+	shadow_map(shadow, va, 0, pte_make(HPA(align_down(hpa.v, PAGE_SIZE)), LEAF | rights),
+		   may_share(context, walk->entry, walk->global));
+	note_larger(shadow, va, walk);
 	return true;
 }
 
@@ -268,7 +273,6 @@ static bool fill_other(struct vcpu *vcpu, const struct walk_context *context, gv
 static void access_emulated(struct vcpu *vcpu, const struct walk_context *context, gva_t va,
 			    const struct walk *walk, enum access_kind kind)
 {
-	const struct shadow_whole whole = walk_whole(walk);
 	const struct guest *guest = vcpu->guest;
 	struct soft_vcpu *soft = vcpu->soft;
 
@@ -278,7 +282,8 @@ static void access_emulated(struct vcpu *vcpu, const struct walk_context *contex
 	if (!soft_access_device(vcpu, kind, walk->gpa))
 		soft_leave_for_access(vcpu, kind, walk->gpa, va);
 	shadow_map_device(&soft->shadow, va, walk->gpa, begin_fill(vcpu, context, va, walk),
-			  may_share(context, walk->entry, walk->global), &whole);
+			  may_share(context, walk->entry, walk->global));
+	note_larger(&soft->shadow, va, walk);
 }
 
 static void __noreturn drop_copy(struct vcpu *vcpu, gpa_t gpa, enum code_reason reason)

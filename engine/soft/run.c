@@ -106,6 +106,20 @@ static void deal_with(struct vcpu *vcpu, uint64_t cause, uint64_t value)
 	}
 }
 
+void soft_do_fences(struct vcpu *vcpu)
+{
+	struct soft_vcpu *soft = vcpu->soft;
+	struct soft_fast_root *fast = &soft->fast[VIEW_S];
+	/* Since it was noted there was nothing but these, each of which has changed the version. */
+	bool is_fast = fast->version == soft->shadow.version - soft->fence_count;
+
+	for (uint64_t i = 0; i < soft->fence_count; i++)
+		shadow_fence_others(&soft->shadow, GVA(soft->fences[i]));
+	soft->fence_count = 0;
+	if (is_fast)
+		fast->version = soft->shadow.version;
+}
+
 void soft_enter_user(struct vcpu *vcpu)
 {
 	soft_begin_quickly(vcpu);
@@ -187,6 +201,30 @@ static uint64_t timer_deadline(struct vcpu *vcpu)
 	return TIME_NEVER;
 }
 
+#define FENCE_PAGES_MAX 16
+
+static void fence(struct vcpu *vcpu, const struct fence *fence)
+{
+	struct shadow *shadow = &vcpu->soft->shadow;
+	struct shadow_fence one = {.all_asids = fence->asid == FENCE_ALL_ASIDS,
+				   .asid = fence->asid & SOFT_ASID_MASK};
+	uint64_t first = align_down(fence->start, PAGE_SIZE);
+	uint64_t pages = (fence->size >> PAGE_SHIFT) + 2;
+
+	one.all_addresses = pages > FENCE_PAGES_MAX;
+	for (uint64_t a = first;
+	     !one.all_addresses && a - first < fence->size + (fence->start - first);
+	     a += PAGE_SIZE) {
+		one.address = GVA(a);
+		shadow_fence(shadow, &one);
+		/* Several may be asked for at once, and each address may take long. */
+		one.all_addresses = shadow->work > SOFT_WORK_MAX;
+	}
+	if (one.all_addresses)
+		shadow_fence(shadow, &one);
+	soft_update_after_flush(vcpu);
+}
+
 static void flush(struct vcpu *vcpu)
 {
 	shadow_flush(&vcpu->soft->shadow);
@@ -223,7 +261,7 @@ const struct engine soft_engine = {
     .has_interrupt = has_interrupt,
     .set_timer = set_timer,
     .timer_deadline = timer_deadline,
-    .fence = soft_fence_remotely,
+    .fence = fence,
     .flush = flush,
     .mapped = mapped,
     .begin_write = code_begin_write,

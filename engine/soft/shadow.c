@@ -69,7 +69,8 @@ static void add_spine(const struct shadow_own *own, const struct shadow_root *ow
 	shadow_note(&table[index]);
 }
 
-uint64_t shadow_add_table(struct shadow *shadow, struct shadow_root *owner, uint64_t *entry,
+/* A new table of the owner's in an entry at `level + 1`; there is a free page. */
+static uint64_t add_table(struct shadow *shadow, struct shadow_root *owner, uint64_t *entry,
 			  uint64_t va, unsigned level)
 {
 	struct shadow_own *own = shadow->own;
@@ -121,7 +122,7 @@ static uint64_t add_shared_table(struct shadow *shadow, uint64_t va)
 		shadow->work += SHADOW_SELECTING;
 		shadow->code_apart = true;
 	}
-	return shadow_add_table(shadow, shared, &shared->table[index], va, shared->level - 1U);
+	return add_table(shadow, shared, &shared->table[index], va, shared->level - 1U);
 }
 
 /*
@@ -151,7 +152,7 @@ static uint64_t enter_slot(struct shadow *shadow, uint64_t *entry, uint64_t va, 
 		return common;
 	}
 
-	uint64_t table = shadow_add_table(shadow, root, entry, va, root->slot_level - 1U);
+	uint64_t table = add_table(shadow, root, entry, va, root->slot_level - 1U);
 
 	own->divided[index / 64] |= BIT(index % 64);
 	if (common) {
@@ -190,7 +191,6 @@ static void enter_leaf(struct shadow *shadow, struct shadow_root *owner, uint64_
 	shadow->fills++;
 	if (pte & SHADOW_CODE) {
 		owner->code = true;
-		shadow_page_of(entry)->code = true;
 		if (owner == shadow->selected)
 			shadow->code_apart = shadow->code_private = true;
 		shadow->code_places[va >> 63] |= shadow_place(va);
@@ -201,33 +201,8 @@ static void enter_leaf(struct shadow *shadow, struct shadow_root *owner, uint64_
 		shadow_note(entry);
 }
 
-/* Whether all leaves of a table of level 0 are parts of one page of the guest's. */
-static inline void note_origin(uint64_t *table, uint64_t va, uint64_t origin)
-{
-	struct shadow_page *page = shadow_page_of(table);
-
-	if (page->origin == 0) {
-		page->origin = origin ? origin : SHADOW_MIXED;
-		page->va = align_down(va, MEGAPAGE_SIZE);
-	} else if (page->origin != origin) {
-		page->origin = SHADOW_MIXED;
-	}
-}
-
-/* A fence for an address in the guest's page drops all leaves within it. */
-static void note_pieces(struct shadow *shadow, gva_t va, unsigned guest_level)
-{
-	uint64_t *entry = find_entry(shadow->selected, va.v, guest_level - 1);
-
-	if (entry)
-		shadow_page_of(entry)->pieces = true;
-	/* A fence anywhere in the guest's page is one for the code in it. */
-	if (guest_level > 1 && shadow_may_have_code(shadow, va.v))
-		shadow->code_places[va.v >> 63] = UINT64_MAX;
-}
-
-const uint64_t *shadow_map_part(struct shadow *shadow, gva_t va, unsigned level, uint64_t pte,
-				bool global, const struct shadow_whole *whole)
+const uint64_t *shadow_map(struct shadow *shadow, gva_t va, unsigned level, uint64_t pte,
+			   bool global)
 {
 	struct shadow_own *own = shadow->own;
 	struct shadow_root *root = shadow->selected, *owner = root;
@@ -251,30 +226,34 @@ const uint64_t *shadow_map_part(struct shadow *shadow, gva_t va, unsigned level,
 		if (l == root->slot_level)
 			value = enter_slot(shadow, entry, address, global, &owner);
 		else if (!shadow_is_table(root, l, value))
-			value = shadow_add_table(shadow, owner, entry, address, l - 1);
+			value = add_table(shadow, owner, entry, address, l - 1);
 		table = shadow_table(value);
 	}
 	if (in_part)
 		shadow_page_of(table)->pieces = true;
-	if (level == 0)
-		note_origin(table, address, whole->origin);
 	table += shadow_index(address, level);
 	enter_leaf(shadow, owner, table, address, pte);
-	if (whole->level > level)
-		note_pieces(shadow, va, whole->level);
 	return table;
 }
 
-void shadow_map_device(struct shadow *shadow, gva_t va, gpa_t gpa, uint64_t rights, bool global,
-		       const struct shadow_whole *whole)
+void shadow_note_piece(struct shadow *shadow, gva_t va, unsigned guest_level)
+{
+	uint64_t *entry = find_entry(shadow->selected, va.v, guest_level - 1);
+
+	if (entry)
+		shadow_page_of(entry)->pieces = true;
+	/* A fence anywhere in the guest's page is one for the code in it. */
+	if (guest_level > 1 && shadow_may_have_code(shadow, va.v))
+		shadow->code_places[va.v >> 63] = UINT64_MAX;
+}
+
+void shadow_map_device(struct shadow *shadow, gva_t va, gpa_t gpa, uint64_t rights, bool global)
 {
 	uint64_t leaf = pte_make(HPA(align_down(gpa.v, PAGE_SIZE)), rights & (PTE_R | PTE_W));
 
 	/* To enter it once more would flush the hart, as for a leaf that it has not seen. */
 	if (shadow_find_device(shadow, va) != leaf)
-		shadow_map_part(shadow, va, 0, leaf, global, whole);
-	else if (whole->level > 0)
-		note_pieces(shadow, va, whole->level);
+		shadow_map(shadow, va, 0, leaf, global);
 }
 
 /* The entry that ends the way to `va`, of whatever kind; 0 for what is not the guest's. */
@@ -439,10 +418,7 @@ void shadow_fence(struct shadow *shadow, const struct shadow_fence *fence)
 				 : shadow_may_have_code(shadow, fence->address.v))
 		shadow->code_generation++;
 	if (fence->all_addresses && fence->all_asids) {
-		if (fence->is_as_before)
-			shadow_forget_others(shadow, fence);
-		else
-			shadow_forget_all(shadow);
+		shadow_forget_all(shadow);
 		return;
 	}
 	note_fence(shadow, fence);

@@ -53,30 +53,11 @@ struct shadow_layout {
 	uint64_t pin_pte[2];
 };
 
-/* A page of the guest's of which a leaf is a part. */
-struct shadow_whole {
-	unsigned level; /* it has 2^(12 + 9 * level) bytes, level at most 3; of 64 KiB it is 1 */
-	/*
-	 * Another value for each thing that a global page of at least 2 MiB may be at a leaf's
-	 * address (where it leads, and its flags), and none below SHADOW_ORIGIN_MIN. 0: it is no
-	 * such page.
-	 */
-	uint64_t origin;
-};
-
-#define SHADOW_ORIGIN_MIN 2
-
-/*
- * A fence of the guest, and what it spares: of one for all addresses and ASIDs also what is as it
- * was. Unless it is NULL, is_as_before() tells whether the guest's tables have at `va`, a multiple
- * of 2 MiB, the page of this origin. So what is kept is what would be found again.
- */
+/* A fence of the guest, and what it spares. */
 struct shadow_fence {
 	bool all_addresses, all_asids;
 	gva_t address; /* unless all_addresses */
 	uint64_t asid; /* unless all_asids */
-	bool (*is_as_before)(void *context, gva_t va, uint64_t origin);
-	void *context;
 };
 
 /* What kind of root shadow_select() is to find. */
@@ -157,30 +138,24 @@ uint64_t shadow_select(struct shadow *shadow, uint64_t satp, unsigned view, unsi
  * `va` is an address of the guest's mode. Nothing is entered over the hypervisor's own pages (the
  * top GiB, the pinned pages); a large page around pinned ones is entered in part.
  *
- * Where the guest's own page, `whole`, is larger than the leaf, a fence for an address in it drops
- * all leaves within it.
- *
  * Returns the entry in its table (of PTE_ENTRIES, for the pages beside it), true until the next
  * call of any function; NULL where nothing was entered.
  */
-const uint64_t *shadow_map_part(struct shadow *shadow, gva_t va, unsigned level, uint64_t pte,
-				bool global, const struct shadow_whole *whole);
-
-/* The same for a page that is not larger in the guest's tables. */
-static inline const uint64_t *shadow_map(struct shadow *shadow, gva_t va, unsigned level,
-					 uint64_t pte, bool global)
-{
-	const struct shadow_whole none = {0};
-
-	return shadow_map_part(shadow, va, level, pte, global, &none);
-}
+const uint64_t *shadow_map(struct shadow *shadow, gva_t va, unsigned level, uint64_t pte,
+			   bool global);
 
 /*
  * The same for a page of an emulated device, at a guest-physical address: a leaf that lacks V, so
  * that the hart finds nothing, with `rights`: R, W or both. Fences drop it as they do all leaves.
  */
-void shadow_map_device(struct shadow *shadow, gva_t va, gpa_t gpa, uint64_t rights, bool global,
-		       const struct shadow_whole *whole);
+void shadow_map_device(struct shadow *shadow, gva_t va, gpa_t gpa, uint64_t rights, bool global);
+
+/*
+ * To be called after shadow_map(), where the guest's own page around `va` is larger than the leaf:
+ * 2^(12 + 9 * guest_level) bytes, guest_level 1 to 3 (1 for 64 KiB, too). A fence for an address
+ * in it then drops all leaves within it.
+ */
+void shadow_note_piece(struct shadow *shadow, gva_t va, unsigned guest_level);
 
 /* The leaf for `va` in the root in use, and its level; 0: none. */
 uint64_t shadow_find(const struct shadow *shadow, gva_t va, unsigned *level);

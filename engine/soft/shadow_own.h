@@ -4,7 +4,7 @@
 
 /*
  * Between the files of the shadow page tables: shadow.c (leaves), shadow_root.c (roots and the
- * log), shadow_keep.c (what a fence spares), shadow_pages.c (memory).
+ * log), shadow_pages.c (memory).
  *
  * Every root contains the hypervisor at one place, the spine: the tables on the way from the root
  * to the top GiB, or to the pinned pages. As long as the guest needs nothing beside it there, an
@@ -33,15 +33,7 @@ struct shadow_page {
 	struct list link;
 	uint16_t first[2], last[2];
 	bool pieces; /* may contain parts of a guest's page that is as large as all of it */
-	bool code;   /* may contain leaves with SHADOW_CODE */
-	/*
-	 * Of a table of level 0: struct shadow_whole's for all leaves entered since it was empty;
-	 * SHADOW_MIXED; 0: there was none. And where it begins.
-	 */
-	uint64_t origin, va;
-} __aligned(64);
-
-#define SHADOW_MIXED 1
+} __aligned(32);
 
 struct shadow_root {
 	uint64_t satp;
@@ -183,15 +175,9 @@ bool shadow_pages_grow(struct shadow *shadow);
 /* An empty table; there must be a free page. It is linked into `list`. */
 uint64_t *shadow_pages_take(struct shadow_own *own, struct list *list, uint64_t *count);
 
-uint64_t *shadow_table_of(const struct shadow_page *page);
-
 /* Frees what shadow_pages_take() linked into the list: all of it, or one table. */
 void shadow_pages_give_all(struct shadow_own *own, struct list *list, uint64_t *count);
 void shadow_pages_give(struct shadow_own *own, uint64_t *table, uint64_t *count);
-
-/* Takes a table out of such a list, and puts it into one, as it is. */
-void shadow_pages_detach(uint64_t *table, uint64_t *count);
-void shadow_pages_attach(uint64_t *table, struct list *list, uint64_t *count);
 
 /* Clears the table but for entry `keep` (PTE_ENTRIES: without exception). */
 void shadow_table_clear(uint64_t *table, unsigned keep);
@@ -207,23 +193,7 @@ void shadow_root_empty(struct shadow *shadow, struct shadow_root *root);
 /* Makes all translations of all roots invalid, here and in the hart. */
 void shadow_forget_all(struct shadow *shadow);
 
-/* The same, but for that it is said what is known of code (code_generation). */
-void shadow_forget_roots(struct shadow *shadow);
-
-/* shadow_keep.c */
-
-/* The same, but for what such a fence (for all addresses and ASIDs, with is_as_before) may spare.
- */
-void shadow_forget_others(struct shadow *shadow, const struct shadow_fence *fence);
-
 /* shadow.c */
-
-/*
- * A new table of the root's or of the shared set's in an entry at `level + 1`; there is a free
- * page. Returns the entry.
- */
-uint64_t shadow_add_table(struct shadow *shadow, struct shadow_root *owner, uint64_t *entry,
-			  uint64_t va, unsigned level);
 
 /* Takes the leaf for `va` out of what is the root's own, and out of the hart. */
 void shadow_root_drop(struct shadow *shadow, struct shadow_root *root, uint64_t va);

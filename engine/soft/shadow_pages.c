@@ -109,11 +109,10 @@ void shadow_table_clear(uint64_t *table, unsigned keep)
 		}
 		clear_entries(table, first, last + 1);
 	}
-	page->pieces = page->code = false;
-	page->origin = 0;
+	page->pieces = false;
 }
 
-uint64_t *shadow_table_of(const struct shadow_page *page)
+static uint64_t *table_of(const struct shadow_page *page)
 {
 	uintptr_t address = (uintptr_t)page;
 	uintptr_t chunk = address & ~(PAGE_SIZE - 1);
@@ -124,7 +123,7 @@ uint64_t *shadow_table_of(const struct shadow_page *page)
 uint64_t *shadow_pages_take(struct shadow_own *own, struct list *list, uint64_t *count)
 {
 	struct list *node = own->free.next;
-	uint64_t *table = shadow_table_of(list_entry(node, struct shadow_page, link));
+	uint64_t *table = table_of(list_entry(node, struct shadow_page, link));
 
 	list_remove(node);
 	own->free_count--;
@@ -149,21 +148,12 @@ void shadow_pages_give_all(struct shadow_own *own, struct list *list, uint64_t *
 	list_init(list);
 }
 
-void shadow_pages_detach(uint64_t *table, uint64_t *count)
-{
-	list_remove(&shadow_page_of(table)->link);
-	--*count;
-}
-
-void shadow_pages_attach(uint64_t *table, struct list *list, uint64_t *count)
-{
-	list_push_back(list, &shadow_page_of(table)->link);
-	++*count;
-}
-
 void shadow_pages_give(struct shadow_own *own, uint64_t *table, uint64_t *count)
 {
-	shadow_pages_detach(table, count);
-	list_push_front(&own->free, &shadow_page_of(table)->link);
+	struct list *node = &shadow_page_of(table)->link;
+
+	list_remove(node);
+	list_push_front(&own->free, node);
 	own->free_count++;
+	--*count;
 }

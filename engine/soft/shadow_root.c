@@ -48,26 +48,21 @@ void shadow_root_empty(struct shadow *shadow, struct shadow_root *root)
 	give_tables(shadow, root);
 }
 
-void shadow_forget_roots(struct shadow *shadow)
+void shadow_forget_all(struct shadow *shadow)
 {
 	struct shadow_own *own = shadow->own;
 
 	own->barrier = ++own->log_end;
 	memset(own->divided, 0, sizeof(own->divided));
 	shadow->version++;
+	if (shadow->code_places[0] | shadow->code_places[1])
+		shadow->code_generation++;
 	shadow->code_places[0] = shadow->code_places[1] = 0;
 	shadow->code_private = false;
 	if (shadow->selected)
 		shadow_root_empty(shadow, shadow->selected);
 	shadow_root_empty(shadow, &own->shared);
 	tlb_flush_all();
-}
-
-void shadow_forget_all(struct shadow *shadow)
-{
-	if (shadow->code_places[0] | shadow->code_places[1])
-		shadow->code_generation++;
-	shadow_forget_roots(shadow);
 }
 
 static struct shadow_root **bucket_of(struct shadow_own *own, uint64_t satp, uint32_t key)

@@ -259,18 +259,8 @@ static inline void soft_begin_quickly(struct vcpu *vcpu)
  */
 void soft_enter_user(struct vcpu *vcpu);
 
-/*
- * engine/soft/fence.c. Does what an SFENCE.VMA says, whose is_as_before and context are set here;
- * soft_update_after_flush() must follow one for all addresses.
- */
-void soft_fence(struct vcpu *vcpu, struct shadow_fence *fence);
-
-/* Does the fences that fast_ops.S has put off. */
+/* Does the fences that fast_ops.S has put off. engine/soft/run.c */
 void soft_do_fences(struct vcpu *vcpu);
-
-/* engine.h: fence. */
-struct fence;
-void soft_fence_remotely(struct vcpu *vcpu, const struct fence *fence);
 
 /*
  * fast_ops.S: SFENCE.VMA for one address of all ASIDs, in the resident layout. false: nothing was

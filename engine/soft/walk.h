@@ -11,9 +11,7 @@
 
 #include "engine/exit.h"
 #include "engine/guest.h"
-#include "engine/soft/shadow.h"
 #include "kernel/types.h"
-#include "riscv/pte.h"
 
 enum walk_result {
 	WALK_DONE,
@@ -65,28 +63,6 @@ enum walk_result walk_address(const struct walk_context *context, gva_t va, enum
  * candidate of level 0 without N.
  */
 bool walk_entry_allows(const struct walk_context *context, uint64_t entry, enum access_kind kind);
-
-/* Of an entry, what tells one page from another besides its address. RSW is not among it. */
-#define WALK_ORIGIN_FLAGS BITS(7, 0)
-
-/*
- * For a global leaf of 2 MiB or more, what lies around the address translated: where these 2 MiB
- * lead, and the leaf's flags. Never the same for two that differ; 0 for any other leaf.
- */
-static inline uint64_t walk_origin(const struct walk *walk)
-{
-	if (walk->bare || !walk->global || walk->level == 0)
-		return 0;
-	return align_down(walk->gpa.v, MEGAPAGE_SIZE) | (walk->entry & WALK_ORIGIN_FLAGS);
-}
-
-/* The guest's page that was found, for a leaf that is a part of it. */
-static inline struct shadow_whole walk_whole(const struct walk *walk)
-{
-	if (walk->level > 0 && !walk->bare)
-		return (struct shadow_whole){walk->level, walk_origin(walk)};
-	return (struct shadow_whole){walk->entry & PTE_N && !walk->bare, 0};
-}
 
 /* Whether satp.MODE is Bare, Sv39, Sv48 or Sv57, and how many levels it has (0: Bare). */
 bool walk_mode_levels(uint64_t satp, unsigned *levels);

@@ -55,15 +55,6 @@ static inline void map(uint64_t va, uint64_t pte, bool global)
 	shadow_map(&shadow, GVA(va), 0, pte, global);
 }
 
-/* A part of a page of the guest's. */
-static inline void map_part(uint64_t va, unsigned level, uint64_t pte, unsigned whole_level,
-			    uint64_t origin)
-{
-	const struct shadow_whole whole = {.level = whole_level, .origin = origin};
-
-	shadow_map_part(&shadow, GVA(va), level, pte, true, &whole);
-}
-
 static inline void fence(const uint64_t *va, const unsigned *asid)
 {
 	struct shadow_fence f = {

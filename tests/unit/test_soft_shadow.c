@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* unit: engine/soft/shadow.c engine/soft/shadow_root.c engine/soft/shadow_keep.c engine/soft/shadow_pages.c kernel/arena.c kernel/page.c */
+/* unit: engine/soft/shadow.c engine/soft/shadow_root.c engine/soft/shadow_pages.c kernel/arena.c kernel/page.c */
 #include "tests/unit/fake_kernel.h"
 
 #include "tests/unit/shadow_one.h"
@@ -238,11 +238,11 @@ static void test_no_leak(void **state)
 	start(4, SHADOW_PAGES_MIN);
 	use(1, 1, VIEW_S);
 	for (unsigned i = 0; i < 1000; i++) {
+		map(KERNEL, leaf(i), true);
 		if (i % 2) {
-			map(KERNEL, leaf(i), true);
 			shadow_map(&shadow, GVA(KERNEL), 1, large, true);
 		} else {
-			map_part(KERNEL, 0, leaf(i), 2, 0);
+			shadow_note_piece(&shadow, GVA(KERNEL), 2);
 			fence_page(KERNEL + 5 * MEGAPAGE_SIZE);
 			assert_int_equal(find(KERNEL), 0);
 		}
@@ -277,8 +277,10 @@ static void test_large_pages(void **state)
 	/* Parts of a page of the guest's that is larger than its leaves. */
 	use(1, 1, VIEW_S);
 	for (unsigned i = 0; i < 3; i++) {
-		map_part(MEGAPAGE_SIZE + i * PAGE_SIZE, 0, leaf(i + 1), 1, 0);
-		map_part(GIGAPAGE_SIZE + i * MEGAPAGE_SIZE, 1, large, 2, 0);
+		map(MEGAPAGE_SIZE + i * PAGE_SIZE, leaf(i + 1), true);
+		shadow_note_piece(&shadow, GVA(MEGAPAGE_SIZE), 1);
+		shadow_map(&shadow, GVA(GIGAPAGE_SIZE + i * MEGAPAGE_SIZE), 1, large, true);
+		shadow_note_piece(&shadow, GVA(GIGAPAGE_SIZE), 2);
 	}
 	fence_page(MEGAPAGE_SIZE + 9 * PAGE_SIZE);
 	assert_int_equal(find(MEGAPAGE_SIZE + PAGE_SIZE), 0);
@@ -353,7 +355,8 @@ static void test_fence_of_page(void **state)
 	map(KERNEL, leaf(1), true);
 	map(own, leaf(2), false);
 	map(code, leaf(3) | SHADOW_CODE, true);
-	map_part(pieces, 0, leaf(4), 1, 0);
+	map(pieces, leaf(4), true);
+	shadow_note_piece(&shadow, GVA(pieces), 1);
 
 	assert_false(shadow_fence_page(&shadow, GVA(own), &found));
 	assert_false(shadow_fence_page(&shadow, GVA(code), &found));
@@ -416,9 +419,7 @@ static uint64_t find_device(uint64_t va)
 
 static void map_device(uint64_t va, uint64_t gpa, uint64_t rights, bool global)
 {
-	static const struct shadow_whole whole;
-
-	shadow_map_device(&shadow, GVA(va), GPA(gpa), rights, global, &whole);
+	shadow_map_device(&shadow, GVA(va), GPA(gpa), rights, global);
 }
 
 /* A page of a device is no leaf for the hart, and dropped as leaves are. */
@@ -463,8 +464,8 @@ static void test_devices(void **state)
 	fence(NULL, NULL);
 	assert_int_equal(find_device(USER), 0);
 	map_device(USER, uart, PTE_R, false);
-	shadow_map_device(&shadow, GVA(USER + PAGE_SIZE), GPA(uart), PTE_R, false,
-			  &(struct shadow_whole){.level = 1});
+	map_device(USER + PAGE_SIZE, uart, PTE_R, false);
+	shadow_note_piece(&shadow, GVA(USER + PAGE_SIZE), 1);
 	fence_page(USER + 2 * PAGE_SIZE);
 	assert_int_equal(find_device(USER), 0);
 	destroy();

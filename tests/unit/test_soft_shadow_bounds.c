@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* unit: engine/soft/shadow.c engine/soft/shadow_root.c engine/soft/shadow_keep.c engine/soft/shadow_pages.c kernel/arena.c kernel/page.c */
+/* unit: engine/soft/shadow.c engine/soft/shadow_root.c engine/soft/shadow_pages.c kernel/arena.c kernel/page.c */
 /* What a guest can make long: it is done in part, or otherwise, or counts as much as it takes. */
 #include "tests/unit/fake_kernel.h"
 
@@ -13,7 +13,8 @@ static void become_one_page(unsigned count)
 
 	for (unsigned i = 0; i < count; i++)
 		map(first + (511 - i) * MEGAPAGE_SIZE, leaf(i + 1), true);
-	map_part(first, 1, large, 2, 0);
+	shadow_map(&shadow, GVA(first), 1, large, true);
+	shadow_note_piece(&shadow, GVA(first), 2);
 }
 
 /*

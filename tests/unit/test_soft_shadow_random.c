@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* unit: engine/soft/shadow.c engine/soft/shadow_root.c engine/soft/shadow_keep.c engine/soft/shadow_pages.c kernel/arena.c kernel/page.c */
+/* unit: engine/soft/shadow.c engine/soft/shadow_root.c engine/soft/shadow_pages.c kernel/arena.c kernel/page.c */
 #include "tests/unit/fake_kernel.h"
 
 #include "tests/unit/shadow_fixture.h"
@@ -17,9 +17,8 @@ static unsigned place_count;
 static struct record {
 	unsigned shadow, view, levels, level;
 	unsigned guest_level; /* of the guest's page; `level` of the leaf that was entered */
-	uint64_t satp, va, time, origin;
+	uint64_t satp, va, time;
 	bool global;
-	bool spared; /* by a fence */
 } records[RECORDS];
 static unsigned record_count;
 
@@ -28,7 +27,7 @@ static struct {
 	uint64_t page[PLACES], page_asid[PLACES][ASIDS];
 } fenced[SHADOWS];
 static uint64_t now;
-static uint64_t short_fences, spared_found;
+static uint64_t short_fences;
 
 /* Leaves with SHADOW_CODE that were seen, with the generation then. */
 static struct code {
@@ -123,22 +122,20 @@ static void start(uint64_t pages_max)
 	use_host_tables();
 }
 
-/* Whether a fence since it was entered forbids the leaf. */
-static bool is_fenced(const struct record *r)
+/* No fence since it was entered forbids the leaf. */
+static void check_not_fenced(const struct record *r)
 {
 	unsigned asid = (r->satp >> SATP_ASID_SHIFT) % ASIDS;
 	unsigned shift = pte_level_shift(r->guest_level);
 
-	if (r->time <= fenced[r->shadow].everything ||
-	    (!r->global && r->time <= fenced[r->shadow].asid[asid]))
-		return true;
+	assert_true(r->time > fenced[r->shadow].everything);
+	assert_true(r->global || r->time > fenced[r->shadow].asid[asid]);
 	for (unsigned i = 0; i < place_count; i++) {
-		if (places[i] >> shift == r->va >> shift &&
-		    (r->time <= fenced[r->shadow].page[i] ||
-		     (!r->global && r->time <= fenced[r->shadow].page_asid[i][asid])))
-			return true;
+		if (places[i] >> shift != r->va >> shift)
+			continue;
+		assert_true(r->time > fenced[r->shadow].page[i]);
+		assert_true(r->global || r->time > fenced[r->shadow].page_asid[i][asid]);
 	}
-	return false;
 }
 
 /* A leaf that the hart found may be used: for this address, by this address space, now. */
@@ -167,8 +164,7 @@ static void check_leaf(uint64_t pte, unsigned level, unsigned place)
 		assert_true(is_shared(in_use.view, in_use.levels));
 		assert_int_equal(r->levels, in_use.levels);
 	}
-	assert_false(is_fenced(r));
-	spared_found += r->spared;
+	check_not_fenced(r);
 }
 
 static uint64_t touch(unsigned place)
@@ -304,10 +300,8 @@ static void do_select(void)
 
 static unsigned any_guest_level(unsigned level)
 {
-	if (in_use.levels == 0 || fake_random_below(3))
+	if (in_use.levels == 0 || fake_random_below(8))
 		return level;
-	if (fake_random_below(3))
-		return 1;
 	return level + fake_random_below(in_use.levels - level);
 }
 
@@ -318,12 +312,9 @@ static void do_map(void)
 	uint64_t va = places[place], pte, expected, found;
 	unsigned guest_level = any_guest_level(level);
 	bool global = in_use.levels && fake_random_below(3) > 0;
-	struct shadow_whole whole = {.level = guest_level};
 
 	if (record_count == RECORDS)
 		return;
-	if (global && guest_level > 0 && fake_random_below(8))
-		whole.origin = SHADOW_ORIGIN_MIN + fake_random_below(2);
 	records[record_count] = (struct record){
 	    .shadow = in_use.shadow,
 	    .view = in_use.view,
@@ -333,7 +324,6 @@ static void do_map(void)
 	    .satp = in_use.satp,
 	    .va = va,
 	    .time = ++now,
-	    .origin = whole.origin,
 	    .global = global,
 	};
 	expected = pte = (uint64_t)record_count++ << (PTE_PPN_SHIFT + 9) | LEAF;
@@ -344,7 +334,9 @@ static void do_map(void)
 	if (pin_of(va))
 		expected = layout.pin_pte[pin_of(va) - 1];
 	do {
-		shadow_map_part(shadow, GVA(va), level, pte, global, &whole);
+		shadow_map(shadow, GVA(va), level, pte, global);
+		if (guest_level > level)
+			shadow_note_piece(shadow, GVA(va), guest_level);
 		found = touch(place);
 	} while (!found && ++tries < 3);
 	assert_int_equal(found, expected);
@@ -387,29 +379,6 @@ static bool fence_shortly(gva_t va)
 	return true;
 }
 
-/*
- * Says of half of what is asked that the guest's tables still have it: then the leaves that were
- * entered for it, and that no fence forbids, may be found after the fence that asks, at `now` + 1.
- */
-static bool is_as_before(void *context, gva_t va, uint64_t origin)
-{
-	assert_ptr_equal(context, &shadows[in_use.shadow]);
-	assert_true(origin >= SHADOW_ORIGIN_MIN);
-	assert_int_equal(va.v % MEGAPAGE_SIZE, 0);
-	if (fake_random_below(2))
-		return false;
-	for (unsigned i = 1; i < record_count; i++) {
-		struct record *r = &records[i];
-
-		if (r->shadow == in_use.shadow && r->origin == origin && r->global &&
-		    r->va >> MEGAPAGE_SHIFT == va.v >> MEGAPAGE_SHIFT && !is_fenced(r)) {
-			r->time = now + 2;
-			r->spared = true;
-		}
-	}
-	return true;
-}
-
 static void fence(bool all_addresses, bool all_asids)
 {
 	unsigned place = fake_random_below(place_count), asid = fake_random_below(ASIDS);
@@ -418,14 +387,11 @@ static void fence(bool all_addresses, bool all_asids)
 	    .all_asids = all_asids,
 	    .address = GVA(places[place] + fake_random_below(PAGE_SIZE)),
 	    .asid = asid | fake_random() << 16,
-	    .is_as_before = fake_random_below(4) ? is_as_before : NULL,
-	    .context = &shadows[in_use.shadow],
 	};
 
 	if (all_addresses || !all_asids || fake_random_below(2) || !fence_shortly(f.address))
 		shadow_fence(&shadows[in_use.shadow], &f);
 	note_fence(place, all_addresses, all_asids, asid);
-	now++;
 }
 
 /* Addresses that are no guest's: of the hypervisor, and of no mode. */
@@ -569,7 +535,6 @@ static void test_random(void **state)
 		}
 	}
 	assert_true(short_fences > 0);
-	assert_true(spared_found > 0);
 }
 
 int main(void)
