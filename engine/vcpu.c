@@ -5,6 +5,19 @@
 #include "kernel/hart.h"
 #include "riscv/hint.h"
 
+void vcpu_reset_registers(struct vcpu *vcpu, uint64_t pc, uint64_t argument)
+{
+	for (unsigned i = 0; i < 32; i++)
+		vcpu->x[i] = 0;
+	vcpu->x[10] = vcpu->id;
+	vcpu->x[11] = argument;
+	vcpu->pc = pc;
+	vcpu->open_csrs = (struct open_csrs){0};
+	vcpu->mmio_reservation = UINT64_MAX;
+	/* What its memory held and its tables said is forgotten at the next load. */
+	vcpu->last_hart = NULL;
+}
+
 void vcpu_kick(struct vcpu *vcpu)
 {
 	switch (__atomic_load_n(&vcpu->mode, __ATOMIC_SEQ_CST)) {
@@ -47,16 +60,31 @@ void vcpu_request(struct vcpu *vcpu, uint32_t requests)
 	vcpu_kick(vcpu);
 }
 
-void vcpu_wait_request(struct vcpu *vcpu, uint32_t requests)
+static bool is_asked(struct vcpu *vcpu, uint32_t requests)
+{
+	return __atomic_load_n(&vcpu->mode, __ATOMIC_SEQ_CST) == VCPU_GUEST &&
+	       __atomic_load_n(&vcpu->requests, __ATOMIC_SEQ_CST) & requests;
+}
+
+/* Apart, as seldom anybody has to wait. */
+static __attribute__((noinline)) void wait_request(struct vcpu *vcpu, uint32_t requests)
 {
 	/*
 	 * The other hart leaves the guest in bounded time, as interrupts of the host cannot be
 	 * masked there; a hart that waits here is not in the guest, so no two wait for each
 	 * other.
 	 */
-	while (__atomic_load_n(&vcpu->mode, __ATOMIC_SEQ_CST) == VCPU_GUEST &&
-	       __atomic_load_n(&vcpu->requests, __ATOMIC_SEQ_CST) & requests)
+	for (unsigned turns = 1; is_asked(vcpu, requests); turns++) {
+		if (turns % IPI_PATIENCE == 0)
+			ipi_send_again(__atomic_load_n(&vcpu->hart, __ATOMIC_RELAXED));
 		cpu_pause();
+	}
+}
+
+void vcpu_wait_request(struct vcpu *vcpu, uint32_t requests)
+{
+	if (is_asked(vcpu, requests))
+		wait_request(vcpu, requests);
 }
 
 void vcpu_add_fence(struct vcpu *vcpu, const struct fence *fence)

@@ -70,6 +70,11 @@ struct vector_state {
 	void *registers; /* 32 times vlenb bytes */
 };
 
+/* See engine/open_csrs.h. */
+struct open_csrs {
+	uint64_t jvt, fcsr, siselect;
+};
+
 /* An exit, for those who want to know what a vCPU did last. */
 struct exit_note {
 	uint64_t pc;     /* of the guest */
@@ -118,6 +123,7 @@ struct vcpu {
 	struct trampoline *trampoline;
 	struct fp_state fp;
 	struct vector_state vector;
+	struct open_csrs open_csrs;
 	struct hart *fp_hart;      /* whose registers hold this vCPU's FP and vector state */
 	struct hart *last_hart;    /* that it was loaded on, for fence.i after migration */
 	uint64_t mmio_reservation; /* address of an LR that was emulated, or UINT64_MAX */
@@ -137,6 +143,9 @@ struct vcpu {
 	uint64_t exit_count;                /* of those that are noted */
 	struct exit_note exits[EXIT_NOTES]; /* the last ones: the next goes to exit_count */
 };
+
+/* As a hart begins (SBI 2.0, 9.1): a0 is its id, a1 `argument`. The vCPU does not run. */
+void vcpu_reset_registers(struct vcpu *vcpu, uint64_t pc, uint64_t argument);
 
 /*
  * Raises or lowers the S-level interrupt `irq` (IRQ_S_SOFT, IRQ_S_TIMER, IRQ_S_EXT) of a

@@ -11,31 +11,40 @@
 
 #include "kernel/types.h"
 
+/* What is to fail, of a VM: `fail=life` on the command line, or without that its making. */
+enum alloc_fault_phase {
+	ALLOC_FAULT_MAKING,
+	ALLOC_FAULT_LIFE, /* while it is loaded, and runs */
+};
+
 #ifdef PILAE_FAIL_ALLOCATIONS
 
 /* From now on: what is done at boot does not fail. */
-void alloc_fault_enable(void);
+void alloc_fault_enable(const char *command_line);
 
-void alloc_fault_begin(void);
+void alloc_fault_begin(enum alloc_fault_phase phase);
 
-/* Logs which one was the first to fail. */
-void alloc_fault_end(void);
+/* Logs which one was the first to fail; nothing, if this phase did not begin. */
+void alloc_fault_end(enum alloc_fault_phase phase);
 
 /* For allocators: whether this one is to fail. */
 bool alloc_fault(void);
 
 #else
 
-static inline void alloc_fault_enable(void)
+static inline void alloc_fault_enable(const char *command_line)
 {
+	(void)command_line;
 }
 
-static inline void alloc_fault_begin(void)
+static inline void alloc_fault_begin(enum alloc_fault_phase phase)
 {
+	(void)phase;
 }
 
-static inline void alloc_fault_end(void)
+static inline void alloc_fault_end(enum alloc_fault_phase phase)
 {
+	(void)phase;
 }
 
 static inline bool alloc_fault(void)

@@ -2,6 +2,7 @@
 
 #include "kernel/hart.h"
 
+#include "kernel/disturb.h"
 #include "kernel/error.h"
 #include "kernel/fdt.h"
 #include "kernel/isa.h"
@@ -41,15 +42,10 @@ static void (*prepare_hart)(void);
 static void (*run_hart)(void);
 
 static struct hart *harts[HARTS_MAX];
-static unsigned harts_online;
+unsigned harts_online;
 static char boot_emergency_stack[2048] __aligned(16);
 
 void hart_secondary_main(void) __noreturn;
-
-unsigned hart_count(void)
-{
-	return harts_online;
-}
 
 struct hart *hart_by_index(unsigned index)
 {
@@ -263,38 +259,11 @@ void hart_fence_i_all(void)
 	sbi_call(SBI_EXT_RFENCE, SBI_RFENCE_FENCE_I, 0, UINT64_MAX, 0, 0, 0);
 }
 
-/*
- * A build with -DPILAE_DISTURB_IPIS: those to other harts are late, by up to 50 us, some are sent
- * again, and some come to a hart that has none.
- */
-#ifdef PILAE_DISTURB_IPIS
-
-#define LATE_US 50
-
 static void send_ipi(const struct hart *hart)
 {
-	static uint64_t seed = 1; /* races only make it more random */
-	uint64_t random = (seed = seed * 6364136223846793005 + 1442695040888963407) >> 33;
-	uint64_t until = time_now() + random % (LATE_US * platform.timebase / 1000000);
-
-	while (time_now() < until)
-		cpu_pause();
-	sbi_call(SBI_EXT_IPI, SBI_IPI_SEND_IPI, 1, hart->id, 0, 0, 0);
-	if (random % 4 == 0)
+	if (!disturb_ipi(hart))
 		sbi_call(SBI_EXT_IPI, SBI_IPI_SEND_IPI, 1, hart->id, 0, 0, 0);
-	if (random % 4 == 1)
-		sbi_call(SBI_EXT_IPI, SBI_IPI_SEND_IPI, 1, harts[random / 4 % hart_count()]->id, 0,
-			 0, 0);
 }
-
-#else
-
-static void send_ipi(const struct hart *hart)
-{
-	sbi_call(SBI_EXT_IPI, SBI_IPI_SEND_IPI, 1, hart->id, 0, 0, 0);
-}
-
-#endif
 
 void ipi_send(struct hart *hart, enum ipi reason)
 {
@@ -306,6 +275,12 @@ void ipi_send(struct hart *hart, enum ipi reason)
 	if (hart == this_hart())
 		csr_set(CSR_SIP, BIT(IRQ_S_SOFT));
 	else
+		send_ipi(hart);
+}
+
+void ipi_send_again(const struct hart *hart)
+{
+	if (__atomic_load_n(&hart->ipi, __ATOMIC_SEQ_CST))
 		send_ipi(hart);
 }
 
@@ -333,8 +308,11 @@ void hart_call(struct hart *hart, void (*function)(void *argument), void *argume
 	call.argument = argument;
 	__atomic_store_n(&call.hart, hart, __ATOMIC_RELEASE);
 	ipi_send(hart, IPI_CALL);
-	while (__atomic_load_n(&call.hart, __ATOMIC_ACQUIRE))
+	for (unsigned turns = 1; __atomic_load_n(&call.hart, __ATOMIC_ACQUIRE); turns++) {
+		if (turns % IPI_PATIENCE == 0)
+			ipi_send_again(hart);
 		preempt_point();
+	}
 }
 
 static void take_call(void)

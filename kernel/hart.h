@@ -49,6 +49,7 @@ struct hart {
 	struct hart_schedule *schedule; /* the scheduler's (vmm/schedule.c) */
 	/* In a job: called at preemption points while `reschedule` is set; else NULL. */
 	void (*give_way)(void);
+	uint32_t open_csrs; /* engine/open_csrs.c: which of them are to be switched */
 	struct hart_counts counts;
 	/* Of the vCPU that is loaded here; stale when none is (engine/statistics.h). */
 	struct vcpu_statistics *statistics;
@@ -77,7 +78,11 @@ struct hart *this_hart(void);
 #endif
 
 /* How many harts run, and the one with an index below that. */
-unsigned hart_count(void);
+extern unsigned harts_online;
+static inline unsigned hart_count(void)
+{
+	return harts_online;
+}
 struct hart *hart_by_index(unsigned index);
 
 /* The online hart with this id, or NULL. */
@@ -98,6 +103,14 @@ void hart_fence_i_all(void);
 
 /* Makes that hart take a software interrupt (SBI sPI). Any context. */
 void ipi_send(struct hart *hart, enum ipi reason);
+
+/*
+ * For who waits for what another hart does when it is sent an IPI: sends one again if it has not
+ * taken the last. Each IPI_PATIENCE turns of the loop, so that one that is lost is not waited for
+ * for ever. Any context.
+ */
+#define IPI_PATIENCE 4096
+void ipi_send_again(const struct hart *hart);
 
 /* Makes that hart look what it has to do: its turn ends, or it wakes. Any context. */
 void hart_notify(struct hart *hart);

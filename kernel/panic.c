@@ -94,6 +94,7 @@ static void begin_panic(void)
 
 void panic(const char *format, ...)
 {
+	const uint64_t *frame = __builtin_frame_address(0);
 	char message[256];
 	va_list arguments;
 
@@ -102,8 +103,7 @@ void panic(const char *format, ...)
 	vsnprintf(message, sizeof(message), format, arguments);
 	va_end(arguments);
 	log_raw("\npilae: PANIC on hart %llu: %s\n", (unsigned long long)this_hart()->id, message);
-	print_backtrace((uint64_t)__builtin_return_address(0),
-			(uint64_t)__builtin_frame_address(0));
+	print_backtrace(frame[-1], frame[-2]);
 	machine_end(true);
 }
 

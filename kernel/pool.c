@@ -2,6 +2,7 @@
 
 #include "kernel/pool.h"
 
+#include "kernel/alloc_fault.h"
 #include "kernel/hart.h"
 #include "kernel/lock.h"
 #include "kernel/page.h"
@@ -37,7 +38,7 @@ void *pool_take_megapage(void)
 	struct pool *pool = &pools[this_hart()->index];
 
 	want(pool);
-	if (pool->count == 0)
+	if (pool->count == 0 || alloc_fault())
 		return NULL;
 	spin_lock(&pool->lock);
 

@@ -2,6 +2,7 @@
 
 #include "kernel/trap.h"
 
+#include "kernel/disturb.h"
 #include "kernel/hart.h"
 #include "kernel/irqoff.h"
 #include "kernel/log.h"
@@ -21,10 +22,11 @@ void interrupt_set_external(void (*handler)(void))
 	external_handler = handler;
 }
 
-void interrupt_dispatch(uint64_t number)
+static void dispatch(uint64_t number)
 {
 	struct hart_counts *counts = &this_hart()->counts;
 
+	disturb_interrupt(external_handler);
 	switch (number) {
 	case IRQ_S_SOFT:
 		counts->ipis++;
@@ -46,16 +48,47 @@ void interrupt_dispatch(uint64_t number)
 	}
 }
 
+/* An IPI has been sent, and is lost or still to come; see ipi_send(). Out of the way of others. */
+static __attribute__((noinline)) void dispatch_with_ipi(uint64_t number)
+{
+	dispatch(number);
+	ipi_interrupt();
+}
+
+void interrupt_dispatch(uint64_t number)
+{
+	if (number != IRQ_S_SOFT && __atomic_load_n(&this_hart()->ipi, __ATOMIC_RELAXED))
+		dispatch_with_ipi(number);
+	else
+		dispatch(number);
+}
+
+void preempt_allow(void)
+{
+	irqoff_end();
+	csr_set(CSR_SSTATUS, SSTATUS_SIE);
+}
+
+void preempt_forbid(void)
+{
+	csr_clear(CSR_SSTATUS, SSTATUS_SIE);
+	irqoff_begin();
+}
+
+/* If it is a job that runs here, and another may be due. */
+static void give_way(const struct hart *hart)
+{
+	if (hart->reschedule && hart->give_way)
+		hart->give_way();
+}
+
 void preempt_point(void)
 {
 	const struct hart *hart = this_hart();
 
-	irqoff_end();
-	csr_set(CSR_SSTATUS, SSTATUS_SIE);
-	csr_clear(CSR_SSTATUS, SSTATUS_SIE);
-	irqoff_begin();
-	if (hart->reschedule && hart->give_way)
-		hart->give_way();
+	preempt_allow();
+	preempt_forbid();
+	give_way(hart);
 }
 
 void interrupt_wait(void)
@@ -84,16 +117,20 @@ static bool exception_fixup(struct trap_frame *frame)
 	return false;
 }
 
-/* What a handler began it ends: only the job that it came to may give way. */
+/*
+ * What a handler began it ends: only the job that it came to may give way. Each of its turns begins
+ * with no vCPU loaded: hstatus.SPV is clear, so that SRET returns to it (Priv. 1.13, 18.6.4).
+ */
 static void take_interrupt(uint64_t number)
 {
 	struct hart *hart = this_hart();
-	void (*give_way)(void) = hart->give_way;
+	void (*of_job)(void) = hart->give_way;
 
 	irqoff_begin();
 	hart->give_way = NULL;
 	interrupt_dispatch(number);
-	hart->give_way = give_way;
+	hart->give_way = of_job;
+	give_way(hart);
 	irqoff_end();
 }
 

@@ -22,6 +22,14 @@ struct trap_frame {
  */
 void preempt_point(void);
 
+/*
+ * As if everything from preempt_allow() to preempt_forbid() were preemption points: for long work
+ * of libraries, in a job. All that it may touch is memory that nobody else knows of; it takes no
+ * lock, and neither logs nor allocates.
+ */
+void preempt_allow(void);
+void preempt_forbid(void);
+
 /* Deals with one interrupt, by its number in scause. Interrupts are off, no lock is held. */
 void interrupt_dispatch(uint64_t number);
 

@@ -15,6 +15,7 @@
 
 /* Floating point and vector state. */
 #define CSR_FCSR   0x003
+#define CSR_JVT    0x017
 #define CSR_VSTART 0x008
 #define CSR_VXSAT  0x009
 #define CSR_VXRM   0x00a
@@ -68,6 +69,7 @@
 #define CSR_VSTVAL    0x243
 #define CSR_VSIP      0x244
 #define CSR_VSTIMECMP 0x24d
+#define CSR_VSISELECT 0x250
 #define CSR_VSATP     0x280
 
 /* sstatus, vsstatus (10.1.1) */

@@ -43,7 +43,9 @@ struct guest_fdt_info {
 	/* Each takes the place of the guest's own at its address, or with its interrupt. */
 	unsigned device_count; /* up to GUEST_FDT_DEVICES_MAX */
 	const struct guest_fdt_device *devices;
-	void (*preempt)(void); /* called after every node, for preemption points; or NULL */
+	/* Preemption points (kernel/trap.h); or all three NULL. */
+	void (*preempt)(void);                                /* after every node written */
+	void (*preempt_allow)(void), (*preempt_forbid)(void); /* around what libfdt does */
 };
 
 /*
@@ -66,8 +68,8 @@ size_t guest_fdt_patch_size(const struct guest_fdt_info *info, size_t fdt_size);
  * `size` bytes, and sets there what only Pilae knows: /memory and, in /chosen, bootargs (if
  * given), the initial ramdisk and rng-seed. Of `info`, nothing else is used. ERR_CORRUPT if
  * it is not a sound tree, ERR_RANGE if its cells are too small for the addresses,
- * ERR_TOO_LARGE if it does not fit; each reported through log_error. Between two calls of
- * info->preempt, libfdt takes some 40 instructions a byte of the tree.
+ * ERR_TOO_LARGE if it does not fit; each reported through log_error. Neither `fdt` nor `buf` may
+ * change meanwhile.
  */
 int guest_fdt_patch(void *buf, size_t size, const void *fdt, size_t fdt_size,
 		    const struct guest_fdt_info *info);

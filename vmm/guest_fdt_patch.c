@@ -143,18 +143,28 @@ static int report_patch(const struct guest_fdt_info *info, int fdt_error)
 	return fdt_error == -FDT_ERR_NOSPACE ? ERR_TOO_LARGE : ERR_CORRUPT;
 }
 
-static void preempt(const struct guest_fdt_info *info)
-{
-	if (info->preempt)
-		info->preempt();
-}
-
 static int check_tree(const void *fdt, size_t size)
 {
 	if (size < sizeof(struct fdt_header))
 		return -FDT_ERR_TRUNCATED;
 	/* fdt_check_full() reads NULL as the root's name in trees of an older version. */
 	return fdt_version(fdt) < 16 ? -FDT_ERR_BADVERSION : fdt_check_full(fdt, size);
+}
+
+static int copy_patched(void *buf, size_t size, const void *fdt, size_t fdt_size,
+			const struct guest_fdt_info *info)
+{
+	int error;
+
+	memmove(buf, fdt, fdt_size);
+	error = check_tree(buf, fdt_size);
+	if (!error)
+		error = fdt_open_into(buf, buf, (int)size);
+	if (!error)
+		error = patch_memory(buf, info);
+	if (!error)
+		error = patch_chosen(buf, info);
+	return error ? error : fdt_pack(buf);
 }
 
 int guest_fdt_patch(void *buf, size_t size, const void *fdt, size_t fdt_size,
@@ -164,20 +174,10 @@ int guest_fdt_patch(void *buf, size_t size, const void *fdt, size_t fdt_size,
 
 	if (size > INT32_MAX || fdt_size > size)
 		return report_patch(info, -FDT_ERR_NOSPACE);
-	memmove(buf, fdt, fdt_size);
-	preempt(info);
-	error = check_tree(buf, fdt_size);
-	preempt(info);
-	if (!error)
-		error = fdt_open_into(buf, buf, (int)size);
-	preempt(info);
-	if (!error)
-		error = patch_memory(buf, info);
-	preempt(info);
-	if (!error)
-		error = patch_chosen(buf, info);
-	preempt(info);
-	if (!error)
-		error = fdt_pack(buf);
+	if (info->preempt_allow)
+		info->preempt_allow();
+	error = copy_patched(buf, size, fdt, fdt_size, info);
+	if (info->preempt_forbid)
+		info->preempt_forbid();
 	return error ? report_patch(info, error) : 0;
 }

@@ -170,6 +170,8 @@ static struct guest_fdt_info fdt_info(const struct vm *vm, const char *isa, cons
 	    .device_count = count,
 	    .devices = devices,
 	    .preempt = preempt_point,
+	    .preempt_allow = preempt_allow,
+	    .preempt_forbid = preempt_forbid,
 	};
 }
 

@@ -10,6 +10,7 @@
 #include "kernel/log.h"
 #include "kernel/page.h"
 #include "kernel/panic.h"
+#include "kernel/platform.h"
 #include "kernel/pool.h"
 #include "kernel/trap.h"
 #include "vmm/hooks.h"
@@ -232,11 +233,11 @@ int vm_define(const char *name)
 	if (!other)
 		return ERR_NOENT;
 
-	alloc_fault_begin();
+	alloc_fault_begin(ALLOC_FAULT_MAKING);
 
 	int error = define(node);
 
-	alloc_fault_end();
+	alloc_fault_end(ALLOC_FAULT_MAKING);
 	return error;
 }
 
@@ -292,6 +293,6 @@ void vm_start_system(const void *system, uint64_t size, enum vmconfig_engine eng
 		machine_end(true);
 	}
 	pool_begin();
-	alloc_fault_enable();
+	alloc_fault_enable(platform.bootargs);
 	irqoff_start_measuring();
 }

@@ -187,6 +187,7 @@ static bool has_room(struct vm *vm, uint64_t committed)
 
 void vm_unbuild(struct vm *vm)
 {
+	alloc_fault_end(ALLOC_FAULT_LIFE);
 	machine_unbuild(vm);
 	for (unsigned id = 0; vm->vcpus && id < vm->config.vcpus; id++) {
 		if (!vm->vcpus[id])
@@ -214,13 +215,13 @@ bool vm_build(struct vm *vm, enum vmconfig_engine otherwise, uint64_t committed)
 	if (!choose_engine(vm, otherwise) || !has_room(vm, committed))
 		return false;
 
-	alloc_fault_begin();
+	alloc_fault_begin(ALLOC_FAULT_MAKING);
 
 	int error = build(vm);
 
 	if (error == ERR_NOMEM)
 		log_error("%s: no memory left to build it", vm->config.path);
-	alloc_fault_end();
+	alloc_fault_end(ALLOC_FAULT_MAKING);
 	if (error) {
 		vm_unbuild(vm);
 		while (arena_destroy_step(&vm->arena) == ERR_AGAIN)
@@ -231,5 +232,6 @@ bool vm_build(struct vm *vm, enum vmconfig_engine otherwise, uint64_t committed)
 		 vm->guest.engine->name, vm->config.vcpus, vm->config.vcpus == 1 ? "" : "s",
 		 (unsigned long long)(vm->config.memory >> 20),
 		 (unsigned long long)(kept_bytes(vm) >> 10));
+	alloc_fault_begin(ALLOC_FAULT_LIFE);
 	return true;
 }

@@ -3,6 +3,7 @@
 /* A vCPU of the soft engine: its beginning, its way into a hart and out of it. */
 
 #include "engine/fp.h"
+#include "engine/open_csrs.h"
 #include "engine/soft/block.h"
 #include "engine/soft/code.h"
 #include "engine/soft/fast.h"
@@ -168,11 +169,7 @@ void soft_vcpu_reset(struct vcpu *vcpu, uint64_t pc, uint64_t argument, bool res
 {
 	struct isa *isa = &vcpu->guest->isa;
 
-	for (unsigned i = 0; i < 32; i++)
-		vcpu->x[i] = 0;
-	vcpu->x[10] = vcpu->id;
-	vcpu->x[11] = argument;
-	vcpu->pc = pc;
+	vcpu_reset_registers(vcpu, pc, argument);
 	/* The guest runs in U-mode: SPP is clear. */
 	vcpu->sstatus = SSTATUS_UXL_64 | SSTATUS_SPIE;
 	if (isa_has_letter(isa, 'd'))
@@ -191,10 +188,7 @@ void soft_vcpu_reset(struct vcpu *vcpu, uint64_t pc, uint64_t argument, bool res
 	set_status_fields(vcpu);
 	if (!resumed)
 		vcpu->irq_loaded = 0;
-	/* What its memory held and its tables said is forgotten at the next load. */
-	vcpu->last_hart = NULL;
 	fp_reset(vcpu);
-	vcpu->mmio_reservation = UINT64_MAX;
 }
 
 static unsigned present_view(const struct soft_vcpu *soft)
@@ -371,6 +365,7 @@ void soft_load(struct vcpu *vcpu)
 	csr_write(CSR_SCOUNTEREN, soft->counteren);
 	soft_write_envcfg(soft->envcfg);
 	select_view(vcpu, present_view(soft));
+	open_csrs_load(vcpu);
 	fp_load(vcpu);
 }
 
@@ -396,6 +391,7 @@ void soft_put(struct vcpu *vcpu)
 	/* Where there are not enough ASIDs, the hypervisor's and the guest's are the same. */
 	if (SATP_ASID(vcpu->soft->host_satp) == 0)
 		tlb_flush_all();
+	open_csrs_put(vcpu);
 	fp_save(vcpu, dirty_state(vcpu));
 	vcpu->soft->unsaved = vcpu->soft->unsaved_fp = 0;
 }

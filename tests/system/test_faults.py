@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""What cannot be counted on: memory for the making of a VM, and that IPIs come at once."""
+"""What cannot be counted on: memory for the making of a VM, and that interrupts are as they should be."""
 
 import re
 
-from pilae import BUILD, MIB, MINIKERNEL, Machine, assemble
+import pytest
+
+from pilae import BUILD, MIB, MINIKERNEL, SELFTEST, Machine, assemble
 from shell import PROMPT, free_bytes, open_shell, states, wait_for
+from test_chaos import MANUAL, add_canary, check_canary, first_free
 
 MACHINE = ("-netdev", "user,id=net", "-device", "virtio-net-device,netdev=net",
            "-device", "virtio-rng-device")
@@ -64,9 +67,50 @@ def test_no_memory_to_make_a_vm(folder, engine, system, failing):
         assert m.wait_exit() == 0
 
 
-def test_disturbed_ipis(folder, engine, system, disturbing):
-    """IPIs that are late, come twice, or have no reason: nothing is lost, and nothing waits for
-    ever. More vCPUs than harts, so that they move, beside page tables that change under way."""
+# What a VM is, and what it says at last if it has all memory.
+LIVES = {
+    "minikernel": ({"memory": 16 * MIB, "vcpus": 2, "bootargs": "script=selfcheck;poweroff"},
+                   "all checks passed"),
+    "torture": ({"memory": 64 * MIB, "vcpus": 2, "bootargs": "seed=1 ops=2000 levels=3"},
+                "ok torture: 2000 operations"),
+    "rings": ({"memory": 64 * MIB, "vcpus": 2, "bootargs": "n=300 seed=1", **DEVICES},
+              "rings: ok 300 operations"),
+}
+# What is said of one that is ended.
+WORDS = "no memory left to load it|no memory left for the guest's RAM at 0x[0-9a-f]+"
+
+
+@pytest.mark.parametrize("guest", LIVES)
+def test_no_memory_for_a_vm(folder, engine, system, failing, guest):
+    """The same while it is loaded and runs, which admission should prevent: it does with less, or is
+    ended, in words; its neighbour goes on, and nothing is left behind."""
+    properties, well = LIVES[guest]
+    add_canary(system)
+    system.image("keys", assemble(folder, "keys.S"))
+    system.root["lan0"] = {"compatible": "pilae,switch", "pilae,uplink": "virtio-net0"}
+    system.image("guest", BUILD / f"guests/{guest}.elf")
+    system.vm("it", kernel="guest", **MANUAL, **properties)
+    with Machine(folder, engine, system.build(), kernel=failing, append="fail=life", limit=200,
+                 extra=(*MACHINE, *add_drive(folder))) as m:
+        free, ends = first_free(m), []
+        while True:
+            m.sendline("vm start it")
+            nth = m.expect(r"pilae: fault: (?:allocation (\d+) failed|none of \d+ )")[1]
+            said = m.child.before
+            wait_for(m, "it", "ended", "crashed")
+            assert free_bytes(m) == free, f"allocation {nth} leaks"
+            if nth is None:
+                break
+            ends += re.findall(WORDS, said)
+        assert well in said
+        assert len(ends) >= 5 and "no memory left to load it" in ends
+        check_canary(m)
+
+
+def test_disturbed_interrupts(folder, engine, system, disturbing):
+    """IPIs that are late, come twice, or have no reason, timer and external interrupts without a
+    cause: nothing is lost. More vCPUs than harts, so that they move, beside page tables that change
+    under way."""
     system.image("mk", MINIKERNEL)
     system.vm("mk", kernel="mk", memory=16 * MIB, vcpus=2, bootargs="script=selfcheck;poweroff")
     system.image("torture", BUILD / "guests/torture.elf")
@@ -78,3 +122,15 @@ def test_disturbed_ipis(folder, engine, system, disturbing):
     assert "not ok " not in output
     assert "ok torture: 3000 operations" in output
     assert "minikernel: all checks passed" in output
+
+
+def test_lost_ipis(folder, engine, system, disturbing):
+    """An IPI that does not come while another hart waits for what it asks for, and a vCPU that
+    leaves the guest for nothing else: it is sent again."""
+    system.image("selftest", SELFTEST)
+    system.vm("selftest", kernel="selftest", vcpus=2, memory=128 * MIB, bootargs="tests=smp,sbi")
+    with Machine(folder, engine, system.build(), harts=2, kernel=disturbing, limit=60) as m:
+        assert m.wait_exit() == 0
+        output = m.output()
+    assert "not ok " not in output
+    assert re.search(r"selftest: [1-9]\d* ok, 0 not ok", output)

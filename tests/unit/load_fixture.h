@@ -64,12 +64,17 @@ struct hart *this_hart(void)
 	return &the_hart;
 }
 
-unsigned hart_count(void)
-{
-	return 1;
-}
+unsigned harts_online = 1;
 
 void preempt_point(void)
+{
+}
+
+void preempt_allow(void)
+{
+}
+
+void preempt_forbid(void)
 {
 }
 

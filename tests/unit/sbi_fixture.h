@@ -96,6 +96,11 @@ static const struct engine engine = {
     .read_word = fake_read_word,
 };
 
+void ipi_send_again(const struct hart *hart)
+{
+	fail_msg("ipi_send_again(%u)", hart->index);
+}
+
 void ipi_send(struct hart *hart, enum ipi reason)
 {
 	(void)hart;

@@ -5,18 +5,36 @@
 #include "tests/unit/guest_tree.h"
 
 static const uint8_t seed[32] = "0123456789abcdef0123456789abcde";
-static unsigned preemptions;
+static unsigned preemptions, stretches;
+static bool allowed;
+static size_t said;
 
 static void count_preemption(void)
 {
 	preemptions++;
 }
 
+static void allow(void)
+{
+	assert_false(allowed);
+	allowed = true;
+	said = strlen(messages);
+}
+
+static void forbid(void)
+{
+	assert_true(allowed);
+	allowed = false;
+	stretches++;
+	assert_int_equal(strlen(messages), said);
+}
+
 static int setup(void **state)
 {
 	(void)state;
 	messages[0] = '\0';
-	preemptions = 0;
+	preemptions = stretches = 0;
+	allowed = false;
 	info = (struct guest_fdt_info){
 	    .path = "/configurations/web",
 	    .hart_count = 2,
@@ -28,6 +46,8 @@ static int setup(void **state)
 	    .rng_seed = seed,
 	    .rng_seed_size = sizeof(seed),
 	    .preempt = count_preemption,
+	    .preempt_allow = allow,
+	    .preempt_forbid = forbid,
 	};
 	return 0;
 }
@@ -264,7 +284,10 @@ static int patch_tree(void)
 	free(written);
 	written = malloc(size);
 	assert_non_null(written);
+	stretches = 0;
 	error = guest_fdt_patch(written, size, tree, fdt_size, &info);
+	assert_int_equal(stretches, 1);
+	assert_false(allowed);
 	if (error == 0) {
 		assert_int_equal(fdt_check_full(written, size), 0);
 		expect_silence();
@@ -425,6 +448,7 @@ static int patch_bytes(const void *fdt, size_t fdt_size)
 	void *buffer = malloc(size);
 	int error = guest_fdt_patch(buffer, size, fdt, fdt_size, &info);
 
+	assert_false(allowed);
 	if (error == 0)
 		assert_int_equal(fdt_check_full(buffer, size), 0);
 	free(buffer);

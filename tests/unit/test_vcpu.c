@@ -5,7 +5,7 @@
 #include "engine/vcpu.h"
 
 static struct vcpu vcpu;
-static unsigned kicks, wakes;
+static unsigned kicks, wakes, asked_again;
 static const struct hart *kicked;
 
 void ipi_send(struct hart *hart, enum ipi reason)
@@ -13,6 +13,14 @@ void ipi_send(struct hart *hart, enum ipi reason)
 	assert_int_equal(reason, IPI_KICK);
 	kicked = hart;
 	kicks++;
+}
+
+/* As if the first IPIs had been lost. */
+void ipi_send_again(const struct hart *hart)
+{
+	assert_ptr_equal(hart, &harts[2]);
+	if (++asked_again == 3)
+		vcpu.requests &= ~(uint32_t)VCPU_FENCE_VMA;
 }
 
 void vcpu_wake(struct vcpu *woken)
@@ -29,7 +37,7 @@ static int setup(void **state)
 	fake_reset();
 	memset(&vcpu, 0, sizeof(vcpu));
 	vcpu.hart = &harts[2];
-	kicks = wakes = 0;
+	kicks = wakes = asked_again = 0;
 	return 0;
 }
 
@@ -106,6 +114,9 @@ static void test_wait_request(void **state)
 	vcpu.mode = VCPU_GUEST;
 	vcpu_wait_request(&vcpu, VCPU_FENCE_I);
 	expect_notice(0, 0);
+	assert_int_equal(asked_again, 0);
+	vcpu_wait_request(&vcpu, VCPU_FENCE_VMA);
+	assert_int_equal(asked_again, 3);
 }
 
 static void test_fences(void **state)
