@@ -55,6 +55,8 @@ vector_registers_save:
 	vs8r.v	v16, (a1)
 	add	a1, a1, t4
 	vs8r.v	v24, (a1)
+	/* These are the registers of the same vCPU still, and may not be restored before it runs. */
+	csrw	vstart, t0
 	ret
 
 /* void vector_registers_restore(const struct vector_state *state, const void *registers) */

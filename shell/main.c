@@ -9,6 +9,7 @@
 #include "driver/rtc.h"
 #include "driver/virtio/registry.h"
 #include "engine/engine.h"
+#include "engine/open_csrs.h"
 #include "engine/statistics.h"
 #include "kernel/hart.h"
 #include "kernel/log.h"
@@ -47,6 +48,7 @@ static enum vmconfig_engine chosen_engine(void)
 /* Engines that cannot run on this hart say so; the VMs are placed accordingly. */
 static void prepare_hart(void)
 {
+	open_csrs_init_hart();
 	hext_engine.init_hart();
 	soft_engine.init_hart();
 	copy_probe_hart();

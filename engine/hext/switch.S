@@ -9,6 +9,7 @@
 #include "asm-offsets.h"
 #include "engine/count.h"
 #include "engine/hext/quick.h"
+#include "engine/reservation.h"
 #include "riscv/csr.h"
 #include "riscv/sbi.h"
 
@@ -23,6 +24,7 @@
 	.balign	4
 	.globl	hext_enter
 hext_enter:
+	DROP_RESERVATION(a0)
 	ld	t0, VCPU_PC(a0)
 	ld	t1, VCPU_SSTATUS(a0)
 	csrw	sepc, t0

@@ -11,6 +11,7 @@
  * soft_full_exit, as if it had not been looked at.
  */
 
+#include "engine/reservation.h"
 #include "engine/soft/fast_call.h"
 #include "engine/soft/fast_ops.h"
 
@@ -186,6 +187,7 @@ soft_full_exit:
  */
 	.globl	soft_enter
 soft_enter:
+	DROP_RESERVATION(a0)
 	ld	t0, VCPU_TRAMPOLINE(a0)
 	bnez	t0, trampoline_soft_enter
 	follow_code a0
