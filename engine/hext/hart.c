@@ -26,12 +26,7 @@
 	(ENVCFG_STCE | ENVCFG_ADUE | ENVCFG_CBZE | ENVCFG_CBCFE | \
 	 (1 << 4)) /* CBIE = 1: an invalidation flushes, so that nothing lost reappears */
 
-static struct hext_hart hext_harts[HARTS_MAX];
-
-struct hext_hart *hext_this_hart(void)
-{
-	return &hext_harts[this_hart()->index];
-}
+struct hext_hart hext_harts[HARTS_MAX];
 
 static void probe_hgatp(struct hext_hart *hext)
 {

@@ -5,10 +5,9 @@
 /* Between the files of the hext engine. */
 
 #include "engine/engine.h"
+#include "kernel/hart.h"
 
 #define HVIP_SHIFT 1 /* VS-level numbers are the S-level ones plus one */
-
-struct hart;
 
 /* What a hart's H extension offers, probed on that hart. */
 struct hext_hart {
@@ -20,7 +19,12 @@ struct hext_hart {
 	uint64_t vmid_generation; /* the one whose VMIDs this hart's TLB may hold */
 };
 
-struct hext_hart *hext_this_hart(void);
+extern struct hext_hart hext_harts[HARTS_MAX]; /* by index */
+
+static inline struct hext_hart *hext_this_hart(void)
+{
+	return &hext_harts[this_hart()->index];
+}
 
 /* Probing, and the CSRs that are the same for all guests. */
 bool hext_init_hart(void);

@@ -120,6 +120,7 @@ static int read_word(struct vcpu *vcpu, gva_t address, uint64_t *word, struct ex
 	register uint64_t a0 __asm__("a0") = address.v;
 	register uint64_t a1 __asm__("a1") = 0;
 	uint64_t cause;
+	gva_t at; /* of a word in two pages, the part that cannot be read (Priv. 1.13, 12.1.9) */
 
 	/* hlv.d a1, (a0) */
 	__asm__ volatile("   li t0, 0\n"
@@ -132,14 +133,15 @@ static int read_word(struct vcpu *vcpu, gva_t address, uint64_t *word, struct ex
 	*word = a1;
 	if (!failed)
 		return 0;
+	at = GVA(csr_read(CSR_STVAL));
 	*fault = (struct exit_access){
 	    .kind = ACCESS_LOAD,
 	    .gpa = GPA(csr_read(CSR_HTVAL) << 2),
-	    .gva = address,
+	    .gva = at,
 	};
 	if (cause == EXC_LOAD_GUEST_PAGE)
 		return ERR_FAULT;
-	inject(vcpu, cause, address.v);
+	inject(vcpu, cause, at.v);
 	return ERR_AGAIN;
 }
 

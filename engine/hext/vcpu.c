@@ -4,24 +4,12 @@
 
 #include "engine/fp.h"
 #include "engine/hext/hext.h"
+#include "engine/hext/space.h"
+#include "engine/open_csrs.h"
 #include "kernel/error.h"
 #include "kernel/hart.h"
 #include "kernel/mmu.h"
 #include "riscv/csr.h"
-
-/* guest->vmid: the VMID in the low bits, the generation it belongs to above. */
-#define VMID_GENERATION_SHIFT 16
-
-/*
- * VMIDs are handed out in order; when they run out a new generation begins. A hart flushes
- * all guests' translations before it first uses a VMID of a newer generation, so no old use
- * of it is ever seen.
- */
-static struct {
-	struct spinlock lock; /* guards the rest; innermost */
-	uint64_t generation;
-	uint64_t next;
-} vmids = {.lock = SPINLOCK_INIT, .generation = 1, .next = 1};
 
 static unsigned smallest_level(uint32_t modes, unsigned address_bits)
 {
@@ -64,11 +52,7 @@ void hext_vcpu_reset(struct vcpu *vcpu, uint64_t pc, uint64_t argument, bool res
 {
 	struct isa *isa = &vcpu->guest->isa;
 
-	for (unsigned i = 0; i < 32; i++)
-		vcpu->x[i] = 0;
-	vcpu->x[10] = vcpu->id;
-	vcpu->x[11] = argument;
-	vcpu->pc = pc;
+	vcpu_reset_registers(vcpu, pc, argument);
 	vcpu->sstatus = SSTATUS_UXL_64 | SSTATUS_SPP;
 	if (isa_has_letter(isa, 'd'))
 		vcpu->sstatus |= (uint64_t)XS_CLEAN << SSTATUS_FS_SHIFT;
@@ -83,88 +67,21 @@ void hext_vcpu_reset(struct vcpu *vcpu, uint64_t pc, uint64_t argument, bool res
 	};
 	if (!resumed)
 		vcpu->irq_loaded = 0;
-	/* The next load flushes what translations of its former life may be left. */
-	vcpu->last_hart = NULL;
 	fp_reset(vcpu);
-	vcpu->mmio_reservation = UINT64_MAX;
 }
 
-/* A VMID of the newest generation, which may begin with it. */
-static uint64_t new_vmid(struct guest *guest, const struct hext_hart *hext)
-{
-	uint64_t vmid;
-
-	spin_lock(&vmids.lock);
-	vmid = guest->vmid;
-	/* Another hart may have been here first. */
-	if (vmid >> VMID_GENERATION_SHIFT != vmids.generation) {
-		if (vmids.next > hext->vmid_mask) {
-			__atomic_store_n(&vmids.generation, vmids.generation + 1, __ATOMIC_RELEASE);
-			vmids.next = 1;
-		}
-		/* With no VMID bits at all this gives each guest, in turn, VMID 0. */
-		vmid = vmids.generation << VMID_GENERATION_SHIFT | vmids.next++;
-		__atomic_store_n(&guest->vmid, vmid, __ATOMIC_RELEASE);
-	}
-	spin_unlock(&vmids.lock);
-	return vmid;
-}
-
-/* The guest's VMID; the hart is made ready for it. */
-static uint64_t take_vmid(struct guest *guest, struct hext_hart *hext)
-{
-	uint64_t vmid = __atomic_load_n(&guest->vmid, __ATOMIC_ACQUIRE);
-
-	if (unlikely(vmid >> VMID_GENERATION_SHIFT !=
-		     __atomic_load_n(&vmids.generation, __ATOMIC_ACQUIRE)))
-		vmid = new_vmid(guest, hext);
-	if (hext->vmid_generation != vmid >> VMID_GENERATION_SHIFT) {
-		hext->vmid_generation = vmid >> VMID_GENERATION_SHIFT;
-		__asm__ volatile(".word 0x62000073" ::: "memory"); /* hfence.gvma zero, zero */
-	}
-	return vmid;
-}
-
-/*
- * What was hidden in the guest's space is found under its VMID by any of its vCPUs that comes to
- * this hart. The count is read first: what is hidden from then on is flushed once more.
- */
 void hext_forget_hidden(struct guest *guest)
 {
-	uint64_t hidings = __atomic_load_n(&guest->space.hidings, __ATOMIC_SEQ_CST);
-	struct guest_on_hart *on_hart = &guest->on_hart[this_hart()->index];
-
-	if (on_hart->hidings == hidings)
-		return;
-	on_hart->hidings = hidings;
-	__asm__ volatile(".word 0x62000073" ::: "memory"); /* hfence.gvma zero, zero */
+	hext_space_forget_hidden(guest, &guest->on_hart[this_hart()->index]);
 }
 
-static void load_address_space(struct vcpu *vcpu, struct hext_hart *hext)
+static void load_address_space(struct vcpu *vcpu)
 {
-	struct guest *guest = vcpu->guest;
-	struct guest_on_hart *last = &guest->on_hart[this_hart()->index];
-	uint64_t mode = ATP_MODE_SV39 + guest->space.root_level - 2;
-	uint64_t vmid = take_vmid(guest, hext);
+	const struct gspace *space = &vcpu->guest->space;
+	uint64_t mode = ATP_MODE_SV39 + space->root_level - 2;
 
-	csr_write(CSR_HGATP, mode << ATP_MODE_SHIFT | (vmid & hext->vmid_mask) << HGATP_VMID_SHIFT |
-				 pointer_to_hpa(guest->space.root).v >> PAGE_SHIFT);
-	hext_forget_hidden(guest);
-
-	/*
-	 * Translations of another vCPU of this guest, or of this one before it went elsewhere
-	 * and changed them, are not this hart's: guests use an ASID for different spaces on
-	 * different harts (all of them ASID 0, often). Under a VMID that is new to the guest
-	 * there may be another guest's, which HFENCE.GVMA need not have flushed.
-	 */
-	if (last->vcpu != vcpu || last->vmid != vmid || vcpu->last_hart != this_hart()) {
-		__asm__ volatile(".word 0x22000073\n" /* hfence.vvma zero, zero */
-				 "fence.i" ::
-				     : "memory");
-		last->vcpu = vcpu;
-		last->vmid = vmid;
-		vcpu->last_hart = this_hart();
-	}
+	hext_space_load(vcpu, this_hart(),
+			mode << ATP_MODE_SHIFT | pointer_to_hpa(space->root).v >> PAGE_SHIFT);
 }
 
 /*
@@ -220,8 +137,9 @@ void hext_load(struct vcpu *vcpu)
 	vcpu->host_tp = (uint64_t)this_hart();
 	this_hart()->statistics = &vcpu->statistics;
 	/* Priv. 1.13, "Memory-Management Fences": vsatp is 0 while hgatp changes. */
-	load_address_space(vcpu, hext);
+	load_address_space(vcpu);
 	csr_write(CSR_VSATP, csrs->vsatp);
+	open_csrs_load(vcpu);
 	fp_load(vcpu);
 }
 
@@ -255,6 +173,7 @@ void hext_put(struct vcpu *vcpu)
 		/* The hart's comparator belongs to nobody now. */
 		csr_write(CSR_VSTIMECMP, TIME_NEVER);
 	}
+	open_csrs_put(vcpu);
 	save_fp(vcpu);
 }
 
