@@ -27,6 +27,7 @@
 #define REG_SP 2
 #define REG_GP 3
 #define REG_TP 4
+#define REG_T0 5
 #define REG_A0 10
 #define REG_A1 11
 

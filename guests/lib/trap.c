@@ -7,7 +7,10 @@
 
 #define EBREAK 0x00100073U
 
-static uint32_t insn_buffer[HARTS_MAX][8] __aligned(32);
+/* A page for each hart: QEMU can miss the first store to a page of code while another hart stores
+ * to it or is about to run it, and the instruction that was there before is run again.
+ */
+static uint8_t insn_pages[HARTS_MAX][PAGE_SIZE] __aligned(PAGE_SIZE);
 
 void trap_interrupt_quiet(uint64_t number)
 {
@@ -79,7 +82,7 @@ const struct trap_frame *trap_exec(uint64_t pc, const uint64_t x[32], bool user)
 
 static uint32_t *insn_slot(void)
 {
-	return insn_buffer[hart_self() - harts];
+	return (uint32_t *)insn_pages[hart_self() - harts];
 }
 
 uint64_t insn_address(void)

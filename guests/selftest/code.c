@@ -209,6 +209,30 @@ static void data_beside(void)
 	expect_eq(hart_self()->trap.x[S4], 1, "halfword loaded last");
 }
 
+/* LR and SC on such a word, in the page itself and through the alias: SC succeeds before long. */
+static void reserves_beside(void)
+{
+	const uint64_t x[32] = {[A1] = CODE + 0x40, [S2] = CODE_ALIAS + 0x40};
+	uint64_t frame = code_setup(1), again;
+	struct code code;
+
+	code_begin(&code, frame, 0x100, 500);
+	for (int i = 0; i < 2; i++) {
+		emit(&code, insn_csrr(A5, CSR_SSCRATCH));
+		again = code.at;
+		emit(&code, insn_amo(2, 3, A3, i ? S2 : A1, 0));
+		emit(&code, insn_addi(A3, A3, 1));
+		emit(&code, insn_amo(3, 3, A4, i ? S2 : A1, A3));
+		emit(&code, insn_branch(1, A4, 0, (int64_t)(again - code.at)));
+		emit(&code, insn_csrw(CSR_SSCRATCH, A5));
+	}
+	code_end(&code);
+	*(volatile uint64_t *)(frame + 0x40) = 5;
+	code_run(CODE, 0x100, x, false);
+	code_expect_end(&code, CODE, "loop");
+	expect_eq(*(volatile uint64_t *)(frame + 0x40), 1005, "the word beside the code");
+}
+
 /* What U-mode sees of the same page: CSR instructions are illegal, bytes are what was written. */
 static void user_view(void)
 {
@@ -334,7 +358,9 @@ static void table_beside(void)
 }
 
 static const struct test tests[] = {
-    {"reads-back", reads_back},     {"data-beside", data_beside}, {"user-view", user_view},
-    {"execute-only", execute_only}, {"remapped", remapped},       {"table-beside", table_beside},
+    {"reads-back", reads_back},           {"data-beside", data_beside},
+    {"reserves-beside", reserves_beside}, {"user-view", user_view},
+    {"execute-only", execute_only},       {"remapped", remapped},
+    {"table-beside", table_beside},
 };
 TEST_GROUP(code, tests);

@@ -305,6 +305,44 @@ static void row_of_loads(void)
 	run_page(&code, x);
 }
 
+/* A function that gives scause and `number`, at the beginning of each page. */
+static void put_function(uint32_t *page, uint32_t number)
+{
+	page[0] = insn_csrr(A0, CSR_SCAUSE);
+	page[1] = insn_i(0x13, 0, A0, A0, number);
+	page[2] = 0x00008067; /* ret */
+}
+
+static void call_function(uint8_t *pages, uint64_t i, uint64_t number)
+{
+	uint64_t cause = i << 16;
+
+	csr_write(CSR_SCAUSE, cause);
+	expect_eq(((uint64_t (*)(void))(pages + i * PAGE_SIZE))(), cause + number, "page %lu", i);
+}
+
+/* More pages with privileged code than a hypervisor has room for what it knows of them. */
+static void many_pages(void)
+{
+	uint64_t count = machine.ram_size / 16 / PAGE_SIZE, seed = test_seed;
+	uint8_t *pages = (uint8_t *)heap_reserve(count * PAGE_SIZE, PAGE_SIZE);
+
+	for (uint64_t i = 0; i < count; i++)
+		put_function((uint32_t *)(pages + i * PAGE_SIZE), (uint32_t)i % 2048);
+	__asm__ volatile("fence.i" ::: "memory");
+	for (int round = 0; round < 3 && !test_failed(); round++)
+		for (uint64_t i = 0; i < count; i++)
+			call_function(pages, i, i % 2048);
+	for (uint64_t n = 0; n < count && !test_failed(); n++) {
+		uint64_t i = random_next(&seed) % count, number = random_next(&seed) % 2048;
+
+		put_function((uint32_t *)(pages + i * PAGE_SIZE), (uint32_t)number);
+		__asm__ volatile("fence.i" ::: "memory");
+		for (int call = 0; call < 4; call++)
+			call_function(pages, i, number);
+	}
+}
+
 static const struct test tests[] = {
     {"many-tables-become-one-page", many_tables_become_one_page},
     {"tables-become-pages", tables_become_pages},
@@ -314,5 +352,6 @@ static const struct test tests[] = {
     {"row-of-branches", row_of_branches},
     {"row-of-loads", row_of_loads},
     {"spaces-of-nothing", spaces_of_nothing},
+    {"many-pages", many_pages},
 };
 TEST_GROUP(code_bounds, tests);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Floating-point and vector state outlives whatever happens between two instructions. */
-#include "guests/selftest/sbi.h"
+#include "guests/selftest/kept.h"
 
 #define VLENB_MAX 512
 
@@ -12,47 +12,18 @@ struct vector_state {
 	uint64_t csrs[4];
 };
 
-/* Interrupts, calls and sleep; other vCPUs get to run on this hart. */
-static void be_disturbed(uint64_t round)
-{
-	csr_write(CSR_SIE, BIT(IRQ_S_TIMER) | BIT(IRQ_S_SOFT));
-	sbi1(SBI_EXT_TIME, 0, time_now() + machine.timebase / 5000);
-	switch (round % 5) {
-	case 0:
-		sbi2(SBI_EXT_IPI, 0, 0, ~UINT64_C(0));
-		break;
-	case 1:
-		sbi2(SBI_EXT_RFENCE, SBI_RFENCE_FENCE_I, BIT(hart_self()->id), 0);
-		break;
-	case 2:
-		while (!irq_pending(IRQ_S_TIMER))
-			__asm__ volatile("wfi");
-		break;
-	case 3:
-		csr_set(CSR_SSTATUS, SSTATUS_SIE);
-		for (volatile int i = 0; i < 3000; i++)
-			;
-		csr_clear(CSR_SSTATUS, SSTATUS_SIE);
-		break;
-	default:
-		(void)*(volatile uint8_t *)(UART_BASE + 5);
-	}
-	sbi1(SBI_EXT_TIME, 0, ~UINT64_C(0));
-	csr_clear(CSR_SIP, BIT(IRQ_S_SOFT));
-}
-
 static void keep_fp(void *argument)
 {
-	uint64_t seed = (hart_self()->id + 1) * UINT64_C(0x9e3779b97f4a7c15), want[33], got[33];
+	uint64_t rounds = kept_rounds(150), seed = kept_seed(), want[33], got[33];
 
 	(void)argument;
 	csr_set(CSR_SSTATUS, SSTATUS_FS);
-	for (uint64_t round = 0; round < 150 && !test_failed(); round++) {
+	for (uint64_t round = 0; round < rounds && !test_failed(); round++) {
 		for (int i = 0; i < 32; i++)
 			want[i] = random_next(&seed);
 		want[32] = random_next(&seed) % 5 << 5 | (random_next(&seed) & 31);
 		fp_load(want);
-		be_disturbed(round);
+		kept_disturb(round, true);
 		fp_save(got);
 		for (int i = 0; i < 33; i++)
 			expect_eq(got[i], want[i], "hart %lu round %lu f%d", hart_self()->id, round,
@@ -60,18 +31,9 @@ static void keep_fp(void *argument)
 	}
 }
 
-static void run_everywhere(void (*work)(void *argument))
-{
-	for (size_t i = 1; i < machine.hart_count; i++)
-		expect_eq(hart_run(i, work, NULL), 0, "start of hart %lu", harts[i].id);
-	work(NULL);
-	for (size_t i = 1; i < machine.hart_count; i++)
-		expect(hart_join(i, 20000), "hart %lu did not finish", harts[i].id);
-}
-
 static void fp_kept(void)
 {
-	run_everywhere(keep_fp);
+	test_everywhere(keep_fp, NULL);
 }
 
 /* The state that the registers had when FS was switched off is there when it is on again. */
@@ -86,7 +48,7 @@ static void fp_off_and_on(void)
 	fp_load(want);
 	csr_clear(CSR_SSTATUS, SSTATUS_FS);
 	for (uint64_t round = 0; round < 5; round++)
-		be_disturbed(round);
+		kept_disturb(round, true);
 	csr_set(CSR_SSTATUS, XS_CLEAN << SSTATUS_FS_SHIFT);
 	fp_save(got);
 	for (int i = 0; i < 33; i++)
@@ -101,7 +63,7 @@ static void fp_stays_clean(void)
 	csr_clear(CSR_SSTATUS, SSTATUS_FS);
 	csr_set(CSR_SSTATUS, XS_CLEAN << SSTATUS_FS_SHIFT);
 	for (uint64_t round = 0; round < 10; round++)
-		be_disturbed(round);
+		kept_disturb(round, true);
 	expect_eq(csr_read(CSR_SSTATUS) & SSTATUS_FS, XS_CLEAN << SSTATUS_FS_SHIFT,
 		  "FS when disturbed");
 	fp_save(state);
@@ -145,24 +107,38 @@ static bool no_vector(void)
 
 static struct vector_state *vector_states; /* two for each hart */
 
+/* vl, vtype, vcsr and vstart: any that go together (V 1.0, 3.4 to 3.7), vill among them. */
+static void choose_vector_csrs(uint64_t csrs[4], uint64_t *seed)
+{
+	uint64_t lmul = random_next(seed) & 3, sew = random_next(seed) & 3,
+		 policy = random_next(seed) & 3;
+	uint64_t most = (csr_read(CSR_VLENB) << lmul) >> sew;
+
+	csrs[0] = 1 + random_next(seed) % most;
+	csrs[1] = policy << 6 | sew << 3 | lmul;
+	csrs[2] = random_next(seed) & 7;
+	csrs[3] = random_next(seed) % csrs[0];
+	if (random_next(seed) % 8 == 0) {
+		csrs[0] = 0;
+		csrs[1] = BIT(63);
+		csrs[3] = 0;
+	}
+}
+
 static void keep_vector(void *argument)
 {
 	struct vector_state *want = &vector_states[2 * (hart_self() - harts)], *got = want + 1;
-	uint64_t seed = (hart_self()->id + 7) * UINT64_C(0x9e3779b97f4a7c15), bytes;
+	uint64_t rounds = kept_rounds(100), seed = kept_seed(), bytes;
 
 	(void)argument;
 	csr_set(CSR_SSTATUS, SSTATUS_VS | SSTATUS_FS);
 	bytes = 32 * csr_read(CSR_VLENB);
-	for (uint64_t round = 0; round < 100 && !test_failed(); round++) {
+	for (uint64_t round = 0; round < rounds && !test_failed(); round++) {
 		for (uint64_t i = 0; i < bytes; i++)
 			want->registers[i] = (uint8_t)random_next(&seed);
-		want->csrs[0] =
-		    1 + random_next(&seed) % (csr_read(CSR_VLENB) - 1); /* vl, with e8 and m1 */
-		want->csrs[1] = (random_next(&seed) & 3) << 6;
-		want->csrs[2] = random_next(&seed) & 7;
-		want->csrs[3] = round & 1;
+		choose_vector_csrs(want->csrs, &seed);
 		vector_load(want->registers, want->csrs);
-		be_disturbed(round);
+		kept_disturb(round, true);
 		vector_save(got->registers, got->csrs);
 		for (int i = 0; i < 4; i++)
 			expect_eq(got->csrs[i], want->csrs[i], "hart %lu round %lu CSR %d",
@@ -179,7 +155,7 @@ static void vector_kept(void)
 	if (no_vector())
 		return;
 	vector_states = heap_take(2 * machine.hart_count * sizeof(struct vector_state));
-	run_everywhere(keep_vector);
+	test_everywhere(keep_vector, NULL);
 }
 
 static void vector_status(void)
@@ -191,7 +167,7 @@ static void vector_status(void)
 	csr_clear(CSR_SSTATUS, SSTATUS_VS | SSTATUS_FS);
 	csr_set(CSR_SSTATUS, XS_CLEAN << SSTATUS_VS_SHIFT);
 	for (uint64_t round = 0; round < 10; round++)
-		be_disturbed(round);
+		kept_disturb(round, true);
 	expect_eq(csr_read(CSR_SSTATUS) & SSTATUS_VS, XS_CLEAN << SSTATUS_VS_SHIFT,
 		  "VS when disturbed");
 	expect_eq(csr_read(CSR_SSTATUS) >> 63, 0, "SD");

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The legacy calls: one value comes back in a0, and a6 does not matter. */
+#include "guests/selftest/paging.h"
 #include "guests/selftest/sbi.h"
 
 static int64_t legacy(uint64_t extension, uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3)
@@ -79,30 +80,76 @@ static uint64_t call_with_mask(uint64_t extension, uint64_t pointer, uint64_t a2
 }
 
 /* A mask that cannot be read is the caller's fault: the load's exception, at the ecall. */
+static void expect_bad_mask(uint64_t pointer, uint64_t cause, uint64_t value)
+{
+	for (uint64_t e = SBI_EXT_SEND_IPI; e <= SBI_EXT_REMOTE_SFENCE_VMA_ASID; e++) {
+		bool trapped = trap_run(call_with_mask, e, pointer, 0);
+		const struct trap_frame *trap = &hart_self()->trap;
+
+		expect(trapped, "0x%lx: 0x%lx was accepted", e, pointer);
+		if (!trapped)
+			continue;
+		expect_eq(trap->cause, cause, "0x%lx, 0x%lx: cause", e, pointer);
+		expect_eq(trap->tval, value, "0x%lx, 0x%lx: stval", e, pointer);
+		expect_eq(*(uint16_t *)trap->epc, INSN_ECALL, "0x%lx: instruction at sepc", e);
+	}
+}
+
 static void bad_pointer(void)
 {
 	static const uint64_t pointers[] = {NOWHERE, BIT(56), BIT(63), ~UINT64_C(7)};
 
 	for (size_t i = 0; i < ARRAY_SIZE(pointers); i++)
-		for (uint64_t e = SBI_EXT_SEND_IPI; e <= SBI_EXT_REMOTE_SFENCE_VMA_ASID; e++) {
-			bool trapped = trap_run(call_with_mask, e, pointers[i], 0);
-			const struct trap_frame *trap = &hart_self()->trap;
+		expect_bad_mask(pointers[i], EXC_LOAD_ACCESS, pointers[i]);
+}
 
-			expect(trapped, "0x%lx: 0x%lx was accepted", e, pointers[i]);
-			if (!trapped)
-				continue;
-			expect_eq(trap->cause, EXC_LOAD_ACCESS, "0x%lx, 0x%lx: cause", e,
-				  pointers[i]);
-			expect_eq(trap->tval, pointers[i], "0x%lx: stval", e);
-			expect_eq(*(uint16_t *)trap->epc, INSN_ECALL, "0x%lx: instruction at sepc",
-				  e);
-		}
+/* Of a mask that ends in another page stval tells which part of it cannot be read. */
+static void bad_pointers_of(struct paging *tables)
+{
+	uint64_t page = paging_new_page(), next = WINDOW + PAGE_SIZE;
+
+	paging_map(tables, WINDOW, page, 0, PTE_RW | PTE_A | PTE_D);
+	sfence_all();
+	expect_bad_mask(next, EXC_LOAD_PAGE, next);
+	expect_bad_mask(next - 4, EXC_LOAD_PAGE, next);
+	paging_map(tables, next, page, 0, PTE_RW | PTE_U | PTE_A | PTE_D);
+	sfence_all();
+	expect_bad_mask(next + 8, EXC_LOAD_PAGE, next + 8);
+	expect_bad_mask(next - 4, EXC_LOAD_PAGE, next);
+	paging_map(tables, next, NOWHERE, 0, PTE_RW | PTE_A | PTE_D);
+	sfence_all();
+	expect_bad_mask(next + 8, EXC_LOAD_ACCESS, next + 8);
+	expect_bad_mask(next - 4, EXC_LOAD_ACCESS, next);
+}
+
+static void bad_pointer_paged(void)
+{
+	paging_each_mode(bad_pointers_of);
+}
+
+/* A mask beside code that has just been run, and that a hypervisor may have replaced. */
+static void mask_beside_code(void)
+{
+	uint64_t *mask = (uint64_t *)(insn_address() + 64);
+
+	for (int i = 0; i < 100; i++) {
+		mask[0] = BIT(hart_self()->id % 64);
+		insn_exec2(insn_csr(2, CSR_SSCRATCH, REG_A1, 0), 0, 0, false);
+		expect_eq(legacy(SBI_EXT_SEND_IPI, (uint64_t)mask, 0, 0, 0), 0, "result");
+		expect(wait_until(soft_pending(), 100), "not pending");
+		csr_clear(CSR_SIP, BIT(IRQ_S_SOFT));
+	}
 }
 
 static const struct test tests[] = {
-    {"putchar", putchar_line},    {"getchar-empty", getchar_empty},
-    {"set-timer", set_timer},     {"ipi", ipi},
-    {"clear-ipi", clear_ipi},     {"fences", fences},
+    {"putchar", putchar_line},
+    {"getchar-empty", getchar_empty},
+    {"set-timer", set_timer},
+    {"ipi", ipi},
+    {"clear-ipi", clear_ipi},
+    {"fences", fences},
     {"bad-pointer", bad_pointer},
+    {"bad-pointer-paged", bad_pointer_paged},
+    {"mask-beside-code", mask_beside_code},
 };
 TEST_GROUP(legacy, tests);

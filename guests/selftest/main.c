@@ -5,7 +5,7 @@ extern const struct test_group group_sbi, group_dbcn, group_hsm, group_legacy, g
     group_traps, group_priv, group_mmio, group_mmio_insns, group_mmio_paging, group_irq, group_plic,
     group_smp, group_paging, group_paging_more, group_code, group_code_modify, group_code_flow,
     group_code_hidden, group_code_stale, group_code_behind, group_code_fence, group_code_bounds,
-    group_code_csr, group_code_site, group_code_read, group_top, group_memory, group_fp,
+    group_code_csr, group_code_site, group_code_read, group_top, group_memory, group_fp, group_kept,
     group_abuse;
 
 static const struct test_group *const groups[] = {
@@ -16,7 +16,7 @@ static const struct test_group *const groups[] = {
     &group_code_modify, &group_code_flow,   &group_code_stale,  &group_code_behind,
     &group_code_fence,  &group_code_hidden, &group_code_bounds, &group_code_csr,
     &group_code_site,   &group_code_read,   &group_top,         &group_memory,
-    &group_fp,          &group_abuse,
+    &group_fp,          &group_kept,        &group_abuse,
 };
 
 uint64_t test_seed = 1;
@@ -81,6 +81,15 @@ void test_wrong_trap(uint64_t cause, uint64_t tval, const char *format, ...)
 	va_end(args);
 	test_fail("%s: cause %lu tval 0x%lx, want cause %lu tval 0x%lx", what, trap->cause,
 		  trap->tval, cause, tval);
+}
+
+void test_everywhere(void (*work)(void *argument), void *argument)
+{
+	for (size_t i = 1; i < machine.hart_count; i++)
+		expect_eq(hart_run(i, work, argument), 0, "start of hart %lu", harts[i].id);
+	work(argument);
+	for (size_t i = 1; i < machine.hart_count; i++)
+		expect(hart_join(i, 20000), "hart %lu did not finish", harts[i].id);
 }
 
 void test_delay(uint64_t ms)

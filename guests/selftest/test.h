@@ -62,6 +62,9 @@ __printf(3, 4) void test_wrong_trap(uint64_t cause, uint64_t tval, const char *f
 /* The seed of everything random, from bootargs' seed=, never 0. */
 extern uint64_t test_seed;
 
+/* Runs work(argument) on every hart, on this one too, and waits. */
+void test_everywhere(void (*work)(void *argument), void *argument);
+
 /* `milliseconds` of time, spent spinning. */
 void test_delay(uint64_t ms);
 

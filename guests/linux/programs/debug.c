@@ -110,19 +110,6 @@ void cpu_bind(unsigned n)
 	sched_setaffinity(0, sizeof(set), &set);
 }
 
-int child_wait(pid_t pid)
-{
-	int status;
-	pid_t got;
-
-	do
-		got = waitpid(pid, &status, 0);
-	while (got < 0 && errno == EINTR);
-	if (got != pid)
-		return -1;
-	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-}
-
 static void trap_handler(int signal, siginfo_t *info, void *context)
 {
 	const ucontext_t *user = context;

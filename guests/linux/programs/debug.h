@@ -7,6 +7,8 @@
  * instructions that have been executed, and rely on each trap telling exactly where it was.
  */
 
+#include "child.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -45,9 +47,6 @@ int check_require(const char *file, int line, const char *condition);
 /* Binds the calling thread to the nth CPU, counted round; how many there are. */
 void cpu_bind(unsigned n);
 unsigned cpu_count(void);
-
-/* The exit code of a child, 128 + the signal that ended it, or -1. */
-int child_wait(pid_t pid);
 
 /* What a signal told, and the pc it interrupted. */
 struct trap {

@@ -106,19 +106,6 @@ void cpu_bind(unsigned n)
 	sched_setaffinity(0, sizeof(set), &set);
 }
 
-int child_wait(pid_t pid)
-{
-	int status;
-	pid_t got;
-
-	do
-		got = waitpid(pid, &status, 0);
-	while (got < 0 && errno == EINTR);
-	if (got != pid)
-		return -1;
-	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-}
-
 static int worker_run(struct worker *worker, const struct options *options)
 {
 	signal_stack_install();

@@ -7,6 +7,7 @@
  * and compares it. One worker runs all steps, round after round, as a process or a thread.
  */
 
+#include "child.h"
 #include "pattern.h"
 
 #include <stdbool.h>
@@ -50,9 +51,6 @@ void cpu_unbind(void);
 
 /* Number of CPUs that the program was started with. */
 unsigned cpu_count(void);
-
-/* Waits for a child: its exit code, 128 + the signal that ended it, or -1. */
-int child_wait(pid_t pid);
 
 /* Gives the calling thread an alternate signal stack, once. */
 void signal_stack_install(void);
