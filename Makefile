@@ -86,6 +86,7 @@ help:
 #: make test       all tests; PYTESTFLAGS='-k NAME' chooses system tests, UNIT=NAME unit tests
 #: make unit       the unit tests alone
 #: make coverage   what the unit tests reach, also as HTML in build/coverage
+#: make reach      which lines the system tests reach, and those that no test does
 #: make soak       the long system tests
 #: make mutations  breaks a copy of the tree, a mistake at a time: tests have to notice
 #: make fuzz       the fuzzers: TARGET=NAME one of them, SECONDS=60 each; -j2 two at a time

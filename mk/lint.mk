@@ -2,7 +2,7 @@
 # clang-format, shellcheck and pyflakes over all of the tree; clang-tidy and cppcheck over the
 # hypervisor and the firmware, a file at a time, so that only what has changed is looked at again.
 
-lint_dirs := $(src_dirs) firmware guests guests/* tests/unit tests/fuzz
+lint_dirs := $(src_dirs) firmware guests guests/* tests/unit tests/fuzz tests/reach
 format_src := $(sort $(wildcard $(foreach d,$(lint_dirs) guests/*/*,$(d)/*.c $(d)/*.h)))
 lint_headers := $(wildcard $(addsuffix /*.h,$(src_dirs) firmware))
 lint_c := $(hv_c) $(wildcard firmware/*.c)

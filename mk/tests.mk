@@ -67,6 +67,21 @@ coverage: $(cov_bin)
 	@for t in $^; do $$t >$$t.log 2>&1 || { cat $$t.log; echo "$$t: failed"; exit 1; }; done
 	@tools/coverage $(B) $(sort $(hv_c) $(wildcard firmware/*.c))
 
+# And what of it the system tests reach, as a plugin of QEMU's writes down.
+
+reach_so := $(B)/tests/reach.so
+
+$(reach_so): tests/reach/plugin.c
+	@mkdir -p $(@D)
+	$(call say,HOSTLD,$@)$(HOST_CC) -std=gnu17 -O2 $(WARNINGS) -shared -fPIC -fvisibility=hidden \
+		-o $@ $<
+
+.PHONY: reach
+reach: all debian $(reach_so)
+	@rm -f $(B)/*.reach $(B)/*/*.reach
+	@PILAE_REACH=$(abspath $(reach_so)) $(run_system); status=$$?; \
+		tools/reach $(B) $(B)/pilae.elf $(B)/firmware.elf $(B)/*/pilae.elf || status=1; exit $$status
+
 .PHONY: unit test soak
 unit: $(if $(unit_bin),$(unit_bin),no-such-unit-test)
 	@$(run_unit); exit $$status

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Fixtures and options of the system tests."""
 
+import fcntl
 import os
 import zlib
 
@@ -15,6 +16,8 @@ def pytest_addoption(parser):
     parser.addoption("--soak", action="store_true", help="run the long tests as well")
     parser.addoption("--repeats", type=int, default=20,
                      help="how often the long tests do the same (default: 20)")
+    parser.addoption("--first-seed", type=int, default=100,
+                     help="of the long tests that have one, so that runs add up (default: 100)")
     parser.addoption("--engine", action="append", choices=list(pilae.ENGINES),
                      help="run on this engine only (can be given more than once)")
     parser.addoption("--firmware", choices=[*FIRMWARES, "both"],
@@ -25,11 +28,18 @@ def pytest_addoption(parser):
 def pytest_configure(config):
     config.addinivalue_line("markers", "soak: takes long; runs only with --soak")
     config.addinivalue_line("markers", "engines(name, ...): is about these engines alone")
+    config.addinivalue_line("markers", "alone(engine, ...): on these engines its harts often wait "
+                                       "for one another, so no other test takes their cores")
 
 
 def is_for_engine(item):
     marker = item.get_closest_marker("engines")
     return not marker or item.callspec.params["engine"] in marker.args
+
+
+def is_alone(item):
+    marker = item.get_closest_marker("alone")
+    return marker is not None and item.callspec.params["engine"] in marker.args
 
 
 def is_chosen(config, item):
@@ -43,7 +53,8 @@ def is_chosen(config, item):
 def pytest_collection_modifyitems(config, items):
     runs = [item for item in items if is_for_engine(item) and is_chosen(config, item)]
     config.hook.pytest_deselected(items=[item for item in items if item not in runs])
-    items[:] = runs
+    # First, when all of pytest's processes begin.
+    items[:] = sorted(runs, key=is_alone, reverse=True)
     if config.getoption("--soak"):
         return
     skip = pytest.mark.skip(reason="only with --soak")
@@ -72,6 +83,14 @@ def firmware(request):
     return chosen
 
 
+@pytest.fixture(autouse=True)
+def turn(request):
+    """Among pytest's processes: this test's, by itself or beside others."""
+    with open(pilae.BUILD / "turn.lock", "w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX if is_alone(request.node) else fcntl.LOCK_SH)
+        yield
+
+
 @pytest.fixture(scope="session")
 def measuring():
     """Pilae built so that it measures itself: see check_interrupts_off()."""
@@ -86,8 +105,8 @@ def failing():
 
 @pytest.fixture(scope="session")
 def disturbing():
-    """Pilae built so that its IPIs are late, and some come twice or without a reason."""
-    return pilae.build_variant("disturbing", "PILAE_DISTURB_IPIS")
+    """Pilae built so that its interrupts are those of a bad machine: kernel/disturb.h."""
+    return pilae.build_variant("disturbing", "PILAE_DISTURB_INTERRUPTS")
 
 
 @pytest.fixture(scope="session")
@@ -106,6 +125,12 @@ def checking_nics():
 @pytest.fixture
 def repeats(request):
     return request.config.getoption("--repeats")
+
+
+@pytest.fixture
+def seeds(request, repeats):
+    first = request.config.getoption("--first-seed")
+    return range(first, first + repeats)
 
 
 @pytest.hookimpl(hookwrapper=True)

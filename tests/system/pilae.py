@@ -40,6 +40,9 @@ UBOOT = Path("/usr/lib/u-boot/qemu-riscv64_smode/u-boot.bin")
 FIRMWARE = BUILD / "firmware.bin"
 OPENSBI = Path("/usr/lib/riscv64-linux-gnu/opensbi/generic/fw_dynamic.bin")
 CROSS = os.environ.get("CROSS", "riscv64-unknown-elf-")
+# Set for `make reach`: each machine writes down which code of these it reached, beside the program.
+REACH = os.environ.get("PILAE_REACH")
+TEXT_BASES = {"pilae.bin": 0xffffffffc0000000, "firmware.bin": 0x80000000}
 
 # Instructions: the longest stretch with interrupts off.
 INTERRUPTS_OFF_MAX = 20_000
@@ -70,7 +73,8 @@ SOFT_BY_DEFAULT = {
     "test_interrupts_off_with_devices", "test_disks", "test_files",
     "test_transfer", "test_uplink", "test_interrupts_off_on_networks", "test_rng",
     "test_turns_are_not_lost", "test_no_memory_to_make_a_vm",
-    "test_disturbed_ipis", "test_chaos", "test_amok", "test_nothing_outside_ram",
+    "test_disturbed_interrupts", "test_lost_ipis", "test_chaos", "test_amok",
+    "test_nothing_outside_ram",
     "test_interrupts_off_in_chaos", "test_interrupts_off_when_there_is_much_to_drop",
 }
 
@@ -258,6 +262,27 @@ def build_variant(name, define):
     return build / "pilae.bin"
 
 
+def reach_arguments(*programs):
+    """For QEMU: see tests/reach/plugin.c."""
+    options = ""
+    for program in map(Path, programs):
+        if program.name in TEXT_BASES:
+            options += (f",text={program},base={TEXT_BASES[program.name]:#x}"
+                        f",map={program.with_suffix('.reach')}")
+    return ["-plugin", REACH + options]
+
+
+def host_tree(folder, engine, *changes):
+    """The device tree of a machine with one hart and 1 GiB, changed by fdtput's arguments: for
+    `-dtb`."""
+    dtb = folder / "host.dtb"
+    subprocess.run([qemu_binary(), "-M", f"virt,dumpdtb={dtb}", "-m", "1G", "-smp", "1",
+                    "-cpu", host_cpu(engine), "-display", "none"], check=True, capture_output=True)
+    for change in changes:
+        subprocess.run(["fdtput", *change[:1], dtb, *change[1:]], check=True)
+    return dtb
+
+
 def boots_on(folder, hart):
     """For `extra` of a Machine: the hart that the firmware boots on, which else is any."""
     start = 0x80040000  # not the start of RAM
@@ -293,6 +318,8 @@ class Machine:
         if (firmware or globals()["firmware"]) == "own" and "-bios" not in extra:
             self.arguments += ["-bios", str(FIRMWARE)]
         self.arguments += [str(e) for e in extra]
+        if REACH:
+            self.arguments += reach_arguments(kernel, FIRMWARE)
         self.deadline = time.monotonic() + limit
         self.log_path = Path(folder) / f"{name}.log"
         self.log = open(self.log_path, "w", encoding="utf-8", errors="replace")

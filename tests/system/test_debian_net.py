@@ -20,6 +20,7 @@ def use(m):
         check_transfer(m, peer)
 
 
+@pytest.mark.alone("hext", "soft")
 def test_debian_net(folder, engine, system):
     """Through a switch, whose uplink is the machine's NIC; and its disk as well."""
     disk = copy_disk(folder)

@@ -62,6 +62,25 @@ def test_selftest_with_vectors(folder, engine, system, record_property):
     assert any(name.startswith("fp-vector") for name in ok)
 
 
+# What Smstateen would close is open where a hart has it not: siselect, and jvt.
+@pytest.mark.parametrize("features", ["v=true,vlen=128", "v=true,vlen=512", "smaia=on,ssaia=on",
+                                      "d=off,zcd=off,zca=on,zcmp=on,zcmt=on"])
+def test_registers_of_several(folder, engine, system, features):
+    """VMs that take turns on two harts: each finds all its registers again."""
+    groups = "fp,kept" if "v=true" in features else "kept"
+    system.image("selftest", SELFTEST)
+    for seed in range(1, 5):
+        system.vm(f"vm{seed}", kernel="selftest", vcpus=2, memory=8 * MIB,
+                  bootargs=f"tests={groups} seed={seed} rounds=1000")
+    with Machine(folder, engine, system.build(), harts=2, limit=120,
+                 cpu=host_cpu(engine, features)) as m:
+        assert m.wait_exit() == 0
+        output = m.output()
+    assert "not ok " not in output
+    assert len(re.findall(r"ok kept-any-csrs", output)) == 4
+    assert len(re.findall(r"ok fp-vector-kept", output)) == (4 if "fp" in groups else 0)
+
+
 # Not those about the last page of the address space, which is not the guest's then.
 FAST_CSR_GROUPS = "code,code_flow,code_modify,code_read,code_stale,fp,irq,paging,priv,smp,traps"
 

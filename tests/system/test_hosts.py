@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: MIT
 """Host machines of many kinds: processors, numbers of harts, RAM, boot hart."""
 
+import subprocess
+
 import pytest
 
-from pilae import MIB, MINIKERNEL, SELFTEST, Machine, boots_on, host_cpu, qemu_can
+from pilae import (CROSS, MIB, MINIKERNEL, PILAE_ELF, SELFTEST, Machine, boots_on, host_cpu,
+                   host_tree, qemu_can)
 
 SCRIPT = 'script="selfcheck; poweroff"'
 
@@ -142,3 +145,48 @@ def test_large_vm(folder, engine, system):
     with Machine(folder, engine, system.build(), memory="8G", limit=90) as m:
         m.expect("minikernel: 1 harts, 6144 MiB")
         assert m.wait_exit() == 0
+
+
+WITHOUT = {
+    "PLIC": (["-r", "/soc/plic@c000000"],),
+    "UART": (["-d", "/chosen", "stdout-path"],),
+    "either": (["-r", "/soc/plic@c000000"], ["-d", "/chosen", "stdout-path"]),
+}
+
+
+@pytest.mark.parametrize("what", WITHOUT)
+def test_without(folder, engine, system, what):
+    """Without a PLIC the UART is polled; without that the console is the firmware's. Either way
+    what is typed arrives, and all that a guest prints is there, in order."""
+    system.image("mk", MINIKERNEL)
+    system.vm("mk", kernel="mk", bootargs='script="selfcheck"')
+    with Machine(folder, engine, system.build(), limit=90,
+                 extra=["-dtb", host_tree(folder, engine, *WITHOUT[what])]) as m:
+        m.expect("minikernel: all checks passed", unless="not ok")
+        assert ("no usable PLIC" in m.output()) == (what != "UART")
+        m.expect("mk> ")
+        m.sendline("help")
+        m.expect("poweroff")
+        m.expect("mk> ")
+        m.sendline("poweroff")
+        assert m.wait_exit() == 0
+
+
+def test_panic(folder, engine):
+    """What cannot go on says why and where it was, and ends the machine as failed."""
+    parent = "/reserved-memory"
+    ranges = [["-ptx", f"{parent}/r{n}", "reg", "0", f"{0xa0000000 + n * 0x2000:x}", "0", "1000"]
+              for n in range(200)]
+    tree = host_tree(folder, engine, *(["-ptx", parent, f"#{what}-cells", "2"]
+                                       for what in ("address", "size")),
+                     ["-p", parent, "ranges"], *ranges)
+    # QEMU's status after OpenSBI's end for a failure is 0.
+    with Machine(folder, engine, None, limit=60, extra=["-dtb", tree], firmware="own") as m:
+        m.expect(r"pilae: PANIC on hart 0: more than \d+ reserved memory ranges")
+        addresses = m.expect(r"build/pilae.elf:\r*\n((?: +0x[0-9a-f]+)+)\r*\n")[1].split()
+        assert m.wait_exit() != 0
+    places = subprocess.run([CROSS + "addr2line", "-fpe", PILAE_ELF, *addresses],
+                            capture_output=True, text=True, check=True).stdout.splitlines()
+    assert places[0].startswith("boot_memory_take at ")
+    assert places[-1].startswith("boot_entry at ")
+    assert len(places) == len(set(places)) == len(addresses)

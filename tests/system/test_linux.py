@@ -3,6 +3,8 @@
 
 import itertools
 import re
+import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -54,6 +56,25 @@ def test_load_on_other_hosts(folder, engine, system, features):
         pytest.skip("this QEMU is too old for that")
     system.linux(test="load", vcpus=2)
     run_load(folder, engine, system.build(), 2, 2, cpu=cpu)
+
+
+def test_tree_of_the_users(folder, engine, system):
+    """What the user says of the machine is what Linux sees; its memory, ramdisk and command line
+    are those of the VM."""
+    tree = folder / "tree.dtb"
+    subprocess.run(["dtc", "-I", "dts", "-O", "dtb", "-o", tree, Path(__file__).parent / "mine.dts"],
+                   check=True)
+    system.image("tree", tree, type="flat_dt")
+    system.linux(fdt="tree", bootargs="console=ttyS0")
+    with Machine(folder, engine, system.build(), limit=120) as m:
+        m.expect("Machine model: a machine of mine")
+        m.expect(r"Memory: \d+K/524288K available")
+        m.expect("Welcome to Debian's Linux on Pilae")
+        m.expect("# ")
+        m.sendline("tr '\\0' '\\n' </proc/device-tree/compatible; grep -c ^processor /proc/cpuinfo; "
+                   "tr -d '\\0' </proc/device-tree/chosen/bootargs; echo; poweroff -f")
+        m.expect(r"mine\s+1\s+console=ttyS0\s")
+        assert m.wait_exit() == 0
 
 
 @pytest.mark.engines("soft")

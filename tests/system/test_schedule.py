@@ -2,6 +2,8 @@
 """Who gets how much of a hart, and when."""
 
 import re
+import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -156,6 +158,35 @@ def test_reservation_beside_jobs(folder, engine, neighbours, measuring):
         assert "neighbour: late" not in machine.output()
     assert beside[:2] == (100, 0)
     # A stretch, and what two turns take.
+    check_interrupts_off(machine)
+    assert beside[2] <= alone[2] + INTERRUPTS_OFF_MAX + 5_000
+
+
+def make_tree(folder, nodes):
+    """A device tree of a user who says much."""
+    source, tree = folder / "tree.dts", folder / "tree.dtb"
+    much = "".join(f"much{i} {{ of = <{i}>; }};" for i in range(nodes))
+    source.write_text((Path(__file__).parent / "mine.dts").read_text() + f"/ {{ {much} }};")
+    subprocess.run(["dtc", "-I", "dts", "-O", "dtb", "-o", tree, source], check=True)
+    return tree
+
+
+def test_reservation_beside_a_device_tree(folder, engine, neighbours, measuring):
+    """libfdt has no preemption points, and takes longer than a period: it gives way anywhere."""
+    add = neighbours.add
+    add("rt", **PERIODIC, **{"budget-us": 2000, "period-us": 10000})
+    alone = latency(run(folder, engine, neighbours))
+    assert alone[:2] == (100, 0)
+
+    neighbours.image("tree", make_tree(folder, 2000), type="flat_dt")
+    add("described", "memory", until=1200, memory=8 * MIB)
+    neighbours.vms["described"]["fdt"] = "tree"
+    with Machine(folder, engine, neighbours.build(), icount=True, kernel=measuring,
+                 limit=200) as machine:
+        beside = latency(machine.expect(LATENCY)[0])
+        assert machine.wait_exit() == 0
+        assert machine.output().count("described: restarts") > 5
+    assert beside[:2] == (100, 0)
     check_interrupts_off(machine)
     assert beside[2] <= alone[2] + INTERRUPTS_OFF_MAX + 5_000
 

@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from pilae import GIB, MIB, Machine, assemble, host_cpu, kept_lines, qemu_binary, u64
+from pilae import GIB, MIB, Machine, assemble, host_cpu, host_tree, kept_lines, u64
 
 HELLO = "hello from a guest"
 
@@ -327,21 +327,11 @@ def test_spoiled(folder, engine, hello):
 
 
 @pytest.mark.soak
-def test_spoiled_often(folder, engine, hello, repeats):
+def test_spoiled_often(folder, engine, hello, seeds):
     hello.images["hello"]["hash-1"] = {"algo": "crc32"}
     data = hello.build().read_bytes()
-    for seed in range(100, 100 + 10 * repeats):
+    for seed in range(seeds.start, seeds.start + 10 * len(seeds)):
         boot_spoiled(folder, engine, data, seed)
-
-
-def host_tree(folder, engine, *changes):
-    """The machine's device tree, changed by fdtput: arguments for QEMU."""
-    dtb = folder / "host.dtb"
-    subprocess.run([qemu_binary(), "-M", f"virt,dumpdtb={dtb}", "-m", "1G", "-smp", "1",
-                    "-cpu", host_cpu(engine), "-display", "none"], check=True, capture_output=True)
-    for change in changes:
-        subprocess.run(["fdtput", *change[:1], dtb, *change[1:]], check=True)
-    return dtb
 
 
 def boot_at(folder, engine, built, start):

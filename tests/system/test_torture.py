@@ -38,7 +38,7 @@ def torture(folder, engine, system, vcpus, harts=None, ops=OPS, seed=1, levels=3
     assert exact > ops / 10 and inconclusive <= ops / 1000
 
 
-@pytest.mark.parametrize("vcpus", [1, 2])
+@pytest.mark.parametrize("vcpus", [1, pytest.param(2, marks=pytest.mark.alone("soft"))])
 def test_torture(folder, engine, system, request, vcpus):
     short = engine == "soft" and not request.config.getoption("--soak")
     torture(folder, engine, system, vcpus, ops=SOFT_OPS if short else OPS)
@@ -77,6 +77,6 @@ def test_torture_long(folder, engine, system, vcpus, harts, levels):
 
 
 @pytest.mark.soak
-def test_torture_many_seeds(folder, engine, system, repeats):
-    for seed in range(100, 100 + repeats):
+def test_torture_many_seeds(folder, engine, system, seeds):
+    for seed in seeds:
         torture(folder, engine, system, 2, seed=seed, name=f"console-{seed}")
