@@ -12,16 +12,16 @@ A test describes a system in Python, builds it, and boots it:
 """
 
 import fcntl
-import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import time
 from pathlib import Path
 
 import pexpect
+
+from qemu_monitor import Monitor, where_harts_are
 
 KIB = 1 << 10
 MIB = 1 << 20
@@ -222,26 +222,6 @@ def assemble(folder, source, base=0, name=None, **defines):
     return binary
 
 
-def qmp_options(folder):
-    """QEMU's, for ask_qemu()."""
-    return ["-qmp", f"unix:{folder}/qmp,server=on,wait=off"]
-
-
-def ask_qemu(folder, command, **arguments):
-    """What a command of QMP returns."""
-    with socket.socket(socket.AF_UNIX) as client:
-        client.connect(str(Path(folder) / "qmp"))
-        stream = client.makefile("rw")
-        for name, values in (("qmp_capabilities", {}), (command, arguments)):
-            stream.write(json.dumps({"execute": name, "arguments": values}) + "\n")
-            stream.flush()
-            answer = {}
-            while "return" not in answer:
-                answer = json.loads(stream.readline())
-                assert "error" not in answer, answer
-    return answer["return"]
-
-
 def qemu_can(machine="virt", cpu="rv64"):
     """Whether this QEMU knows such a machine. One that is new enough has to."""
     done = subprocess.run([qemu_binary(), "-M", f"{machine},dumpdtb=/dev/null", "-cpu", cpu,
@@ -302,6 +282,7 @@ class Machine:
         assert binary, "there is no qemu-system-riscv64 (make deps)"
         kernel = kernel or PILAE_BIN
         assert Path(kernel).exists(), f"there is no {kernel}: make first"
+        self.elf = Path(kernel).with_suffix(".elf")
         if engine:
             cpu = cpu or ENGINES[engine]["cpu"]
             append = f"pilae.engine={engine} {append}".strip()
@@ -318,6 +299,8 @@ class Machine:
         if (firmware or globals()["firmware"]) == "own" and "-bios" not in extra:
             self.arguments += ["-bios", str(FIRMWARE)]
         self.arguments += [str(e) for e in extra]
+        self.monitor = Monitor()
+        self.arguments += self.monitor.options()
         if REACH:
             self.arguments += reach_arguments(kernel, FIRMWARE)
         self.deadline = time.monotonic() + limit
@@ -340,6 +323,7 @@ class Machine:
     def close(self):
         self.child.close(force=True)
         self.log.close()
+        self.monitor.close()
 
     def allow(self, seconds):
         """So much time from now on: for what is to be found out after a limit."""
@@ -348,7 +332,7 @@ class Machine:
     def left(self):
         """The time until the limit. A test that asks again and again ends there, too."""
         left = self.deadline - time.monotonic()
-        assert left > 0, f"the time limit was reached; the end of the console:\n{self.tail()}"
+        assert left > 0, f"the time limit was reached; {self.state()}"
         return left
 
     def expect(self, pattern, unless=None):
@@ -360,7 +344,7 @@ class Machine:
             return self.child.match
         what = {1: "QEMU ended", 2: "the time limit was reached"}.get(
             index, f"{self.child.after!r} came")
-        raise AssertionError(f"{what} before {pattern!r}; the end of the console:\n{self.tail()}")
+        raise AssertionError(f"{what} before {pattern!r}; {self.state()}")
 
     def send(self, text):
         self.child.send(text)
@@ -371,8 +355,7 @@ class Machine:
     def wait_exit(self):
         """Reads all that still comes and returns QEMU's exit status."""
         if self.child.expect([pexpect.EOF, pexpect.TIMEOUT], timeout=self.left()) == 1:
-            raise AssertionError(f"QEMU still runs at the time limit; the end of the console:\n"
-                                 f"{self.tail()}")
+            raise AssertionError(f"QEMU still runs at the time limit; {self.state()}")
         self.child.wait()
         assert self.child.signalstatus is None, f"QEMU died of signal {self.child.signalstatus}"
         return self.child.exitstatus
@@ -383,6 +366,13 @@ class Machine:
             self.log.flush()
         text = self.log_path.read_bytes().decode(errors="replace")
         return text.split("\n", 1)[1].replace("\r", "")
+
+    def state(self):
+        """For who has waited in vain: what was printed last, and where each hart is."""
+        text = f"the end of the console:\n{self.tail()}"
+        if self.child.isalive():
+            text += f"\n{where_harts_are(self.monitor, self.elf)}"
+        return text
 
     def tail(self, lines=40):
         return "\n".join(self.output().splitlines()[-lines:])

@@ -3,7 +3,7 @@
 
 import pytest
 
-from pilae import MIB, Machine, ask_qemu, assemble, check_interrupts_off, qmp_options
+from pilae import MIB, Machine, assemble, check_interrupts_off
 from shell import ask, open_shell, run
 
 SECTOR = 512
@@ -57,11 +57,11 @@ def check_contents(path, number):
         assert data[at:at + BYTES] == expected, f"request {i}, at {at:#x}"
 
 
-def agreed(folder, kind="virtio-blk"):
+def agreed(machine, kind="virtio-blk"):
     """The features that were agreed on with the first virtio device of that kind, and its queues,
     by QMP."""
-    disks = [d for d in ask_qemu(folder, "x-query-virtio") if d["name"] == kind]
-    status = ask_qemu(folder, "x-query-virtio-status", path=disks[0]["path"])
+    disks = [d for d in machine.monitor.ask("x-query-virtio") if d["name"] == kind]
+    status = machine.monitor.ask("x-query-virtio-status", path=disks[0]["path"])
     features = status["guest-features"]
     words = features["transports"] + features.get("dev-features", [])
     return {w.split(":")[0].split("_F_")[1] for w in words}, status["num-vqs"]
@@ -78,14 +78,14 @@ def test_disks(folder, system, checking_disks, way):
              *disk(folder, way, "blocks", 3 * MIB,
                    ",logical_block_size=4096,physical_block_size=4096", ",discard=unmap"),
              *disk(folder, way, "fixed", 2 * MIB, "", ",readonly=on"),
-             "-device", f"virtio-rng-{kind}", *qmp_options(folder)]
+             "-device", f"virtio-rng-{kind}"]
     with Machine(folder, "hext", system.build(), harts=2, memory="256M", limit=60,
                  kernel=checking_disks, extra=extra) as m:
         m.expect("disks have been checked", unless="not ok")
         open_shell(m)
         disks = ask(m, "disk list")
         run(m, "disk list", r"virtio-blk\d +\S+, 10 MiB, serial kept\s")
-        features, queues = agreed(folder)
+        features, queues = agreed(m)
         run(m, "poweroff", "powered off")
         assert m.wait_exit() == 0
         output = m.output()

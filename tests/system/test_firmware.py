@@ -7,8 +7,8 @@ import subprocess
 
 import pytest
 
-from pilae import (CROSS, FIRMWARE, INITRD, KIB, LINUX, MIB, SELFTEST, Machine, ask_qemu, assemble,
-                   host_cpu, native, qemu_can, qmp_options)
+from pilae import (CROSS, FIRMWARE, INITRD, KIB, LINUX, MIB, SELFTEST, Machine, assemble, host_cpu,
+                   native, qemu_can)
 
 CODE_MOST = 32 * KIB
 RESERVED_MOST = 256 * KIB
@@ -253,13 +253,12 @@ def test_shutdown_that_cannot_be(folder):
     for path in ("/poweroff", "/reboot", "/soc/test@100000"):
         subprocess.run(["fdtput", "-r", dtb, path], check=True)
     with native(folder, assemble(folder, "shutdown.S", 0x80200000, RESET=-2), firmware="own", harts=2,
-                limit=30, extra=["-dtb", dtb, *qmp_options(folder)]) as m:
+                limit=30, extra=["-dtb", dtb]) as m:
         m.expect("shutdown: calling", unless="expected")
         places = []
         while len(places) != 2 or not all(0x80000000 <= p < 0x80040000 for p in places):
             m.left()
-            answer = ask_qemu(folder, "human-monitor-command",
-                              **{"command-line": "info registers -a"})
+            answer = m.monitor.type("info registers -a")
             places = [int(p, 16) for p in re.findall(r"^ pc +(\w+)", answer, re.MULTILINE)]
         assert "returned" not in m.output()
 

@@ -10,7 +10,7 @@ import threading
 
 import pytest
 
-from pilae import MIB, Machine, assemble, check_interrupts_off, qmp_options
+from pilae import MIB, Machine, assemble, check_interrupts_off
 from shell import open_shell, run
 from test_disks import agreed
 
@@ -141,19 +141,19 @@ def idle(system):
     return system.build()
 
 
-def options(folder, way, peer):
+def options(way, peer):
     nic = f"virtio-net-{WAYS[way].kind},netdev=peer,mac=52:54:00:12:ab:cd{WAYS[way].nic}"
-    return [*WAYS[way].options, *peer.options, "-device", nic, *qmp_options(folder)]
+    return [*WAYS[way].options, *peer.options, "-device", nic]
 
 
 def check(folder, system, kernel, way, peer):
     """Returns what the check says of the NIC, and the features that were agreed on."""
     with Machine(folder, "hext", idle(system), harts=2, memory="256M", limit=12, kernel=kernel,
-                 extra=options(folder, way, peer)) as m:
+                 extra=options(way, peer)) as m:
         ok = m.expect(r"ok nic virtio-net0 mac (\w+) mtu (\d+): (\d+) bytes, (\d+) pieces, "
                       r"(\d+) long, \d+ waits, (\d+) errors", unless="not ok|fatal")
         m.expect("nics have been checked", unless="not ok")
-        features, _ = agreed(folder, "virtio-net")
+        features, _ = agreed(m, "virtio-net")
         open_shell(m)
         run(m, "poweroff", "powered off")
         assert m.wait_exit() == 0
@@ -193,7 +193,7 @@ def test_interrupts_off(folder, system, checking_nics, way):
     system.vm("flood", kernel="flood", memory=4 * MIB)
     peer = StreamPeer(folder / "peer")
     with Machine(folder, "hext", system.build(), memory="256M", icount=True, limit=120,
-                 kernel=checking_nics, extra=options(folder, way, peer)) as m:
+                 kernel=checking_nics, extra=options(way, peer)) as m:
         m.expect("nics have been checked", unless="not ok")
         assert m.wait_exit() == 0
     check_interrupts_off(m)
