@@ -75,6 +75,8 @@ def check_canary(machine):
 
 def check_over(machine, free):
     """Pilae is there, the guest starts anew, can be killed in the midst of it, and has left nothing."""
+    # Its last words come before its end.
+    wait_for(machine, "chaos", "ended")
     run(machine, "vm start chaos", r"chaos: seed \d+")
     machine.expect(r"chaos: \d+ operations", unless=WRONG)
     run(machine, "vm kill chaos", "pilae: chaos: powered off")
