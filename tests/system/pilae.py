@@ -21,7 +21,7 @@ from pathlib import Path
 
 import pexpect
 
-from qemu_monitor import Monitor, where_harts_are
+from qemu_monitor import CROSS, Monitor, where_harts_are
 
 KIB = 1 << 10
 MIB = 1 << 20
@@ -39,7 +39,6 @@ SELFTEST = BUILD / "guests/selftest.elf"
 UBOOT = Path("/usr/lib/u-boot/qemu-riscv64_smode/u-boot.bin")
 FIRMWARE = BUILD / "firmware.bin"
 OPENSBI = Path("/usr/lib/riscv64-linux-gnu/opensbi/generic/fw_dynamic.bin")
-CROSS = os.environ.get("CROSS", "riscv64-unknown-elf-")
 # Set for `make reach`: each machine writes down which code of these it reached, beside the program.
 REACH = os.environ.get("PILAE_REACH")
 TEXT_BASES = {"pilae.bin": 0xffffffffc0000000, "firmware.bin": 0x80000000}
@@ -299,17 +298,17 @@ class Machine:
         if (firmware or globals()["firmware"]) == "own" and "-bios" not in extra:
             self.arguments += ["-bios", str(FIRMWARE)]
         self.arguments += [str(e) for e in extra]
-        self.monitor = Monitor()
-        self.arguments += self.monitor.options()
         if REACH:
             self.arguments += reach_arguments(kernel, FIRMWARE)
+        # Not among the arguments, with which a test may run QEMU again when this machine is gone.
+        self.monitor = Monitor()
         self.deadline = time.monotonic() + limit
         self.log_path = Path(folder) / f"{name}.log"
         self.log = open(self.log_path, "w", encoding="utf-8", errors="replace")
         self.log.write(" ".join([binary, *self.arguments]) + "\n")
-        self.child = pexpect.spawn(binary, self.arguments, encoding="utf-8",
-                                   codec_errors="replace", echo=False, timeout=limit,
-                                   dimensions=(24, 240))
+        self.child = pexpect.spawn(binary, self.arguments + self.monitor.options(),
+                                   encoding="utf-8", codec_errors="replace", echo=False,
+                                   timeout=limit, dimensions=(24, 240))
         self.child.logfile_read = self.log
         # Nothing is typed faster than a person would.
         self.child.delaybeforesend = None
