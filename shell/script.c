@@ -36,6 +36,7 @@ static struct {
 	uint64_t waited; /* ticks that it has waited for who reads */
 	unsigned length;
 	bool too_long;
+	bool complete; /* the line is, and has not been run */
 	char line[LINE_SIZE];
 } script;
 
@@ -116,47 +117,56 @@ static void run(void)
 static void begin_line(void)
 {
 	script.length = 0;
-	script.too_long = false;
+	script.too_long = script.complete = false;
 }
 
-/* An empty line does nothing, and so CR LF may end one. */
 static void end_line(void)
 {
 	script.line[script.length] = '\0';
-	if (script.length > 0 || script.too_long)
-		run();
+	run();
 	begin_line();
 }
 
+/* An empty line does nothing, and so CR LF may end one. */
 static void take(uint8_t byte)
 {
 	if (byte == '\r' || byte == '\n')
-		end_line();
+		script.complete = script.length > 0 || script.too_long;
 	else if (script.length == LINE_SIZE - 1)
 		script.too_long = true;
 	else
 		script.line[script.length++] = byte >= ' ' && byte <= '~' ? (char)byte : ' ';
 }
 
-/* A line at the most. What is there when the other side has gone was sent before. */
-static int step(struct job *job)
+/* False if there was nothing to read. */
+static bool read_line(void)
 {
 	uint8_t byte;
 
-	(void)job;
-	for (unsigned i = 0; i < BYTES_A_STEP && script.port; i++) {
+	for (unsigned i = 0; i < BYTES_A_STEP && !script.complete; i++) {
 		if (host_port_read(script.port, &byte, 1) == 0) {
+			/* What is there when the other side has gone was sent before. */
 			if (script.closed)
 				begin_line();
-			script.closed = script.busy = false;
-			return 0;
+			script.closed = false;
+			return false;
 		}
 		take(byte);
-		if (script.length == 0)
-			return ERR_AGAIN;
 	}
-	script.busy = script.port != NULL;
-	return script.port ? ERR_AGAIN : 0;
+	return true;
+}
+
+/* A line at the most. It is run when the port is known to be open, or its answer would be lost. */
+static int step(struct job *job)
+{
+	(void)job;
+	script.busy = script.port && read_line();
+	if (script.busy && script.complete && host_port_is_up_to_date(script.port)) {
+		end_line();
+		/* The port may have gone meanwhile. */
+		script.busy = script.port != NULL;
+	}
+	return script.busy ? ERR_AGAIN : 0;
 }
 
 void script_received(void)

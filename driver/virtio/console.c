@@ -179,6 +179,18 @@ bool host_port_is_open(const struct host_port *port)
 	return __atomic_load_n(&port->open, __ATOMIC_RELAXED);
 }
 
+/*
+ * What is read and what is told come by different queues (Virtio 1.3, 5.3.2). A device that has
+ * opened a port before it passed on what came through it has told so by the time that is read.
+ */
+bool host_port_is_up_to_date(struct host_port *port)
+{
+	if (!virtqueue_has_used(&port->device->control_in.queue))
+		return true;
+	look(port->device);
+	return false;
+}
+
 static bool next_received(struct host_port *port)
 {
 	uint32_t length;

@@ -46,6 +46,13 @@ void host_port_release(struct host_port *port);
 bool host_port_is_open(const struct host_port *port);
 
 /*
+ * Whether all is known that the device told before what has been read so far, such as that the
+ * port is open; if not, it will be soon, and this is asked again in a later step. Boot hart, in a
+ * job.
+ */
+bool host_port_is_up_to_date(struct host_port *port);
+
+/*
  * Reads up to `size` bytes; returns how many there were. Any hart; takes the port's lock, as
  * host_port_write() does, and nothing inside.
  */

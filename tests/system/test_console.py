@@ -250,6 +250,17 @@ def test_port_that_closes(folder, engine, keys, legacy):
         assert m.wait_exit() == 0
 
 
+def test_clients_in_quick_succession(folder, engine, keys):
+    """Each is answered, even if its command comes while the last one's end is being told of."""
+    with Machine(folder, engine, keys.build(), limit=60, extra=ports(folder, ["web", "pilae"])) as m:
+        m.expect(r"\[db\] keys: started")
+        for _ in range(50):
+            Port(folder / "web.sock").close()
+            shell = Port(folder / "pilae.sock")
+            assert shell.command("version")[1] == "ok"
+            shell.close()
+
+
 def test_port_that_is_not_read(folder, engine, system):
     """It loses output, and is told how much; its VM and the others go on."""
     system.image("flood", assemble(folder, "burst.S", LINES=60000))

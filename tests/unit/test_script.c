@@ -29,6 +29,7 @@ struct host_port {
 	char out[65536];
 	size_t out_length;
 	uint64_t reads_at;    /* then it reads all; 0: never */
+	bool behind;          /* there is something that is not known of it */
 	unsigned reads_after; /* ms that the reader takes for a byte; 0: it has room at once */
 };
 
@@ -38,6 +39,11 @@ static char commands[4096]; /* that were run, a line each */
 bool host_port_is_open(const struct host_port *its)
 {
 	return its->open;
+}
+
+bool host_port_is_up_to_date(struct host_port *its)
+{
+	return !its->behind;
 }
 
 unsigned host_port_read(struct host_port *its, uint8_t *bytes, unsigned size)
@@ -217,6 +223,43 @@ static void test_steps(void **state)
 	expect_answer("ok\nok\nok\n");
 }
 
+/* A line that is read before it is known that the port is open waits for that. */
+static void test_line_before_open(void **state)
+{
+	struct job *job;
+
+	(void)state;
+	port.open = false;
+	script_opened(false);
+	expect_answer("");
+	port.behind = true;
+	say("one\ntwo\n");
+	job = queued_job;
+	queued_job = NULL;
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(job->step(job), ERR_AGAIN);
+	expect_commands("");
+	port.behind = false;
+	port.open = true;
+	script_opened(true);
+	queued_job = job;
+	expect_answer("ok\nok\n");
+	expect_commands("one\ntwo\n");
+	/* The port may go before. */
+	port.behind = true;
+	say("three\n");
+	job = queued_job;
+	queued_job = NULL;
+	assert_int_equal(job->step(job), ERR_AGAIN);
+	script_end();
+	assert_int_equal(job->step(job), 0);
+	assert_true(script_begin(&port));
+	port.behind = false;
+	say("four\n");
+	expect_answer("ok\n");
+	expect_commands("four\n");
+}
+
 static void test_long_lines(void **state)
 {
 	char line[1024];
@@ -391,6 +434,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup_teardown(test_lines, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_steps, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_line_before_open, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_long_lines, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_bytes, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_other_side, setup, teardown),
