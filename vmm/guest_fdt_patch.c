@@ -160,6 +160,9 @@ static int copy_patched(void *buf, size_t size, const void *fdt, size_t fdt_size
 	error = check_tree(buf, fdt_size);
 	if (!error)
 		error = fdt_open_into(buf, buf, (int)size);
+	/* It is of version 17 now, the first in which names are looked for in its strings only. */
+	if (!error)
+		error = fdt_check_full(buf, size);
 	if (!error)
 		error = patch_memory(buf, info);
 	if (!error)

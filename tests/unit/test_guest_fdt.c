@@ -488,17 +488,33 @@ static void test_patch_hostile(void **state)
 	free(copy);
 }
 
+/* libfdt does not compare names of version 16 with where its strings end. */
+static void test_patch_version_16(void **state)
+{
+	uint32_t strings;
+
+	(void)state;
+	build_given_tree();
+	fdt_set_version(tree, 16);
+	strings = fdt_size_dt_strings(tree);
+	assert_int_equal(patch_bytes(tree, fdt_totalsize(tree)), 0);
+	for (uint32_t size = 0; size < strings; size++) {
+		fdt_set_size_dt_strings(tree, size);
+		assert_int_equal(patch_bytes(tree, fdt_totalsize(tree)), ERR_CORRUPT);
+	}
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    TEST(test_devices),       TEST(test_virtio_slots),    TEST(test_plic),
-	    TEST(test_harts),         TEST(test_isa_strings),     TEST(test_chosen),
-	    TEST(test_sizes),         TEST(test_small_buffers),   TEST(test_patch),
-	    TEST(test_patch_bare),    TEST(test_patch_cells),     TEST(test_patch_memories),
-	    TEST(test_flash),         TEST(test_patch_alignment), TEST(test_patch_small_buffers),
-	    TEST(test_patch_hostile),
+	    TEST(test_devices),       TEST(test_virtio_slots),     TEST(test_plic),
+	    TEST(test_harts),         TEST(test_isa_strings),      TEST(test_chosen),
+	    TEST(test_sizes),         TEST(test_small_buffers),    TEST(test_patch),
+	    TEST(test_patch_bare),    TEST(test_patch_cells),      TEST(test_patch_memories),
+	    TEST(test_flash),         TEST(test_patch_alignment),  TEST(test_patch_small_buffers),
+	    TEST(test_patch_hostile), TEST(test_patch_version_16),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
